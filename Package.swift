@@ -1,0 +1,38 @@
+// swift-tools-version:6.1
+import PackageDescription
+
+// One C target holds every inner loop; its functions are compiled three times
+// (portable, AVX2, AVX-512) and chosen at run time, so no -march flag is set here.
+let kernelFlags: [CSetting] = [
+  .unsafeFlags([
+    "-O3", "-fno-math-errno", "-fno-trapping-math", "-fvisibility=hidden", "-std=c17",
+  ])
+]
+let strict: [SwiftSetting] = [
+  .unsafeFlags(["-warnings-as-errors"]),
+]
+
+let package = Package(
+  name: "Lull",
+  products: [.executable(name: "lull", targets: ["lull"])],
+  dependencies: [
+    .package(url: "https://github.com/attaswift/BigInt", from: "6.0.1")
+  ],
+  targets: [
+    .target(name: "Kernels", cSettings: kernelFlags, linkerSettings: [.linkedLibrary("m")]),
+    .systemLibrary(name: "COpenBLAS", providers: [.apt(["libopenblas-dev"])]),
+    .target(name: "CReadline", linkerSettings: [.linkedLibrary("readline")]),
+    .target(name: "Engine", dependencies: ["Kernels", "COpenBLAS"], swiftSettings: strict),
+    .target(name: "Formats", dependencies: ["Kernels"], swiftSettings: strict),
+    .target(name: "Text", dependencies: ["Formats"], swiftSettings: strict),
+    .target(name: "Language", dependencies: ["Kernels", "BigInt"], swiftSettings: strict),
+    .target(
+      name: "Library", dependencies: ["Language", "Engine", "Formats", "Text"],
+      swiftSettings: strict),
+    .target(name: "Session", dependencies: ["Library"], swiftSettings: strict),
+    .target(name: "Notebook", dependencies: ["Session", "Formats"], swiftSettings: strict),
+    .executableTarget(
+      name: "lull", dependencies: ["Notebook", "Session", "CReadline"], swiftSettings: strict),
+  ],
+  swiftLanguageModes: [.v6]
+)
