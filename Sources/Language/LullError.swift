@@ -1,0 +1,159 @@
+// Errors.
+//
+// One `LullError` per failure that a user can cause: the Python name of its type, a message in the
+// user's terms, the place, notes (remedies), and the stack of the user's program. It is a class, so
+// throwing it moves one pointer (typed throws everywhere: `throws(LullError)`).
+//
+// Native code throws it with a kind and a message; the Python-level exception object is only made
+// when a program catches it (`LullError.exceptionValue`). `raise` in a program makes the object
+// first and wraps it. `span` is in bytes of `source`; both may be missing in errors that have no
+// place of their own: the virtual machine then adds the place while it unwinds.
+
+/// One piece of program text and its name; shared by everything compiled from it.
+public final class SourceText: Sendable {
+  /// A path, or a name in angle brackets such as `<cell 3>`.
+  public let file: String
+  public let bytes: [UInt8]
+  /// Byte offset of the start of each line.
+  public let lineStarts: [Int32]
+
+  public init(file: String, text: String) {
+    self.file = file
+    bytes = Array(text.utf8)
+    var starts: [Int32] = [0]
+    for (i, b) in bytes.enumerated() where b == 10 { starts.append(Int32(i + 1)) }
+    lineStarts = starts
+  }
+
+  /// 1-based line number of a byte offset.
+  public func line(at offset: Int32) -> Int {
+    var lo = 0
+    var hi = lineStarts.count
+    while lo < hi {
+      let mid = (lo + hi) / 2
+      if lineStarts[mid] <= offset { lo = mid + 1 } else { hi = mid }
+    }
+    return max(lo, 1)
+  }
+
+  /// 0-based byte column of an offset in its line.
+  public func column(at offset: Int32) -> Int {
+    Int(offset) - Int(lineStarts[line(at: offset) - 1])
+  }
+
+  /// The text of a 1-based line, without its newline.
+  public func lineText(_ line: Int) -> String {
+    guard line >= 1, line <= lineStarts.count else { return "" }
+    let start = Int(lineStarts[line - 1])
+    var end = line < lineStarts.count ? Int(lineStarts[line]) - 1 : bytes.count
+    if end > start, bytes[end - 1] == 13 { end -= 1 }
+    return String(decoding: bytes[start..<max(start, end)], as: UTF8.self)
+  }
+
+  public func text(_ span: Span) -> String {
+    let a = max(0, min(Int(span.start), bytes.count))
+    let b = max(a, min(Int(span.end), bytes.count))
+    return String(decoding: bytes[a..<b], as: UTF8.self)
+  }
+}
+
+/// One frame of the stack of a failed program, outermost first.
+public struct TracebackEntry: Sendable {
+  public let source: SourceText
+  public let function: String
+  /// The expression or statement that was running.
+  public let span: Span
+  /// The operator's operands, when the failing expression has two (carets go under them).
+  public let operands: (Span, Span)?
+  public var line: Int { source.line(at: span.start) }
+  public init(source: SourceText, function: String, span: Span, operands: (Span, Span)? = nil) {
+    self.source = source
+    self.function = function
+    self.span = span
+    self.operands = operands
+  }
+}
+
+public final class LullError: Error, @unchecked Sendable, CustomStringConvertible {
+  /// The Python exception type's name: "SyntaxError", "TypeError", "ShapeError", ...
+  public let kind: String
+  public var message: String
+  public var span: Span?
+  /// Remedies and facts, one line each, shown under the message.
+  public var notes: [String]
+  public var source: SourceText?
+  /// The stack of the user's program, innermost first while unwinding (see `frames`).
+  public var unwound: [TracebackEntry] = []
+  /// The Python-level exception object, owned; undefined until someone needs it.
+  var exception = Value.undefined
+
+  public init(
+    _ kind: String, _ message: String, span: Span? = nil, notes: [String] = [],
+    source: SourceText? = nil
+  ) {
+    self.kind = kind
+    self.message = message
+    self.span = span
+    self.notes = notes
+    self.source = source
+  }
+
+  deinit { exception.release() }
+
+  public var description: String { message.isEmpty ? kind : "\(kind): \(message)" }
+
+  public static func typeError(_ m: String) -> LullError { LullError("TypeError", m) }
+  public static func valueError(_ m: String) -> LullError { LullError("ValueError", m) }
+  public static func shapeError(_ m: String) -> LullError { LullError("ShapeError", m) }
+  public static func overflow(_ m: String) -> LullError { LullError("OverflowError", m) }
+  public static func memory(_ m: String = "") -> LullError { LullError("MemoryError", m) }
+  public static func index(_ m: String) -> LullError { LullError("IndexError", m) }
+  public static func runtime(_ m: String) -> LullError { LullError("RuntimeError", m) }
+  public static func recursion(_ m: String) -> LullError { LullError("RecursionError", m) }
+  public static func attribute(_ m: String) -> LullError { LullError("AttributeError", m) }
+  public static func zeroDivision(_ m: String) -> LullError {
+    LullError("ZeroDivisionError", m)
+  }
+}
+
+// MARK: - Near names
+
+/// The name nearest to `name` by edit distance, if one is near enough to be meant.
+public func nearestName(_ name: String, among candidates: some Sequence<String>) -> String? {
+  let a = Array(name.utf8)
+  guard a.count > 1, a.count < 60 else { return nil }
+  var best: (String, Int)?
+  for candidate in candidates where candidate != name {
+    let b = Array(candidate.utf8)
+    let limit = max(1, min(3, (max(a.count, b.count) + 1) / 3))
+    if abs(a.count - b.count) > limit || b.isEmpty { continue }
+    let d = editDistance(a, b, limit: limit)
+    if d <= limit, d < min(a.count, b.count),
+      best == nil || d < best!.1 || (d == best!.1 && candidate < best!.0)
+    {
+      best = (candidate, d)
+    }
+  }
+  return best?.0
+}
+
+/// Damerau-Levenshtein distance (adjacent swaps count one, a change of case counts one).
+func editDistance(_ a: [UInt8], _ b: [UInt8], limit: Int) -> Int {
+  var two = [Int](repeating: 0, count: b.count + 1)
+  var one = Array(0...b.count)
+  for i in 0..<a.count {
+    var row = [Int](repeating: 0, count: b.count + 1)
+    row[0] = i + 1
+    var low = row[0]
+    for j in 0..<b.count {
+      var d = min(one[j + 1] + 1, row[j] + 1, one[j] + (a[i] == b[j] ? 0 : 1))
+      if i > 0, j > 0, a[i] == b[j - 1], a[i - 1] == b[j] { d = min(d, two[j - 1] + 1) }
+      row[j + 1] = d
+      low = min(low, d)
+    }
+    if low > limit { return limit + 1 }
+    two = one
+    one = row
+  }
+  return one[b.count]
+}
