@@ -1,3 +1,6 @@
+// The whole interface of the C kernels. No function allocates; none has state beyond the pool.
 #pragma once
-#include <stdint.h>
 #include <stddef.h>
+#include <stdint.h>
+#include "threads.h"
+#include "quant.h"

@@ -1,0 +1,296 @@
+// The array: one node of the lazy graph.
+//
+// A node is either evaluated (buffer + byte offset + strides) or pending (the primitive and the
+// inputs that will make it). Shape and dtype are known from the start, so mistakes are found when
+// the expression is built. Up to three inputs are stored in the node, more in an array.
+//
+// Invariants:
+// - `buffer != nil` means evaluated. An evaluated node has let its inputs go, unless it was
+//   made inside a trace (`isTraced`), where the gradient needs the way back.
+// - `strides` count elements and may be zero (broadcast) or negative; they mean nothing while
+//   the node is pending. Views share the buffer and nobody writes to a buffer that an evaluated
+//   array shows: arrays are values.
+// - A chain of a million pending nodes is freed without recursion (`deinit`).
+// - Everything here belongs to the one thread that builds and evaluates.
+
+public final class NDArray: @unchecked Sendable {
+  public let shape: Shape
+  public let dtype: DType
+  /// The number of elements.
+  public let size: Int
+  /// The elementwise operation of a pending node that can be fused, or `.none`.
+  let op: ElementwiseOp
+  /// Made from a tracer inside a gradient's trace.
+  var isTraced: Bool
+  var isRowContiguous = false
+
+  public internal(set) var primitive: (any Primitive)?
+  var in0: NDArray?
+  var in1: NDArray?
+  var in2: NDArray?
+  var more: [NDArray] = []
+
+  public internal(set) var buffer: Buffer?
+  /// In bytes from the buffer's start.
+  public internal(set) var offset = 0
+  /// In elements.
+  public internal(set) var strides: Shape
+
+  /// The source position that made this node; see `currentPosition`.
+  public var position: UInt64
+
+  // Notes of the evaluation that is under way; meaningless outside it.
+  var mark: UInt32 = 0
+  var uses: Int32 = 0
+  var group: Int32 = 0
+  var slot: Int32 = 0
+  var slotMark: UInt32 = 0
+
+  /// A pending node. Shapes and dtypes must have been checked by the caller.
+  public init(
+    _ primitive: any Primitive, shape: Shape, dtype: DType, _ a: NDArray, _ b: NDArray? = nil,
+    _ c: NDArray? = nil
+  ) {
+    self.primitive = primitive
+    self.shape = shape
+    self.dtype = dtype
+    size = shape.uncheckedElementCount
+    op = .none
+    strides = Shape()
+    in0 = a
+    in1 = b
+    in2 = c
+    position = currentPosition
+    isTraced = a.isTraced || (b?.isTraced ?? false) || (c?.isTraced ?? false)
+  }
+
+  /// A pending node with any number of inputs, none included.
+  public init(_ primitive: any Primitive, shape: Shape, dtype: DType, inputs: [NDArray]) {
+    self.primitive = primitive
+    self.shape = shape
+    self.dtype = dtype
+    size = shape.uncheckedElementCount
+    op = .none
+    strides = Shape()
+    in0 = inputs.count > 0 ? inputs[0] : nil
+    in1 = inputs.count > 1 ? inputs[1] : nil
+    in2 = inputs.count > 2 ? inputs[2] : nil
+    if inputs.count > 3 { more = Array(inputs[3...]) }
+    position = currentPosition
+    isTraced = inputs.contains { $0.isTraced }
+  }
+
+  /// A pending elementwise node; the inputs broadcast to `shape`.
+  init(
+    op: ElementwiseOp, shape: Shape, dtype: DType, _ a: NDArray, _ b: NDArray? = nil,
+    _ c: NDArray? = nil
+  ) {
+    self.op = op
+    self.shape = shape
+    self.dtype = dtype
+    size = shape.uncheckedElementCount
+    strides = Shape()
+    in0 = a
+    in1 = b
+    in2 = c
+    position = currentPosition
+    isTraced = a.isTraced || (b?.isTraced ?? false) || (c?.isTraced ?? false)
+  }
+
+  /// An evaluated array over a buffer. `strides` are row-major unless given (in elements).
+  public init(
+    buffer: Buffer, offset: Int = 0, shape: Shape, strides: Shape? = nil, dtype: DType
+  ) {
+    self.shape = shape
+    self.dtype = dtype
+    size = shape.uncheckedElementCount
+    op = .none
+    self.buffer = buffer
+    self.offset = offset
+    self.strides = strides ?? shape.rowMajorStrides
+    isRowContiguous = strides == nil || NDArray.isRowMajor(shape, strides!)
+    position = currentPosition
+    isTraced = false
+  }
+
+  /// An evaluated, row-major array with undefined contents.
+  public convenience init(uninitialized shape: Shape, dtype: DType) throws(ArrayError) {
+    let byteCount = shape.uncheckedElementCount * dtype.byteCount
+    self.init(buffer: try Buffer(byteCount: byteCount), shape: shape, dtype: dtype)
+  }
+
+  deinit {
+    if in0 == nil { return }
+    // Only inputs that die with this node need the loop; others just lose a reference.
+    var dying: [NDArray] = []
+    takeInputs(into: &dying)
+    while var node = dying.popLast() {
+      if isKnownUniquelyReferenced(&node) { node.takeInputs(into: &dying) }
+    }
+  }
+
+  /// Moves the pending inputs out; evaluated ones without inputs are simply released.
+  private func takeInputs(into list: inout [NDArray]) {
+    if let a = in0 {
+      in0 = nil
+      if a.in0 != nil { list.append(a) }
+    }
+    if let b = in1 {
+      in1 = nil
+      if b.in0 != nil { list.append(b) }
+    }
+    if let c = in2 {
+      in2 = nil
+      if c.in0 != nil { list.append(c) }
+    }
+    if !more.isEmpty {
+      list.append(contentsOf: more)
+      more = []
+    }
+  }
+}
+
+/// Written by whoever runs the user's program: the source position stamped on each new node.
+nonisolated(unsafe) public var currentPosition: UInt64 = 0
+
+// MARK: - Inputs
+
+extension NDArray {
+  public var inputCount: Int {
+    if in0 == nil { return 0 }
+    if in1 == nil { return 1 }
+    if in2 == nil { return 2 }
+    return 3 + more.count
+  }
+
+  public func input(_ i: Int) -> NDArray {
+    switch i {
+    case 0: in0!
+    case 1: in1!
+    case 2: in2!
+    default: more[i - 3]
+    }
+  }
+
+  public var inputs: [NDArray] { (0..<inputCount).map(input) }
+
+  /// Forgets how the array was made; only for evaluated nodes.
+  func detach() {
+    primitive = nil
+    guard in0 != nil else { return }
+    var dying: [NDArray] = []
+    takeInputs(into: &dying)
+    while var node = dying.popLast() {
+      if isKnownUniquelyReferenced(&node) { node.takeInputs(into: &dying) }
+    }
+  }
+}
+
+// MARK: - Storage
+
+extension NDArray {
+  public var isEvaluated: Bool { buffer != nil }
+  public var rank: Int { shape.count }
+  public var byteCount: Int { size * dtype.byteCount }
+
+  static func isRowMajor(_ shape: Shape, _ strides: Shape) -> Bool {
+    var step = 1
+    var i = shape.count - 1
+    while i >= 0 {
+      let dim = shape[i]
+      if dim == 0 { return true }
+      if dim != 1 && strides[i] != step { return false }
+      step &*= dim
+      i -= 1
+    }
+    return true
+  }
+
+  /// The first element's address; only for evaluated arrays.
+  public var pointer: UnsafeMutableRawPointer { buffer!.pointer + offset }
+
+  public func pointer<T>(as type: T.Type) -> UnsafeMutablePointer<T> {
+    pointer.assumingMemoryBound(to: type)
+  }
+
+  /// Gives a pending node fresh row-major memory to write its result to.
+  public func allocate() throws(ArrayError) {
+    buffer = try Buffer(byteCount: size * dtype.byteCount)
+    offset = 0
+    strides = shape.rowMajorStrides
+    isRowContiguous = true
+  }
+
+  /// Like `allocate`, but takes over the buffer of an input that dies with this evaluation, when
+  /// that is row-major and of the same size in bytes. True when the memory was taken over.
+  @discardableResult
+  public func allocate(donating index: Int) throws(ArrayError) -> Bool {
+    if takeDonation(index) { return true }
+    try allocate()
+    return false
+  }
+
+  func takeDonation(_ index: Int) -> Bool {
+    if isTraced { return false }
+    let unique =
+      switch index {
+      case 0: isKnownUniquelyReferenced(&in0)
+      case 1: isKnownUniquelyReferenced(&in1)
+      case 2: isKnownUniquelyReferenced(&in2)
+      default: false
+      }
+    guard unique else { return false }
+    let donor = input(index)
+    guard donor.isRowContiguous, donor.size == size, donor.offset == 0, donor.in0 == nil,
+      donor.dtype.byteCount == dtype.byteCount, donor.buffer != nil,
+      !donor.buffer!.isExternal, isKnownUniquelyReferenced(&donor.buffer)
+    else { return false }
+    buffer = donor.buffer
+    offset = 0
+    strides = shape.rowMajorStrides
+    isRowContiguous = true
+    return true
+  }
+
+  /// Makes this node a view of evaluated storage.
+  public func share(_ other: NDArray, offset byteOffset: Int = 0, strides newStrides: Shape) {
+    buffer = other.buffer
+    offset = other.offset + byteOffset
+    strides = newStrides
+    isRowContiguous = NDArray.isRowMajor(shape, newStrides)
+  }
+
+  /// The array itself when it is row-major, else an evaluated row-major copy.
+  public func rowContiguous() throws(ArrayError) -> NDArray {
+    if isRowContiguous { return self }
+    let copy = try NDArray(uninitialized: shape, dtype: dtype)
+    copyStrided(from: self, to: copy)
+    return copy
+  }
+
+  /// An evaluated row-major array of this one's values in another dtype (itself if it fits).
+  public func rowContiguous(as dtype: DType) throws(ArrayError) -> NDArray {
+    if self.dtype == dtype { return try rowContiguous() }
+    let copy = astype(dtype)
+    try copy.eval()
+    return try copy.rowContiguous()
+  }
+}
+
+// MARK: - Evaluation
+
+extension NDArray {
+  /// Computes the array, and everything it needs, if that has not happened yet.
+  public func eval() throws(ArrayError) {
+    if buffer != nil { return }
+    try Evaluator.run(self)
+  }
+}
+
+/// Evaluates several arrays in one pass, so that what they share is computed once.
+public func evaluate(_ arrays: [NDArray]) throws(ArrayError) {
+  let pending = arrays.filter { !$0.isEvaluated }
+  if pending.isEmpty { return }
+  if pending.count == 1 { return try Evaluator.run(pending[0]) }
+  try Evaluator.run(pending)
+}

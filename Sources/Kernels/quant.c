@@ -1,0 +1,82 @@
+// Dispatch of the quantised kernels, and the table of block formats.
+#include "Kernels.h"
+
+#define KERNELS(isa)                                                                                   \
+  void lull_##isa##_quant_rows(const LullQuantized *, int64_t, int64_t, float *, int64_t);             \
+  void lull_##isa##_quant_dot(const LullQuantized *, int64_t, int64_t, const float *, int64_t, int64_t, \
+                              float *, int64_t, float *);                                              \
+  void lull_##isa##_pack_tiles(const LullQuantized *, int64_t, int64_t, uint8_t *);                    \
+  void lull_##isa##_packed_dot(int, const uint8_t *, int64_t, int64_t, int64_t, int64_t, const float *, \
+                               const float *, int64_t, int64_t, float *, int64_t);                     \
+  void lull_##isa##_packed_columns(int, const uint8_t *, int64_t, int64_t, int64_t, float *, int64_t); \
+  void lull_##isa##_block_sums(const float *, int64_t, int64_t, int64_t, float *);
+
+KERNELS(portable)
+#if defined(__x86_64__)
+KERNELS(avx2)
+KERNELS(avx512)
+#define CHOOSE(name, ...)                                                                              \
+  switch (lull_simd_level()) {                                                                         \
+  case 2: lull_avx512_##name(__VA_ARGS__); break;                                                      \
+  case 1: lull_avx2_##name(__VA_ARGS__); break;                                                        \
+  default: lull_portable_##name(__VA_ARGS__);                                                          \
+  }
+#else
+#define CHOOSE(name, ...) lull_portable_##name(__VA_ARGS__);
+#endif
+
+static const struct { uint8_t type; uint16_t values, bytes; } formats[] = {
+  {LULL_F32, 1, 4},       {LULL_F16, 1, 2},       {LULL_BF16, 1, 2},      {LULL_Q4_0, 32, 18},
+  {LULL_Q4_1, 32, 20},    {LULL_Q5_0, 32, 22},    {LULL_Q5_1, 32, 24},    {LULL_Q8_0, 32, 34},
+  {LULL_Q2_K, 256, 84},   {LULL_Q3_K, 256, 110},  {LULL_Q4_K, 256, 144},  {LULL_Q5_K, 256, 176},
+  {LULL_Q6_K, 256, 210},  {LULL_IQ4_NL, 32, 18},  {LULL_IQ4_XS, 256, 136},
+};
+
+int lull_block_values(int type) {
+  for (size_t i = 0; i < sizeof formats / sizeof *formats; i++)
+    if (formats[i].type == type) return formats[i].values;
+  return 0;
+}
+
+int lull_block_bytes(int type) {
+  for (size_t i = 0; i < sizeof formats / sizeof *formats; i++)
+    if (formats[i].type == type) return formats[i].bytes;
+  return 0;
+}
+
+int lull_packs(int type) {
+  return type == LULL_Q4_0 || type == LULL_Q4_1 || type == LULL_Q8_0 || type == LULL_IQ4_NL;
+}
+
+int64_t lull_packed_tile_bytes(int type, int64_t columns) {
+  int64_t block = type == LULL_Q8_0 ? 32 + 512 : type == LULL_Q4_1 ? 64 + 256 : 32 + 256;
+  return columns / 32 * block;
+}
+
+void lull_quant_rows(const LullQuantized *w, int64_t first, int64_t count, float *out, int64_t stride) {
+  CHOOSE(quant_rows, w, first, count, out, stride)
+}
+
+void lull_quant_dot(const LullQuantized *w, int64_t first, int64_t count, const float *x, int64_t m,
+                    int64_t x_stride, float *y, int64_t y_stride, float *scratch) {
+  CHOOSE(quant_dot, w, first, count, x, m, x_stride, y, y_stride, scratch)
+}
+
+void lull_pack_tiles(const LullQuantized *w, int64_t first_tile, int64_t tiles, uint8_t *packed) {
+  CHOOSE(pack_tiles, w, first_tile, tiles, packed)
+}
+
+void lull_block_sums(const float *x, int64_t m, int64_t x_stride, int64_t columns, float *sums) {
+  CHOOSE(block_sums, x, m, x_stride, columns, sums)
+}
+
+void lull_packed_dot(int type, const uint8_t *packed, int64_t rows, int64_t columns,
+                     int64_t first_tile, int64_t tiles, const float *x, const float *sums, int64_t m,
+                     int64_t x_stride, float *y, int64_t y_stride) {
+  CHOOSE(packed_dot, type, packed, rows, columns, first_tile, tiles, x, sums, m, x_stride, y, y_stride)
+}
+
+void lull_packed_columns(int type, const uint8_t *packed, int64_t columns, int64_t first_tile,
+                         int64_t tiles, float *out, int64_t stride) {
+  CHOOSE(packed_columns, type, packed, columns, first_tile, tiles, out, stride)
+}
