@@ -5,7 +5,7 @@ import PackageDescription
 // (portable, AVX2, AVX-512) and chosen at run time, so no -march flag is set here.
 let kernelFlags: [CSetting] = [
   .unsafeFlags([
-    "-O3", "-fno-math-errno", "-fno-trapping-math", "-fvisibility=hidden", "-std=c17",
+    "-O3", "-Wno-psabi", "-fno-math-errno", "-fno-trapping-math", "-fvisibility=hidden", "-std=c17",
   ])
 ]
 let strict: [SwiftSetting] = [

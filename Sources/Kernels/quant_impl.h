@@ -5,6 +5,9 @@
 #if LEVEL > 0
 #include <immintrin.h>
 #endif
+#ifndef AHEAD  // bytes; 4096 measured best of 1024 to 8192
+#define AHEAD 4096
+#endif
 
 typedef float f32x16 __attribute__((ext_vector_type(16)));
 typedef float f32x16u __attribute__((ext_vector_type(16), aligned(4)));
@@ -398,6 +401,11 @@ static inline __attribute__((always_inline)) f32x16 load_bytes(const uint8_t *p)
   return __builtin_convertvector(__builtin_convertvector(v, i32x16), f32x16);
 }
 
+// The hardware's prefetcher stops at each page; asking some blocks ahead hides the misses.
+static inline __attribute__((always_inline)) void prefetch(const uint8_t *p, int64_t block_bytes) {
+  for (int64_t line = 0; line < block_bytes; line += 64) __builtin_prefetch(p + AHEAD + line);
+}
+
 // One tile against `count` (1 to 4) rows of x.
 #define PACKED4(count)                                                                                 \
   for (int64_t block = 0; block < block_count; block++, p += block_bytes) {                            \
@@ -412,6 +420,7 @@ static inline __attribute__((always_inline)) f32x16 load_bytes(const uint8_t *p)
           part[i][j & 1] += v * x[i * x_stride + block * 32 + g * 8 + j];                              \
       }                                                                                                \
     }                                                                                                  \
+    prefetch(p, block_bytes);                                                                          \
     f32x16 scale = half16(p);                                                                          \
     for (int i = 0; i < count; i++) total[i] += scale * (part[i][0] + part[i][1]);                     \
     if (minimum) {                                                                                     \
@@ -428,6 +437,7 @@ static inline __attribute__((always_inline)) f32x16 load_bytes(const uint8_t *p)
       f32x16 v = load_bytes(p + 32 + 16 * k);                                                          \
       for (int i = 0; i < count; i++) part[i][k & 1] += v * x[i * x_stride + block * 32 + k];          \
     }                                                                                                  \
+    prefetch(p, block_bytes);                                                                          \
     f32x16 scale = half16(p);                                                                          \
     for (int i = 0; i < count; i++) total[i] += scale * (part[i][0] + part[i][1]);                     \
   }

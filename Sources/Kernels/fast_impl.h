@@ -1,0 +1,309 @@
+// The kernels of fast.h, compiled once per instruction set (see quant_impl.h for NAME and LEVEL).
+//
+// Attention never stores the score matrix: it goes over blocks of keys and keeps, for each query row, the
+// running maximum, the running sum of exponentials and the unnormalised output (the "online softmax" of
+// Milakov and Gimelshein, used as in FlashAttention). Many rows work on a transposed block of keys; few
+// rows (decoding) take dot products with the keys as they lie.
+#include <math.h>
+#include <string.h>
+
+typedef float f32x16 __attribute__((ext_vector_type(16)));
+typedef float f32x16u __attribute__((ext_vector_type(16), aligned(4)));
+typedef int32_t i32x16 __attribute__((ext_vector_type(16)));
+#define INLINE static inline __attribute__((always_inline))
+#define LOAD(p) (*(const f32x16u *)(p))
+#define STORE(p, v) (*(f32x16u *)(p) = (v))
+
+INLINE float add16(f32x16 v) {
+  __typeof__(v.lo) a = v.lo + v.hi;
+  __typeof__(a.lo) b = a.lo + a.hi;
+  return (b[0] + b[2]) + (b[1] + b[3]);
+}
+INLINE float max16(f32x16 v) {
+  float m = v[0];
+  for (int i = 1; i < 16; i++) m = v[i] > m ? v[i] : m;
+  return m;
+}
+
+// exp for x <= 0: 2^n * p(r), r = x - n ln 2 in [-0.35, 0.35], p of degree 6; below -87 it is 0.
+INLINE f32x16 exp_negative(f32x16 x) {
+  i32x16 alive = x > -87.0f;
+  x = __builtin_elementwise_max(x, (f32x16)-87.0f);
+  f32x16 n = __builtin_elementwise_roundeven(x * 1.44269504f);
+  f32x16 r = x - n * 0.693359375f;
+  r = r - n * -2.12194440e-4f;
+  f32x16 p = 1.0f / 720;
+  p = p * r + 1.0f / 120;
+  p = p * r + 1.0f / 24;
+  p = p * r + 1.0f / 6;
+  p = p * r + 0.5f;
+  p = p * r + 1.0f;
+  p = p * r + 1.0f;
+  i32x16 bits = (__builtin_convertvector(n, i32x16) + 127) << 23;
+  f32x16 power;
+  memcpy(&power, &bits, 64);
+  f32x16 y = p * power;
+  i32x16 out;
+  memcpy(&out, &y, 64);
+  out &= alive;
+  memcpy(&y, &out, 64);
+  return y;
+}
+
+void NAME(rms_norm)(const float *x, int64_t x_stride, const float *weight, float eps, int64_t rows,
+                    int64_t n, float *out) {
+  for (int64_t row = 0; row < rows; row++, x += x_stride, out += n) {
+    f32x16 s0 = 0, s1 = 0;
+    int64_t i = 0;
+    for (; i + 32 <= n; i += 32) {
+      f32x16 a = LOAD(x + i), b = LOAD(x + i + 16);
+      s0 += a * a;
+      s1 += b * b;
+    }
+    float s = add16(s0 + s1);
+    for (; i < n; i++) s += x[i] * x[i];
+    float factor = 1.0f / sqrtf(s / (float)n + eps);
+    i = 0;
+    if (weight) {
+      for (; i + 16 <= n; i += 16) STORE(out + i, LOAD(x + i) * factor * LOAD(weight + i));
+      for (; i < n; i++) out[i] = x[i] * factor * weight[i];
+    } else {
+      for (; i + 16 <= n; i += 16) STORE(out + i, LOAD(x + i) * factor);
+      for (; i < n; i++) out[i] = x[i] * factor;
+    }
+  }
+}
+
+void NAME(layer_norm)(const float *x, int64_t x_stride, const float *weight, const float *bias, float eps,
+                      int64_t rows, int64_t n, float *out) {
+  for (int64_t row = 0; row < rows; row++, x += x_stride, out += n) {
+    f32x16 total = 0;
+    int64_t i = 0;
+    for (; i + 16 <= n; i += 16) total += LOAD(x + i);
+    float s = add16(total);
+    for (; i < n; i++) s += x[i];
+    float mean = s / (float)n;
+    total = 0;
+    for (i = 0; i + 16 <= n; i += 16) {
+      f32x16 d = LOAD(x + i) - mean;
+      total += d * d;
+    }
+    s = add16(total);
+    for (; i < n; i++) s += (x[i] - mean) * (x[i] - mean);
+    float factor = 1.0f / sqrtf(s / (float)n + eps);
+    for (i = 0; i + 16 <= n; i += 16) {
+      f32x16 v = (LOAD(x + i) - mean) * factor;
+      if (weight) v *= LOAD(weight + i);
+      if (bias) v += LOAD(bias + i);
+      STORE(out + i, v);
+    }
+    for (; i < n; i++) out[i] = (x[i] - mean) * factor * (weight ? weight[i] : 1) + (bias ? bias[i] : 0);
+  }
+}
+
+void NAME(rope)(const float *x, const float *cosine, const float *sine, int64_t n, int64_t dims,
+                int interleaved, float sign, float *out) {
+  int64_t half = dims / 2;
+  if (interleaved)
+    for (int64_t i = 0; i < half; i++) {
+      float a = x[2 * i], b = x[2 * i + 1], c = cosine[i], s = sign * sine[i];
+      out[2 * i] = a * c - b * s;
+      out[2 * i + 1] = a * s + b * c;
+    }
+  else
+    for (int64_t i = 0; i < half; i++) {
+      float a = x[i], b = x[half + i], c = cosine[i], s = sign * sine[i];
+      out[i] = a * c - b * s;
+      out[half + i] = a * s + b * c;
+    }
+  if (out != x && n > dims) memcpy(out + dims, x + dims, (size_t)(n - dims) * 4);
+}
+
+// ---- Attention ---------------------------------------------------------------------------------
+
+enum { KEYS = 64, ROWS = 4, FEW = 4 };
+
+INLINE int64_t padded(int64_t n) { return (n + 15) / 16 * 16; }
+
+// Applies scale, mask and the causal bound to one row of scores, then folds it into the running softmax:
+// s becomes exp(s - max), the running sum and maximum move on; returns the factor for the output so far.
+static float fold(const LullAttention *a, int64_t row, int64_t first_key, int64_t count, float *s,
+                  float *maximum, float *sum) {
+  int64_t head = row / a->queries, query = row % a->queries;
+  int64_t visible = count;
+  if (a->causal) {
+    int64_t last = query + a->keys - a->queries - first_key;  // relative to the block
+    visible = last < 0 ? 0 : last + 1 < count ? last + 1 : count;
+  }
+  for (int64_t j = visible; j < KEYS; j++) s[j] = -INFINITY;
+  if (a->mask_kind) {
+    int64_t base = head * a->mask_head + query * a->mask_row + first_key * a->mask_key;
+    if (a->mask_kind == 1) {
+      const float *m = (const float *)a->mask + base;
+      for (int64_t j = 0; j < visible; j++) s[j] = s[j] * a->scale + m[j * a->mask_key];
+    } else {
+      const uint8_t *m = (const uint8_t *)a->mask + base;
+      for (int64_t j = 0; j < visible; j++) s[j] = m[j * a->mask_key] ? s[j] * a->scale : -INFINITY;
+    }
+  } else {
+    for (int64_t j = 0; j < KEYS; j += 16) STORE(s + j, LOAD(s + j) * a->scale);
+    for (int64_t j = visible; j < KEYS; j++) s[j] = -INFINITY;
+  }
+  f32x16 high = LOAD(s);
+  for (int64_t j = 16; j < KEYS; j += 16) high = __builtin_elementwise_max(high, LOAD(s + j));
+  float top = max16(high);
+  if (top < *maximum) top = *maximum;
+  if (top == -INFINITY) {  // nothing visible yet
+    memset(s, 0, KEYS * 4);
+    return 1;
+  }
+  f32x16 total = 0;
+  for (int64_t j = 0; j < KEYS; j += 16) {
+    f32x16 e = exp_negative(LOAD(s + j) - top);
+    STORE(s + j, e);
+    total += e;
+  }
+  float factor = *maximum == -INFINITY ? 0 : expf(*maximum - top);
+  *sum = *sum * factor + add16(total);
+  *maximum = top;
+  return factor;
+}
+
+// scores[r][j] = q[r] . k[j] for a block of keys, from the transposed block kt [dim][KEYS].
+INLINE void scores_of_rows(const float *const *q, const float *kt, int64_t dim, float *scores) {
+  f32x16 c[ROWS][4];
+  for (int r = 0; r < ROWS; r++)
+    for (int j = 0; j < 4; j++) c[r][j] = 0;
+  for (int64_t d = 0; d < dim; d++) {
+    const float *k = kt + d * KEYS;
+    f32x16 k0 = LOAD(k), k1 = LOAD(k + 16), k2 = LOAD(k + 32), k3 = LOAD(k + 48);
+    for (int r = 0; r < ROWS; r++) {
+      float v = q[r][d];
+      c[r][0] += v * k0;
+      c[r][1] += v * k1;
+      c[r][2] += v * k2;
+      c[r][3] += v * k3;
+    }
+  }
+  for (int r = 0; r < ROWS; r++)
+    for (int j = 0; j < 4; j++) STORE(scores + r * KEYS + 16 * j, c[r][j]);
+}
+
+// out[r] = out[r] * factor[r] + p[r] . v for ROWS rows, 64 columns (or `width` vectors) at a time.
+INLINE void add_values(float *const *out, const float *factor, const float *p, const float *v,
+                       int64_t v_row, int64_t count, int width) {
+  f32x16 c[ROWS][4];
+  for (int r = 0; r < ROWS; r++)
+    for (int j = 0; j < width; j++) c[r][j] = LOAD(out[r] + 16 * j) * factor[r];
+  for (int64_t key = 0; key < count; key++, v += v_row)
+    for (int r = 0; r < ROWS; r++) {
+      float weight = p[r * KEYS + key];
+      for (int j = 0; j < width; j++) c[r][j] += weight * LOAD(v + 16 * j);
+    }
+  for (int r = 0; r < ROWS; r++)
+    for (int j = 0; j < width; j++) STORE(out[r] + 16 * j, c[r][j]);
+}
+
+// dot products of one query with 4 keys, summed across lanes together.
+INLINE void dot4(const float *q, const float *k, int64_t k_row, int64_t dim, float *out) {
+  f32x16 s[4] = {0, 0, 0, 0};
+  int64_t d = 0;
+  for (; d + 16 <= dim; d += 16) {
+    f32x16 v = LOAD(q + d);
+    for (int j = 0; j < 4; j++) s[j] += v * LOAD(k + j * k_row + d);
+  }
+#define PAIR(a, b) \
+  (__builtin_shufflevector(a, b, 0, 16, 2, 18, 4, 20, 6, 22, 8, 24, 10, 26, 12, 28, 14, 30) + \
+   __builtin_shufflevector(a, b, 1, 17, 3, 19, 5, 21, 7, 23, 9, 25, 11, 27, 13, 29, 15, 31))
+  f32x16 a = PAIR(s[0], s[1]), b = PAIR(s[2], s[3]);
+  // Lanes of a: k0 k1 k0 k1 ...; of b: k2 k3 ...
+  f32x16 c = __builtin_shufflevector(a, b, 0, 1, 16, 17, 4, 5, 20, 21, 8, 9, 24, 25, 12, 13, 28, 29) +
+             __builtin_shufflevector(a, b, 2, 3, 18, 19, 6, 7, 22, 23, 10, 11, 26, 27, 14, 15, 30, 31);
+#undef PAIR
+  __typeof__(c.lo) h = c.lo + c.hi;
+  __typeof__(h.lo) r = h.lo + h.hi;
+  for (int j = 0; j < 4; j++) out[j] = r[j];
+  for (; d < dim; d++)
+    for (int j = 0; j < 4; j++) out[j] += q[d] * k[j * k_row + d];
+}
+
+// Scratch: kt [dim][KEYS], padded values [KEYS][vpad] when needed, scores [rows][KEYS], out [rows][vpad].
+void NAME(attention)(const LullAttention *a, int64_t first, int64_t count, float *scratch) {
+  int64_t vpad = padded(a->value_dim), padded_rows = (count + ROWS - 1) / ROWS * ROWS;
+  int copies_values = a->value_dim % 16 != 0;
+  float *kt = scratch;
+  float *values = kt + a->dim * KEYS;
+  float *scores = values + (copies_values ? KEYS * vpad : 0);
+  float *out = scores + padded_rows * KEYS;
+  float maximum[LULL_ATTENTION_ROWS + ROWS], sum[LULL_ATTENTION_ROWS + ROWS];
+  float factor[LULL_ATTENTION_ROWS + ROWS];
+  const float *q[LULL_ATTENTION_ROWS + ROWS];
+  float *rows[LULL_ATTENTION_ROWS + ROWS];
+  int64_t last_key = 0;  // keys past this are hidden from every row
+  for (int64_t r = 0; r < padded_rows; r++) {
+    int64_t row = first + (r < count ? r : count - 1);
+    int64_t head = row / a->queries, query = row % a->queries;
+    q[r] = a->q + head * a->q_head + query * a->q_row;
+    rows[r] = out + r * vpad;
+    maximum[r] = -INFINITY;
+    sum[r] = 0;
+    factor[r] = 1;
+    int64_t visible = a->causal ? query + a->keys - a->queries + 1 : a->keys;
+    if (visible > a->keys) visible = a->keys;
+    if (visible > last_key) last_key = visible;
+  }
+  memset(out, 0, (size_t)(padded_rows * vpad) * 4);
+  memset(scores, 0, (size_t)(padded_rows * KEYS) * 4);
+  for (int64_t key = 0; key < last_key; key += KEYS) {
+    int64_t n = last_key - key < KEYS ? last_key - key : KEYS;
+    const float *k = a->k + key * a->k_row, *v = a->v + key * a->v_row;
+    if (count <= FEW) {
+      for (int64_t r = 0; r < count; r++) {
+        int64_t j = 0;
+        for (; j + 4 <= n; j += 4) dot4(q[r], k + j * a->k_row, a->k_row, a->dim, scores + r * KEYS + j);
+        for (; j < n; j++) {
+          float s = 0;
+          for (int64_t d = 0; d < a->dim; d++) s += q[r][d] * k[j * a->k_row + d];
+          scores[r * KEYS + j] = s;
+        }
+      }
+    } else {
+      for (int64_t j = 0; j < n; j++)
+        for (int64_t d = 0; d < a->dim; d++) kt[d * KEYS + j] = k[j * a->k_row + d];
+      if (n < KEYS)
+        for (int64_t d = 0; d < a->dim; d++) memset(kt + d * KEYS + n, 0, (size_t)(KEYS - n) * 4);
+      for (int64_t r = 0; r < padded_rows; r += ROWS)
+        scores_of_rows(q + r, kt, a->dim, scores + r * KEYS);
+    }
+    // A block's tail is hidden by treating it as outside `count` in fold.
+    for (int64_t r = 0; r < count; r++)
+      factor[r] = fold(a, first + r, key, n, scores + r * KEYS, &maximum[r], &sum[r]);
+    int64_t v_row = a->v_row;
+    if (copies_values) {
+      for (int64_t j = 0; j < n; j++) {
+        memcpy(values + j * vpad, v + j * a->v_row, (size_t)a->value_dim * 4);
+        memset(values + j * vpad + a->value_dim, 0, (size_t)(vpad - a->value_dim) * 4);
+      }
+      v = values;
+      v_row = vpad;
+    }
+    for (int64_t r = 0; r < padded_rows; r += ROWS) {
+      float *o[ROWS];
+      int64_t d = 0;
+      for (; d + 64 <= vpad; d += 64) {
+        for (int i = 0; i < ROWS; i++) o[i] = rows[r + i] + d;
+        add_values(o, factor + r, scores + r * KEYS, v + d, v_row, n, 4);
+      }
+      for (; d < vpad; d += 16) {
+        for (int i = 0; i < ROWS; i++) o[i] = rows[r + i] + d;
+        add_values(o, factor + r, scores + r * KEYS, v + d, v_row, n, 1);
+      }
+    }
+  }
+  for (int64_t r = 0; r < count; r++) {
+    int64_t row = first + r, head = row / a->queries, query = row % a->queries;
+    float *to = a->out + head * a->out_head + query * a->out_row;
+    float inverse = 1.0f / sum[r];  // no visible key: 0/0, NaN, as softmax of nothing is
+    for (int64_t d = 0; d < a->value_dim; d++) to[d] = rows[r][d] * inverse;
+  }
+}

@@ -1,0 +1,35 @@
+// Whole-layer kernels in float32: normalisations, rotary embedding, attention.
+#pragma once
+#include <stdint.h>
+
+// out[r] = x[r] * rsqrt(mean(x[r]^2) + eps) * weight; weight may be NULL. Rows are `n` floats, x_stride
+// floats apart in x, dense in out.
+void lull_rms_norm(const float *x, int64_t x_stride, const float *weight, float eps, int64_t rows,
+                   int64_t n, float *out);
+// out[r] = (x[r] - mean) * rsqrt(variance + eps) * weight + bias; weight and bias may be NULL.
+void lull_layer_norm(const float *x, int64_t x_stride, const float *weight, const float *bias, float eps,
+                     int64_t rows, int64_t n, float *out);
+
+// Rotates the first `dims` of each row of `n` floats by (cosine, sine)[dims / 2]. Interleaved rotates
+// pairs (2i, 2i + 1), otherwise (i, i + dims / 2). `sign` -1 rotates back.
+void lull_rope(const float *x, const float *cosine, const float *sine, int64_t n, int64_t dims,
+               int interleaved, float sign, float *out);
+
+// Attention of one key/value head: `rows` query rows share its keys. Row r is query position
+// r % queries of query head r / queries.
+typedef struct {
+  int64_t keys, dim, value_dim, queries;
+  const float *q, *k, *v;
+  int64_t q_head, q_row, k_row, v_row;      // strides in floats; elements of a row are dense
+  float *out;
+  int64_t out_head, out_row;
+  float scale;
+  int causal;                                // query i sees keys 0 ... i + keys - queries
+  int mask_kind;                             // 0 none, 1 float added, 2 uint8 (0 hides)
+  const void *mask;
+  int64_t mask_head, mask_row, mask_key;     // strides in elements, 0 where broadcast
+} LullAttention;
+// Rows first ..< first + count. `scratch` holds lull_attention_scratch floats, 64-byte aligned.
+int64_t lull_attention_scratch(const LullAttention *a, int64_t count);
+enum { LULL_ATTENTION_ROWS = 32 };           // most rows a call may ask for
+void lull_attention(const LullAttention *a, int64_t first, int64_t count, float *scratch);
