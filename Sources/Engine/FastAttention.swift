@@ -1,0 +1,184 @@
+// Attention without the score matrix (MLX's fast.scaled_dot_product_attention).
+//
+// q [batch, heads, queries, dim], k [batch, kvHeads, keys, dim], v [batch, kvHeads, keys, valueDim]; heads is
+// a multiple of kvHeads, and query head h reads key head h / (heads / kvHeads). The result lies in memory as
+// [batch, queries, heads, valueDim], so that the transpose and reshape which follow in a model copy nothing.
+
+import Kernels
+
+struct FastAttention: Primitive {
+  let scale: Float
+  let causal: Bool
+  let hasMask: Bool
+  var name: OperationName { "scaled_dot_product_attention" }
+
+  func evaluate(_ out: NDArray) throws(ArrayError) {
+    func denseRows(_ x: NDArray) throws(ArrayError) -> NDArray {
+      x.shape[3] == 1 || x.strides[3] == 1 ? x : try x.rowContiguous()
+    }
+    let q = try denseRows(out.input(0))
+    let k = try denseRows(out.input(1))
+    let v = try denseRows(out.input(2))
+    try out.allocate()
+    if out.size == 0 { return }
+    let (batch, heads, queries) = (q.shape[0], q.shape[1], q.shape[2])
+    let (kvHeads, keys, valueDim) = (k.shape[1], k.shape[2], v.shape[3])
+    if keys == 0 {
+      out.pointer(as: Float.self).update(repeating: .nan, count: out.size)
+      return
+    }
+    out.strides = [queries * heads * valueDim, valueDim, heads * valueDim, 1]
+    out.isRowContiguous = NDArray.isRowMajor(out.shape, out.strides)
+    var base = LullAttention()
+    base.keys = Int64(keys)
+    base.dim = Int64(q.shape[3])
+    base.value_dim = Int64(valueDim)
+    base.queries = Int64(queries)
+    base.q_head = Int64(q.strides[1])
+    base.q_row = Int64(q.strides[2])
+    base.k_row = Int64(k.strides[2])
+    base.v_row = Int64(v.strides[2])
+    base.out_head = Int64(valueDim)
+    base.out_row = Int64(heads * valueDim)
+    base.scale = scale
+    base.causal = causal ? 1 : 0
+    var maskStrides = Shape(repeating: 0, count: 4)
+    var mask: NDArray?
+    if hasMask {
+      let array = out.input(3)
+      mask = array
+      base.mask_kind = array.dtype == .bool ? 2 : 1
+      let shift = 4 - array.rank
+      for axis in 0..<array.rank where array.shape[axis] != 1 {
+        maskStrides[axis + shift] = array.strides[axis]
+      }
+      base.mask_head = Int64(maskStrides[1])
+      base.mask_row = Int64(maskStrides[2])
+      base.mask_key = Int64(maskStrides[3])
+    }
+    let group = heads / kvHeads
+    let rowsPerHead = group * queries
+    let threads = Int(lull_thread_count())
+    // Four units a thread, so that an unlucky split costs little; 32 rows share a block of keys best.
+    let target = (batch * heads * queries + threads * 4 - 1) / (threads * 4)
+    let unitRows = max(1, min(Int(LULL_ATTENTION_ROWS), min(target, rowsPerHead)))
+    let unitsPerHead = (rowsPerHead + unitRows - 1) / unitRows
+    let scratchCount = (Int(lull_attention_scratch(&base, Int64(unitRows))) + 15) / 16 * 16
+    let scratch = try Buffer(byteCount: threads * scratchCount * 4)
+    let scratchPointer = scratch.pointer.assumingMemoryBound(to: Float.self)
+    let (qp, kp, vp) = (
+      q.pointer(as: Float.self), k.pointer(as: Float.self), v.pointer(as: Float.self)
+    )
+    let op = out.pointer(as: Float.self)
+    let maskPointer = mask.map { UnsafeRawPointer($0.pointer) }
+    let maskBytes = mask.map { $0.dtype == .bool ? 1 : 4 } ?? 0
+    let (qs, ks, vs) = (q.strides, k.strides, v.strides)
+    let settings = base
+    parallelFor(batch * kvHeads * unitsPerHead) { chunk, worker in
+      let unit = chunk % unitsPerHead
+      let kvHead = chunk / unitsPerHead % kvHeads
+      let b = chunk / unitsPerHead / kvHeads
+      var a = settings
+      a.q = UnsafePointer(qp + b * qs[0] + kvHead * group * qs[1])
+      a.k = UnsafePointer(kp + b * ks[0] + kvHead * ks[1])
+      a.v = UnsafePointer(vp + b * vs[0] + kvHead * vs[1])
+      a.out = op + b * queries * heads * valueDim + kvHead * group * valueDim
+      if let maskPointer {
+        a.mask = maskPointer + (b * maskStrides[0] + kvHead * group * maskStrides[1]) * maskBytes
+      }
+      // Late queries of a causal mask have the most to do: start with them.
+      let first = (unitsPerHead - 1 - unit) * unitRows
+      lull_attention(
+        &a, Int64(first), Int64(min(unitRows, rowsPerHead - first)),
+        scratchPointer + worker * scratchCount)
+    }
+  }
+
+  /// Through the scores, computed again: p = softmax(s), dv = p^T dy, ds = p (dp - sum(dp p)).
+  func vjp(_ out: NDArray, _ cotangent: NDArray) throws(ArrayError) -> [NDArray?] {
+    let (q, k, v) = (out.input(0), out.input(1), out.input(2))
+    let (batch, heads, queries, dim) = (q.shape[0], q.shape[1], q.shape[2], q.shape[3])
+    let (kvHeads, keys, valueDim) = (k.shape[1], k.shape[2], v.shape[3])
+    let group = heads / kvHeads
+    // Query heads that share keys stand beside each other: [batch, kvHeads, group * queries, ...].
+    func grouped(_ x: NDArray, _ width: Int) throws(ArrayError) -> NDArray {
+      try x.reshaped([batch, kvHeads, group * queries, width])
+    }
+    func perHead(_ x: NDArray, _ width: Int) throws(ArrayError) -> NDArray {
+      try x.reshaped([batch, heads, queries, width])
+    }
+    let scaledQ = try grouped(multiply(q, NDArray.scalar(scale)), dim)
+    var scores = try perHead(matmul(scaledQ, k.swapAxes(2, 3)), keys)
+    if hasMask {
+      let mask = out.input(3)
+      scores =
+        mask.dtype == .bool
+        ? try select(mask, scores, NDArray.scalar(-Float.infinity)) : try add(scores, mask)
+    }
+    if causal {
+      let visible = try NDArray.lowerTriangle(rows: queries, columns: keys, k: keys - queries)
+      scores = try select(visible, scores, NDArray.scalar(-Float.infinity))
+    }
+    let p = try softmax(scores, axes: [-1])
+    let dy = try grouped(cotangent, valueDim)
+    let pGrouped = try grouped(p, keys)
+    let dv = try matmul(pGrouped.swapAxes(2, 3), dy)
+    let dp = try perHead(matmul(dy, v.swapAxes(2, 3)), keys)
+    let ds = try multiply(
+      p, subtract(dp, sum(multiply(dp, p), axes: [-1], keepDims: true)))
+    let dsGrouped = try grouped(ds, keys)
+    let dq = try perHead(multiply(matmul(dsGrouped, k), NDArray.scalar(scale)), dim)
+    let dk = try matmul(dsGrouped.swapAxes(2, 3), scaledQ)
+    var gradients: [NDArray?] = [dq, dk, dv]
+    if hasMask {
+      let mask = out.input(3)
+      gradients.append(mask.dtype == .bool ? nil : try sumTo(ds, mask.shape))
+    }
+    return gradients
+  }
+}
+
+/// softmax(scale q k^T + mask) v. `mask` is bool (false hides) or is added; it broadcasts to
+/// [batch, heads, queries, keys]. `causal` lets query i see keys up to i + keys - queries.
+/// Computed in float32, returned in q's dtype.
+public func fastAttention(
+  _ q: NDArray, _ k: NDArray, _ v: NDArray, scale: Float, mask: NDArray? = nil,
+  causal: Bool = false
+) throws(ArrayError) -> NDArray {
+  let op: OperationName = "scaled_dot_product_attention"
+  for x in [q, k, v] {
+    guard x.rank == 4 else {
+      throw .rank(op: op, shape: x.shape.array, needed: "[batch, heads, length, features]")
+    }
+    guard x.dtype.isFloating else {
+      throw .dtype(op: op, found: x.dtype, needed: "floating-point arrays")
+    }
+  }
+  func mismatch(_ a: NDArray, _ b: NDArray, _ reason: String) -> ArrayError {
+    .shapeMismatch(op: op, lhs: a.shape.array, rhs: b.shape.array, reason: reason)
+  }
+  guard q.shape[0] == k.shape[0], k.shape[0] == v.shape[0] else {
+    throw mismatch(q, k, "queries, keys and values need the same batch size")
+  }
+  guard q.shape[3] == k.shape[3] else {
+    throw mismatch(q, k, "queries and keys need the same number of features")
+  }
+  guard k.shape[1] == v.shape[1], k.shape[2] == v.shape[2] else {
+    throw mismatch(k, v, "keys and values need the same heads and length")
+  }
+  guard k.shape[1] > 0, q.shape[1] % k.shape[1] == 0 else {
+    throw mismatch(q, k, "the query heads must be a multiple of the key heads")
+  }
+  var inputs = [q.astype(.float32), k.astype(.float32), v.astype(.float32)]
+  if let mask {
+    let full: Shape = [q.shape[0], q.shape[1], q.shape[2], k.shape[2]]
+    guard mask.rank <= 4, try Shape.broadcast(mask.shape, full, op: op) == full else {
+      throw .broadcast(op: op, lhs: mask.shape.array, rhs: full.array)
+    }
+    inputs.append(mask.dtype == .bool ? mask : mask.astype(.float32))
+  }
+  return NDArray(
+    FastAttention(scale: scale, causal: causal, hasMask: mask != nil),
+    shape: [q.shape[0], q.shape[1], q.shape[2], v.shape[3]], dtype: .float32, inputs: inputs
+  ).astype(q.dtype)
+}

@@ -1,0 +1,280 @@
+// Products with quantised weights, rows of them, and expanding them.
+//
+// Three ways to a product, by the number of rows of x: few rows read the (packed) codes once and keep the
+// sums in registers; many rows expand a panel of the weight at a time and multiply it with OpenBLAS, which
+// reuses each expanded value for every row. All compute in float32, whatever the dtype of x; the result has
+// the dtype of x. The gradient goes through the same weight, transposed.
+
+import COpenBLAS
+import Kernels
+
+/// y = x @ W.T (transpose) or x @ W.
+struct QuantizedMatmul: Primitive {
+  let weight: QuantizedWeight
+  let transpose: Bool
+  var name: OperationName { "quantized_matmul" }
+
+  /// Up to this many rows the codes are read directly.
+  static let fewRows = 8
+
+  func evaluate(_ out: NDArray) throws(ArrayError) {
+    let x = try out.input(0).rowContiguous()
+    try out.allocate()
+    let inner = transpose ? weight.columns : weight.rows
+    let m = inner == 0 ? 0 : x.size / inner
+    if m == 0 || out.size == 0 {
+      out.pointer(as: UInt8.self).update(repeating: 0, count: out.byteCount)
+      return
+    }
+    let xs = UnsafePointer(x.pointer(as: Float.self))
+    let y = out.pointer(as: Float.self)
+    if !transpose {
+      try product(xs, m, y)
+    } else if m <= QuantizedMatmul.fewRows {
+      try fewRows(xs, m, y)
+    } else {
+      try manyRows(xs, m, y)
+    }
+    if lull_interrupt_raised() != 0 { throw .interrupted }
+  }
+
+  private func fewRows(_ x: UnsafePointer<Float>, _ m: Int, _ y: UnsafeMutablePointer<Float>)
+    throws(ArrayError)
+  {
+    let (rows, columns) = (weight.rows, weight.columns)
+    // Chunks of some 100 KB of codes: about 10 us of work, enough to hide a claim.
+    if let packed = try weight.packedTiles() {
+      let blocks = columns / 32
+      let sums = try Buffer(byteCount: m * blocks * 4)
+      let sumsPointer = sums.pointer.assumingMemoryBound(to: Float.self)
+      lull_block_sums(x, Int64(m), Int64(columns), Int64(columns), sumsPointer)
+      let tiles = (rows + 15) / 16
+      let tileBytes = Int(lull_packed_tile_bytes(packed.type, Int64(columns)))
+      let perChunk = chunkSize(items: tiles, bytesEach: tileBytes)
+      parallelFor((tiles + perChunk - 1) / perChunk) { chunk, _ in
+        let first = chunk * perChunk
+        lull_packed_dot(
+          packed.type, packed.pointer, Int64(rows), Int64(columns), Int64(first),
+          Int64(min(perChunk, tiles - first)), x, sumsPointer, Int64(m), Int64(columns), y,
+          Int64(rows))
+      }
+      return
+    }
+    try weight.withStored { (stored) throws(ArrayError) in
+      let scratch = try Buffer(byteCount: Int(lull_thread_count()) * columns * 4)
+      let scratchPointer = scratch.pointer.assumingMemoryBound(to: Float.self)
+      let perChunk = chunkSize(items: rows, bytesEach: Int(stored.row_bytes) * 4)
+      parallelFor((rows + perChunk - 1) / perChunk) { chunk, worker in
+        var view = stored
+        let first = chunk * perChunk
+        lull_quant_dot(
+          &view, Int64(first), Int64(min(perChunk, rows - first)), x, Int64(m), Int64(columns), y,
+          Int64(rows), scratchPointer + worker * columns)
+      }
+    }
+  }
+
+  private func chunkSize(items: Int, bytesEach: Int) -> Int {
+    max(1, min((items + 1) / 2, 100_000 / max(bytesEach, 1)))
+  }
+
+  /// y[m, rows] = x[m, columns] @ W.T, the panels of W's rows shared out among the threads.
+  private func manyRows(_ x: UnsafePointer<Float>, _ m: Int, _ y: UnsafeMutablePointer<Float>)
+    throws(ArrayError)
+  {
+    let (rows, columns) = (weight.rows, weight.columns)
+    let threads = Int(lull_thread_count())
+    // About 128 rows a panel (half a core's second-level cache), a multiple of the threads of them.
+    let rounds = max(1, (rows + threads * 128 - 1) / (threads * 128))
+    let panel = ((rows + rounds * threads - 1) / (rounds * threads) + 15) / 16 * 16
+    let scratch = try Buffer(byteCount: threads * panel * columns * 4)
+    let scratchPointer = scratch.pointer.assumingMemoryBound(to: Float.self)
+    try setBLASThreads()
+    let packed = try weight.packedTiles()
+    try weight.withStored { (stored) throws(ArrayError) in
+      parallelFor((rows + panel - 1) / panel) { chunk, worker in
+        let first = chunk * panel
+        let count = min(panel, rows - first)
+        let b = scratchPointer + worker * panel * columns
+        if let packed {
+          lull_packed_columns(
+            packed.type, packed.pointer, Int64(columns), Int64(first / 16),
+            Int64((count + 15) / 16), b, Int64(panel))
+          cblas_sgemm(
+            CblasRowMajor, CblasNoTrans, CblasNoTrans, Int32(m), Int32(count), Int32(columns), 1,
+            x, Int32(columns), b, Int32(panel), 0, y + first, Int32(rows))
+        } else {
+          var view = stored
+          lull_quant_rows(&view, Int64(first), Int64(count), b, Int64(columns))
+          cblas_sgemm(
+            CblasRowMajor, CblasNoTrans, CblasTrans, Int32(m), Int32(count), Int32(columns), 1, x,
+            Int32(columns), b, Int32(columns), 0, y + first, Int32(rows))
+        }
+      }
+    }
+  }
+
+  /// y[m, columns] = x[m, rows] @ W: each thread takes some rows of x and goes over all panels.
+  private func product(_ x: UnsafePointer<Float>, _ m: Int, _ y: UnsafeMutablePointer<Float>)
+    throws(ArrayError)
+  {
+    let (rows, columns) = (weight.rows, weight.columns)
+    let threads = Int(lull_thread_count())
+    let panel = min(128, (rows + 15) / 16 * 16)
+    let scratch = try Buffer(byteCount: threads * panel * columns * 4)
+    let scratchPointer = scratch.pointer.assumingMemoryBound(to: Float.self)
+    try setBLASThreads()
+    let packed = try weight.packedTiles()
+    let share = (m + threads - 1) / threads
+    try weight.withStored { (stored) throws(ArrayError) in
+      parallelFor((m + share - 1) / share) { chunk, worker in
+        let firstRow = chunk * share
+        let count = min(share, m - firstRow)
+        let b = scratchPointer + worker * panel * columns
+        let out = y + firstRow * columns
+        var first = 0
+        while first < rows {
+          let n = min(panel, rows - first)
+          let xPanel = x + firstRow * rows + first
+          let beta: Float = first == 0 ? 0 : 1
+          if let packed {
+            lull_packed_columns(
+              packed.type, packed.pointer, Int64(columns), Int64(first / 16), Int64((n + 15) / 16),
+              b, Int64(panel))
+            cblas_sgemm(
+              CblasRowMajor, CblasNoTrans, CblasTrans, Int32(count), Int32(columns), Int32(n), 1,
+              xPanel, Int32(rows), b, Int32(panel), beta, out, Int32(columns))
+          } else {
+            var view = stored
+            lull_quant_rows(&view, Int64(first), Int64(n), b, Int64(columns))
+            cblas_sgemm(
+              CblasRowMajor, CblasNoTrans, CblasNoTrans, Int32(count), Int32(columns), Int32(n), 1,
+              xPanel, Int32(rows), b, Int32(columns), beta, out, Int32(columns))
+          }
+          first += panel
+        }
+      }
+    }
+  }
+
+  func vjp(_ out: NDArray, _ cotangent: NDArray) throws(ArrayError) -> [NDArray?] {
+    for array in weight.arrays where array.isTraced {
+      throw .notDifferentiable(op: name, reason: "a quantized weight has no gradient")
+    }
+    var gradients: [NDArray?] = [
+      try quantizedMatmul(cotangent, weight, transpose: !transpose)
+    ]
+    for _ in weight.arrays { gradients.append(nil) }
+    return gradients
+  }
+}
+
+/// Rows of a quantised weight as float32: an embedding.
+struct QuantizedRows: Primitive {
+  let weight: QuantizedWeight
+  var name: OperationName { "take" }
+
+  func evaluate(_ out: NDArray) throws(ArrayError) {
+    let indices = try out.input(0).rowContiguous()
+    try out.allocate()
+    let index = indices.pointer(as: Int32.self)
+    let (rows, columns) = (weight.rows, weight.columns)
+    for i in 0..<indices.size {
+      let row = Int(index[i])
+      if row >= rows || row < -rows {
+        throw .indexOutOfRange(op: name, index: row, axis: 0, size: rows)
+      }
+    }
+    let y = out.pointer(as: Float.self)
+    try weight.withStored { (stored) throws(ArrayError) in
+      let perChunk = max(1, 4096 / max(columns, 1))
+      parallelFor((indices.size + perChunk - 1) / perChunk) { chunk, _ in
+        var view = stored
+        for i in chunk * perChunk..<min((chunk + 1) * perChunk, indices.size) {
+          let row = Int64(index[i] < 0 ? Int(index[i]) + rows : Int(index[i]))
+          lull_quant_rows(&view, row, 1, y + i * columns, Int64(columns))
+        }
+      }
+    }
+    if lull_interrupt_raised() != 0 { throw .interrupted }
+  }
+
+  func vjp(_ out: NDArray, _ cotangent: NDArray) throws(ArrayError) -> [NDArray?] {
+    [nil] + weight.arrays.map { _ in nil }
+  }
+}
+
+/// The product of x with a quantised weight W [rows, columns]: x @ W.T, or x @ W without `transpose`.
+/// The dtype is x's, the computation float32.
+public func quantizedMatmul(_ x: NDArray, _ weight: QuantizedWeight, transpose: Bool = true)
+  throws(ArrayError) -> NDArray
+{
+  let inner = transpose ? weight.columns : weight.rows
+  guard let last = x.shape.last, last == inner else {
+    throw .shapeMismatch(
+      op: "quantized_matmul", lhs: x.shape.array, rhs: [weight.rows, weight.columns],
+      reason: "the last axis of x must have the weight's "
+        + (transpose ? "column count \(inner)" : "row count \(inner)"))
+  }
+  guard x.dtype.isFloating else {
+    throw .dtype(op: "quantized_matmul", found: x.dtype, needed: "a floating-point x")
+  }
+  var shape = x.shape
+  shape[shape.count - 1] = transpose ? weight.rows : weight.columns
+  _ = try shape.elementCount(op: "quantized_matmul")
+  let x32 = x.astype(.float32)
+  let product = NDArray(
+    QuantizedMatmul(weight: weight, transpose: transpose), shape: shape, dtype: .float32,
+    inputs: [x32] + weight.arrays)
+  return product.astype(x.dtype)
+}
+
+/// Rows of a quantised weight, dequantised: [indices..., columns] float32.
+public func quantizedTake(_ weight: QuantizedWeight, _ indices: NDArray) throws(ArrayError)
+  -> NDArray
+{
+  guard indices.dtype.isInteger else {
+    throw .dtype(op: "take", found: indices.dtype, needed: "integer indices")
+  }
+  guard indices.rank < Shape.maxRank else {
+    throw .tooManyDimensions(op: "take", count: indices.rank + 1)
+  }
+  var shape = indices.shape
+  shape.append(weight.columns)
+  _ = try shape.elementCount(op: "take")
+  return NDArray(
+    QuantizedRows(weight: weight), shape: shape, dtype: .float32,
+    inputs: [indices.astype(.int32)] + weight.arrays)
+}
+
+/// The whole weight as float32 [rows, columns].
+public func dequantize(_ weight: QuantizedWeight) throws(ArrayError) -> NDArray {
+  _ = try Shape.checked([weight.rows, weight.columns], op: "dequantize")
+  return NDArray(
+    Dequantize(weight: weight), shape: [weight.rows, weight.columns], dtype: .float32,
+    inputs: weight.arrays)
+}
+
+struct Dequantize: Primitive {
+  let weight: QuantizedWeight
+  var name: OperationName { "dequantize" }
+  func evaluate(_ out: NDArray) throws(ArrayError) {
+    try out.allocate()
+    let y = out.pointer(as: Float.self)
+    let (rows, columns) = (weight.rows, weight.columns)
+    try weight.withStored { (stored) throws(ArrayError) in
+      let perChunk = max(1, 16384 / max(columns, 1))
+      parallelFor((rows + perChunk - 1) / perChunk) { chunk, _ in
+        var view = stored
+        let first = chunk * perChunk
+        lull_quant_rows(
+          &view, Int64(first), Int64(min(perChunk, rows - first)), y + first * columns,
+          Int64(columns))
+      }
+    }
+    if lull_interrupt_raised() != 0 { throw .interrupted }
+  }
+  func vjp(_ out: NDArray, _ cotangent: NDArray) throws(ArrayError) -> [NDArray?] {
+    throw .notDifferentiable(op: name, reason: "a quantized weight has no gradient")
+  }
+}

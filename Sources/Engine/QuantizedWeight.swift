@@ -1,0 +1,229 @@
+// Quantised weights: a matrix whose values stay in the form the file has.
+//
+// A weight is [rows, columns]. Two families: block formats (GGUF), where the bytes of a row are a run of
+// blocks with their own scales, and MLX's formats, where codes, scales and biases are three arrays.
+// Nothing is ever expanded as a whole; products widen codes in registers or panel by panel (quant.h).
+//
+// The formats of 32 values a block with 4 or 8 bits are packed once, on first use in a product, into tiles
+// of 16 rows side by side, which reads at the speed of memory; the pages of the file are then let go, so
+// that one copy stays resident. `QuantizedWeight.packing` turns that off.
+
+#if canImport(Glibc)
+import Glibc
+#endif
+import Kernels
+
+public final class QuantizedWeight: @unchecked Sendable {
+  public enum Format: Equatable, Sendable {
+    /// A GGUF block type, by its number there.
+    case blocks(type: Int)
+    /// MLX's `affine` mode: value = scale * code + bias.
+    case affine(bits: Int, group: Int)
+    /// MLX's floating-point codes: `mxfp4`, `mxfp8`, `nvfp4`.
+    case float(mode: FloatMode)
+  }
+  public enum FloatMode: String, Sendable {
+    case mxfp4, mxfp8, nvfp4
+    var number: Int32 { self == .mxfp4 ? Int32(LULL_MXFP4) : self == .mxfp8 ? Int32(LULL_MXFP8) : Int32(LULL_NVFP4) }
+    var group: Int { self == .nvfp4 ? 16 : 32 }
+    var bits: Int { self == .mxfp8 ? 8 : 4 }
+  }
+
+  public let format: Format
+  public let rows: Int
+  public let columns: Int
+  /// Codes (any dtype; bytes count), scales and biases; the last two only for MLX's formats.
+  public let arrays: [NDArray]
+  private var packed: Buffer?
+
+  /// Off: products read the file's own layout (slower, nothing is copied).
+  nonisolated(unsafe) public static var packing = true
+
+  /// A GGUF tensor. `data` holds the tensor's bytes (uint8), mapped or not.
+  public init(blockType: Int, rows: Int, columns: Int, data: NDArray) throws(ArrayError) {
+    let values = Int(lull_block_values(Int32(blockType)))
+    guard values > 0 else {
+      throw .argument(op: "quantized weight", message: "unknown block type \(blockType)")
+    }
+    guard rows >= 0, columns > 0, columns % values == 0 else {
+      throw .argument(
+        op: "quantized weight",
+        message: "rows of \(columns) values do not divide into blocks of \(values)")
+    }
+    let (needed, overflow) = rows.multipliedReportingOverflow(
+      by: columns / values * Int(lull_block_bytes(Int32(blockType))))
+    guard !overflow, data.byteCount >= needed else {
+      throw .argument(
+        op: "quantized weight",
+        message: "a [\(rows), \(columns)] weight needs \(overflow ? -1 : needed) bytes, "
+          + "but there are \(data.byteCount)")
+    }
+    format = .blocks(type: blockType)
+    self.rows = rows
+    self.columns = columns
+    arrays = [data]
+  }
+
+  /// A weight in MLX's layout: `codes` uint32 [rows, columns * bits / 32]; `scales` (and, for affine,
+  /// `biases`) [rows, columns / group].
+  public init(
+    codes: NDArray, scales: NDArray, biases: NDArray?, group: Int, bits: Int, mode: String
+  ) throws(ArrayError) {
+    func bad(_ message: String) -> ArrayError {
+      .argument(op: "quantized_matmul", message: message)
+    }
+    guard codes.dtype == .uint32, codes.rank == 2 else {
+      throw bad("the packed weight must be a uint32 matrix, not \(codes.dtype) \(codes.shape)")
+    }
+    if mode == "affine" {
+      guard [2, 3, 4, 5, 6, 8].contains(bits) else {
+        throw bad("bits must be 2, 3, 4, 5, 6 or 8, not \(bits)")
+      }
+      guard [32, 64, 128].contains(group) else {
+        throw bad("group_size must be 32, 64 or 128, not \(group)")
+      }
+      guard let biases, biases.shape == scales.shape, biases.dtype == scales.dtype else {
+        throw bad("affine quantization needs biases of the shape and dtype of the scales")
+      }
+      guard scales.dtype == .float32 || scales.dtype == .float16 || scales.dtype == .bfloat16 else {
+        throw bad("scales must be float32, float16 or bfloat16, not \(scales.dtype)")
+      }
+      format = .affine(bits: bits, group: group)
+      arrays = [codes, scales, biases]
+    } else if let float = FloatMode(rawValue: mode) {
+      guard bits == float.bits, group == float.group else {
+        throw bad("\(mode) has \(float.bits) bits and groups of \(float.group)")
+      }
+      guard biases == nil else { throw bad("\(mode) has no biases") }
+      guard scales.dtype == .uint8 else { throw bad("scales of \(mode) must be uint8") }
+      format = .float(mode: float)
+      arrays = [codes, scales]
+    } else {
+      throw bad("unknown mode '\(mode)': affine, mxfp4, mxfp8 and nvfp4 are known")
+    }
+    rows = codes.shape[0]
+    let bitCount = codes.shape[1] * 32
+    guard bitCount % bits == 0, (bitCount / bits) % group == 0, bitCount > 0 else {
+      throw bad(
+        "a packed row of \(codes.shape[1]) words does not hold whole groups of \(group) codes "
+          + "of \(bits) bits")
+    }
+    columns = bitCount / bits
+    guard scales.rank == 2, scales.shape[0] == rows, scales.shape[1] == columns / group else {
+      throw bad(
+        "scales of shape \(scales.shape) do not fit a weight of \(rows) rows of \(columns) "
+          + "columns in groups of \(group)")
+    }
+  }
+
+  /// Bytes of the weight in its stored form.
+  public var byteCount: Int { arrays.reduce(0) { $0 + $1.byteCount } }
+  /// Bytes of the packed copy, 0 while there is none.
+  public var packedByteCount: Int { packed?.byteCount ?? 0 }
+
+  /// The name of the format as its own tools write it: `Q4_1`, `affine 4 bits, group 64`.
+  public var formatName: String {
+    switch format {
+    case .blocks(let type): return QuantizedWeight.blockTypeNames[type] ?? "type \(type)"
+    case .affine(let bits, let group): return "affine \(bits)-bit, group \(group)"
+    case .float(let mode): return mode.rawValue
+    }
+  }
+  static let blockTypeNames: [Int: String] = [
+    0: "F32", 1: "F16", 2: "Q4_0", 3: "Q4_1", 6: "Q5_0", 7: "Q5_1", 8: "Q8_0", 10: "Q2_K",
+    11: "Q3_K", 12: "Q4_K", 13: "Q5_K", 14: "Q6_K", 20: "IQ4_NL", 23: "IQ4_XS", 30: "BF16",
+  ]
+
+  // MARK: - For the kernels
+
+  /// Calls `body` with the C view of the stored form. The arrays must be evaluated; they are made
+  /// row-major if they are not.
+  func withStored<R>(_ body: (LullQuantized) throws(ArrayError) -> R) throws(ArrayError) -> R {
+    let contiguous = try arrays.map { (array) throws(ArrayError) in try array.rowContiguous() }
+    var view = LullQuantized()
+    view.rows = Int64(rows)
+    view.columns = Int64(columns)
+    view.data = UnsafePointer(contiguous[0].pointer(as: UInt8.self))
+    switch format {
+    case .blocks(let type):
+      view.type = Int32(type)
+      let values = Int(lull_block_values(Int32(type)))
+      view.row_bytes = Int64(columns / values) * Int64(lull_block_bytes(Int32(type)))
+    case .affine(let bits, let group):
+      view.type = -1
+      view.mode = Int32(LULL_AFFINE)
+      view.bits = Int32(bits)
+      view.group = Int32(group)
+      view.row_bytes = Int64(columns * bits / 8)
+      view.scales = UnsafePointer(contiguous[1].pointer(as: UInt8.self))
+      view.biases = UnsafePointer(contiguous[2].pointer(as: UInt8.self))
+      let dtype = contiguous[1].dtype
+      view.scale_type = Int32(
+        dtype == .float16 ? LULL_F16 : dtype == .bfloat16 ? LULL_BF16 : LULL_F32)
+    case .float(let mode):
+      view.type = -1
+      view.mode = mode.number
+      view.bits = Int32(mode.bits)
+      view.group = Int32(mode.group)
+      view.row_bytes = Int64(columns * mode.bits / 8)
+      view.scales = UnsafePointer(contiguous[1].pointer(as: UInt8.self))
+    }
+    let result = try body(view)
+    withExtendedLifetime(contiguous) {}
+    return result
+  }
+
+  /// The packed copy, made now if the format has one.
+  func packedTiles() throws(ArrayError) -> (type: Int32, pointer: UnsafePointer<UInt8>)? {
+    guard case .blocks(let type) = format, lull_packs(Int32(type)) != 0, rows >= 16 else {
+      return nil
+    }
+    if let packed {
+      return (Int32(type), UnsafePointer(packed.pointer.assumingMemoryBound(to: UInt8.self)))
+    }
+    guard QuantizedWeight.packing else { return nil }
+    let tiles = (rows + 15) / 16
+    let tileBytes = Int(lull_packed_tile_bytes(Int32(type), Int64(columns)))
+    let buffer = try Buffer(byteCount: tiles * tileBytes)
+    let out = buffer.pointer.assumingMemoryBound(to: UInt8.self)
+    try withStored { (stored) throws(ArrayError) in
+      let perChunk = max(1, (1 << 18) / max(tileBytes, 1))
+      parallelFor((tiles + perChunk - 1) / perChunk) { chunk, _ in
+        var view = stored
+        let first = chunk * perChunk
+        lull_pack_tiles(&view, Int64(first), Int64(min(perChunk, tiles - first)), out)
+      }
+      if lull_interrupt_raised() != 0 { throw .interrupted }
+      releasePages(from: stored)
+    }
+    packed = buffer
+    return (Int32(type), UnsafePointer(out))
+  }
+
+  /// Lets go of the mapped pages that hold the stored form; they come back when touched.
+  private func releasePages(from stored: LullQuantized) {
+    guard let buffer = arrays[0].buffer, buffer.isExternal, let data = stored.data else { return }
+    let page = 4096
+    let start = (Int(bitPattern: data) + page - 1) / page * page
+    let end = (Int(bitPattern: data) + rows * Int(stored.row_bytes)) / page * page
+    if end > start {
+      madvise(UnsafeMutableRawPointer(bitPattern: start), end - start, MADV_DONTNEED)
+    }
+  }
+}
+
+/// Runs `body(chunk, worker)` for all chunks on the pool. The body must only touch raw memory.
+func parallelFor(_ chunks: Int, _ body: (Int, Int) -> Void) {
+  withoutActuallyEscaping(body) { escaping in
+    var box = escaping
+    withUnsafeMutablePointer(to: &box) { context in
+      lull_parallel_for(
+        Int64(chunks),
+        { context, chunk, worker in
+          guard let context else { return }
+          context.assumingMemoryBound(to: ((Int, Int) -> Void).self).pointee(
+            Int(chunk), Int(worker))
+        }, context)
+    }
+  }
+}
