@@ -4,3 +4,7 @@
 #include <stdint.h>
 #include "threads.h"
 #include "quant.h"
+#include "vm.h"
+#include "fast.h"
+#include "movement.h"
+#include "rows.h"

@@ -1,0 +1,220 @@
+// From a lazy graph to evaluated arrays.
+//
+// One run: an explicit-stack walk orders the pending nodes; from the outputs back, elementwise
+// nodes join the group of their consumers (all consumers in one group, same shape), so that each
+// group becomes one kernel; the groups run in order, and a node lets its inputs go as soon as it
+// is evaluated. A member of a group gets storage only when somebody outside needs it: the user
+// holds it (its reference count is higher than the graph explains) or it was asked for.
+// No value is computed twice: a node with consumers in several groups is the root of its own.
+//
+// The notes of a run live in the nodes (mark, uses, group), not in dictionaries.
+
+import Kernels
+
+@_silgen_name("swift_retainCount")
+private func retainCount(_ object: UnsafeMutableRawPointer) -> UInt
+
+enum Evaluator {
+  nonisolated(unsafe) private static var mark: UInt32 = 0
+  /// Greater than zero while a gradient's trace is open: traced nodes keep their inputs.
+  nonisolated(unsafe) static var traceDepth = 0
+
+  private static let groupLimit = 64
+  private static let inputLimit = 28
+  /// node.group: not consumed yet, or consumed in ways that do not fuse.
+  private static let unassigned: Int32 = -1
+  private static let conflict: Int32 = -2
+
+  private struct Frame {
+    let node: Unmanaged<NDArray>
+    var next: Int
+    let count: Int
+  }
+
+  private struct Group {
+    let root: Unmanaged<NDArray>
+    let shape: Shape
+    var members: [Unmanaged<NDArray>]  // from the root back
+    var inputCount: Int
+    var isReduction: Bool
+    var isFused: Bool
+  }
+
+  static func run(_ node: NDArray) throws(ArrayError) {
+    if node.op != .none && node.in0!.buffer != nil && (node.in1?.buffer != nil || node.in1 == nil)
+      && (node.in2?.buffer != nil || node.in2 == nil)
+    {
+      if try Fusion.runSmall(node) {
+        finish(node)
+        return
+      }
+    }
+    try run([node])
+  }
+
+  static func run(_ outputs: [NDArray]) throws(ArrayError) {
+    if lull_interrupt_raised() != 0 { throw .interrupted }
+    mark &+= 1
+    let order = sort(outputs)
+    var groups = assign(order, outputs)
+    // Groups were made from the outputs back.
+    while let group = groups.popLast() {
+      if lull_interrupt_raised() != 0 { throw .interrupted }
+      try execute(group, outputs)
+    }
+  }
+
+  /// All pending nodes that the outputs need, inputs before consumers.
+  private static func sort(_ outputs: [NDArray]) -> [Unmanaged<NDArray>] {
+    var order: [Unmanaged<NDArray>] = []
+    var stack: [Frame] = []
+    for output in outputs where output.buffer == nil && output.mark != mark {
+      output.mark = mark
+      output.uses = 0
+      output.group = unassigned
+      stack.append(
+        Frame(node: Unmanaged.passUnretained(output), next: 0, count: output.inputCount))
+      while !stack.isEmpty {
+        let top = stack.count - 1
+        if stack[top].next == stack[top].count {
+          order.append(stack[top].node)
+          stack.removeLast()
+          continue
+        }
+        let i = stack[top].next
+        stack[top].next += 1
+        stack[top].node._withUnsafeGuaranteedRef { node in
+          let child = node.input(i)
+          if child.buffer != nil { return }
+          if child.mark == mark {
+            child.uses += 1
+            return
+          }
+          child.mark = mark
+          child.uses = 1
+          child.group = unassigned
+          stack.append(
+            Frame(node: Unmanaged.passUnretained(child), next: 0, count: child.inputCount))
+        }
+      }
+    }
+    return order
+  }
+
+  private static func assign(_ order: [Unmanaged<NDArray>], _ outputs: [NDArray]) -> [Group] {
+    var groups: [Group] = []
+    groups.reserveCapacity(order.count)
+    for reference in order.reversed() {
+      reference._withUnsafeGuaranteedRef { node in
+        var g = Int32(groups.count)
+        let isElementwise = node.op != .none
+        let consumer = node.group
+        var joined = false
+        if isElementwise && consumer >= 0 {
+          let target = groups[Int(consumer)]
+          joined =
+            target.members.count < groupLimit && target.inputCount + 2 <= inputLimit
+            && !(target.isReduction && isHeld(node))
+        }
+        if joined {
+          g = consumer
+          groups[Int(g)].members.append(reference)
+          groups[Int(g)].inputCount += node.inputCount - 1
+        } else {
+          let reduction = !isElementwise && node.primitive is Reduction && node.in0!.size > 0
+          groups.append(
+            Group(
+              root: reference, shape: reduction ? node.in0!.shape : node.shape,
+              members: isElementwise ? [reference] : [], inputCount: node.inputCount,
+              isReduction: reduction, isFused: isElementwise || reduction))
+        }
+        node.group = g
+        let isFused = groups[Int(g)].isFused
+        let shape = groups[Int(g)].shape
+        for i in 0..<node.inputCount {
+          let input = node.input(i)
+          if input.buffer != nil { continue }
+          if !isFused || input.shape != shape {
+            input.group = conflict
+          } else if input.group == unassigned {
+            input.group = g
+          } else if input.group != g {
+            input.group = conflict
+          }
+        }
+      }
+    }
+    return groups
+  }
+
+  /// Whether somebody besides the graph under evaluation refers to the node.
+  @inline(__always)
+  private static func isHeld(_ node: NDArray) -> Bool {
+    retainCount(Unmanaged.passUnretained(node).toOpaque()) > UInt(node.uses)
+  }
+
+  private static func execute(_ group: Group, _ outputs: [NDArray]) throws(ArrayError) {
+    let root = group.root.takeUnretainedValue()
+    if root.buffer != nil { return }
+    do throws(ArrayError) {
+      if !group.isFused {
+        guard let primitive = root.primitive else {
+          throw .internal("a pending array without a primitive")
+        }
+        try primitive.evaluate(root)
+        if lull_interrupt_raised() != 0 {
+          root.buffer = nil
+          throw .interrupted
+        }
+        finish(root)
+        return
+      }
+      if group.members.count == 1 && !group.isReduction {
+        if root.size == 0 {
+          try root.allocate()
+          finish(root)
+          return
+        }
+        if try Fusion.runSmall(root) {
+          finish(root)
+          return
+        }
+        try Fusion.execute([root], kept: [root], reduction: nil)
+        finish(root)
+        return
+      }
+      var nodes: [NDArray] = []
+      var kept: [NDArray] = []
+      nodes.reserveCapacity(group.members.count)
+      for reference in group.members.reversed() {
+        let held = reference._withUnsafeGuaranteedRef { isHeld($0) }
+        let node = reference.takeUnretainedValue()
+        if held || (node === root && !group.isReduction) { kept.append(node) }
+        nodes.append(node)
+      }
+      if group.isReduction {
+        try Fusion.execute(nodes, kept: [], reduction: root)
+        nodes.removeAll()
+        finish(root)
+        return
+      }
+      if root.size == 0 {
+        for node in kept { try node.allocate() }
+      } else {
+        try Fusion.execute(nodes, kept: kept, reduction: nil)
+      }
+      nodes.removeAll()
+      for node in kept { finish(node) }
+    } catch {
+      switch error {
+      case .at, .interrupted: throw error
+      default: throw .at(position: root.position, error: error)
+      }
+    }
+  }
+
+  private static func finish(_ node: NDArray) {
+    if node.isTraced && traceDepth > 0 { return }
+    node.detach()
+  }
+}

@@ -1,0 +1,568 @@
+// From a group of elementwise nodes (and perhaps a reduction of theirs) to one kernel.
+//
+// The group's nodes, in topological order, become one SSA program (vm.h): inputs are loaded at
+// their first use, values get tile registers by a linear scan, and the space that the program
+// walks has as few dimensions as the inputs' strides allow. Arrays with one value become
+// constants, filled once. The arrays of this file are scratch that is kept between kernels.
+
+import Kernels
+
+struct Fusion {
+  private struct Value {
+    var op: UInt8
+    var type: UInt8
+    var a: Int32, b: Int32, c: Int32
+    var lastUse: Int32
+    var register: Int32
+    /// -1 computed, else the input that it loads.
+    var isPinned: Bool
+  }
+
+  nonisolated(unsafe) private static var values: [Value] = []
+  nonisolated(unsafe) private static var inputs: [LullInput] = []
+  nonisolated(unsafe) private static var inputNodes: [NDArray] = []
+  nonisolated(unsafe) private static var outputs: [LullOutput] = []
+  nonisolated(unsafe) private static var code: [LullInstruction] = []
+  nonisolated(unsafe) private static var freeRegisters: [Int32] = []
+  nonisolated(unsafe) private static var freeLoads: [Int32] = []
+  nonisolated(unsafe) private static var mark: UInt32 = 0
+
+  // MARK: Emitting
+
+  private static func emit(
+    _ op: Int, _ type: Int, _ a: Int32, _ b: Int32 = -1, _ c: Int32 = -1
+  ) -> Int32 {
+    values.append(
+      Value(
+        op: UInt8(op), type: UInt8(type), a: a, b: b, c: c, lastUse: -1, register: -1,
+        isPinned: false))
+    return Int32(values.count - 1)
+  }
+
+  @inline(__always) static func computeType(_ dtype: DType) -> Int {
+    switch dtype {
+    case .bool, .uint8, .uint16, .int8, .int16, .int32: lullI32
+    case .uint32: lullU32
+    case .uint64: lullU64
+    case .int64: lullI64
+    case .float16, .bfloat16, .float32: lullF32
+    case .float64: lullF64
+    case .complex64: lullC64
+    }
+  }
+
+  /// Brings a computed value back into the range (or precision) of a small dtype.
+  private static func normalized(_ value: Int32, _ dtype: DType) -> Int32 {
+    switch dtype {
+    case .bool: emit(lullNotZero, lullI32, value)
+    case .uint8: emit(lullWrapU8, lullI32, value)
+    case .uint16: emit(lullWrapU16, lullI32, value)
+    case .int8: emit(lullWrapI8, lullI32, value)
+    case .int16: emit(lullWrapI16, lullI32, value)
+    case .float16: emit(lullRoundF16, lullF32, value)
+    case .bfloat16: emit(lullRoundBF16, lullF32, value)
+    default: value
+    }
+  }
+
+  private static func cast(_ value: Int32, from: DType, to: DType) -> Int32 {
+    let (s, t) = (computeType(from), computeType(to))
+    if to == .bool { return emit(lullNotZero, s, value) }
+    if s == t {
+      if from == .bool || from == to { return value }
+      switch to {
+      case .int32, .float32: return value
+      case .int16 where from == .uint8 || from == .int8: return value
+      case .uint16 where from == .uint8: return value
+      default: return normalized(value, to)
+      }
+    }
+    return normalized(emit(lullCastF32 + t, s, value), to)
+  }
+
+  /// The value of a node that is computed elsewhere: a load or a constant.
+  private static func load(_ node: NDArray) -> Int32 {
+    if node.slotMark == mark { return node.slot }
+    node.slotMark = mark
+    inputNodes.append(node)
+    node.slot = emit(lullLoad, computeType(node.dtype), Int32(inputNodes.count - 1))
+    return node.slot
+  }
+
+  @inline(__always) private static func operand(_ node: NDArray) -> Int32 {
+    node.slotMark == mark ? node.slot : load(node)
+  }
+
+  private static func compute(_ node: NDArray) -> Int32 {
+    let x = node.in0!
+    let from = x.dtype
+    let type = computeType(from)
+    let a = operand(x)
+    func one(_ op: Int) -> Int32 { emit(op, type, a) }
+    func two(_ op: Int) -> Int32 { emit(op, type, a, operand(node.in1!)) }
+    let value: Int32
+    switch node.op {
+    case .none, .copy, .stopGradient: return a
+    case .cast: return cast(a, from: from, to: node.dtype)
+    case .select:
+      return emit(
+        lullSelect, computeType(node.dtype), a, operand(node.in1!), operand(node.in2!))
+    case .negative: value = one(lullNeg)
+    case .abs: value = one(lullAbs)
+    case .sign: value = one(lullSign)
+    case .square: value = one(lullSquare)
+    case .sqrt: value = one(lullSqrt)
+    case .rsqrt: value = one(lullRsqrt)
+    case .reciprocal: value = one(lullRecip)
+    case .exp: value = one(lullExp)
+    case .expm1: value = one(lullExpm1)
+    case .log: value = one(lullLog)
+    case .log2: value = one(lullLog2)
+    case .log10: value = one(lullLog10)
+    case .log1p: value = one(lullLog1p)
+    case .sin: value = one(lullSin)
+    case .cos: value = one(lullCos)
+    case .tan: value = one(lullTan)
+    case .arcsin: value = one(lullAsin)
+    case .arccos: value = one(lullAcos)
+    case .arctan: value = one(lullAtan)
+    case .sinh: value = one(lullSinh)
+    case .cosh: value = one(lullCosh)
+    case .tanh: value = one(lullTanh)
+    case .arcsinh: value = one(lullAsinh)
+    case .arccosh: value = one(lullAcosh)
+    case .arctanh: value = one(lullAtanh)
+    case .sigmoid: value = one(lullSigmoid)
+    case .erf: value = one(lullErf)
+    case .erfinv: value = one(lullErfInv)
+    case .floor: value = one(lullFloor)
+    case .ceil: value = one(lullCeil)
+    case .rint: value = one(lullRint)
+    case .trunc: value = one(lullTrunc)
+    case .logicalNot: return one(lullIsZero)
+    case .invert: value = from == .bool ? one(lullIsZero) : one(lullInvert)
+    case .isnan: return from.isInexact ? one(lullIsNan) : emit(lullNe, type, a, a)
+    case .isinf: return from.isInexact ? one(lullIsInf) : emit(lullNe, type, a, a)
+    case .isposinf: return from.isInexact ? one(lullIsPosInf) : emit(lullNe, type, a, a)
+    case .isneginf: return from.isInexact ? one(lullIsNegInf) : emit(lullNe, type, a, a)
+    case .isfinite: return from.isInexact ? one(lullIsFinite) : emit(lullEq, type, a, a)
+    case .real: return one(lullCastF32)
+    case .imag: return one(lullImag)
+    case .conjugate: return one(lullConj)
+    case .add: value = two(lullAdd)
+    case .subtract: value = two(lullSub)
+    case .multiply: value = two(lullMul)
+    case .divide: value = two(lullDiv)
+    case .floorDivide: value = two(lullFloorDiv)
+    case .remainder: value = two(lullRem)
+    case .power: value = two(lullPow)
+    case .maximum: value = two(lullMax)
+    case .minimum: value = two(lullMin)
+    case .arctan2: value = two(lullAtan2)
+    case .logaddexp: value = two(lullLogAddExp)
+    case .equal: return two(lullEq)
+    case .notEqual: return two(lullNe)
+    case .less: return two(lullLt)
+    case .lessEqual: return two(lullLe)
+    case .greater: return two(lullGt)
+    case .greaterEqual: return two(lullGe)
+    case .logicalAnd, .bitwiseAnd: return two(lullAnd)
+    case .logicalOr, .bitwiseOr: return two(lullOr)
+    case .logicalXor, .bitwiseXor: return two(lullXor)
+    case .leftShift: value = two(lullShl)
+    case .rightShift: value = two(lullShr)
+    }
+    if node.op.isExact && (node.dtype == .float16 || node.dtype == .bfloat16) { return value }
+    return node.dtype == from ? normalized(value, node.dtype) : value
+  }
+
+  // MARK: Running
+
+  /// Computes a group. `nodes` are its elementwise members in topological order, `kept` those
+  /// of them that get storage, `reduction` the reduction at its root, if any.
+  static func execute(_ nodes: [NDArray], kept: [NDArray], reduction: NDArray?) throws(ArrayError)
+  {
+    let space = reduction?.in0!.shape ?? nodes[0].shape
+    mark &+= 1
+    values.removeAll(keepingCapacity: true)
+    inputs.removeAll(keepingCapacity: true)
+    outputs.removeAll(keepingCapacity: true)
+    code.removeAll(keepingCapacity: true)
+    freeRegisters.removeAll(keepingCapacity: true)
+    freeLoads.removeAll(keepingCapacity: true)
+    defer { inputNodes.removeAll(keepingCapacity: true) }
+
+    for node in kept { try node.allocate() }
+    if let reduction { try reduction.allocate() }
+    do throws(ArrayError) {
+      for node in nodes {
+        let value = compute(node)
+        node.slot = value
+        node.slotMark = mark
+      }
+      try launch(space: space, kept: kept, reduction: reduction)
+      if lull_interrupt_raised() != 0 { throw .interrupted }
+    } catch {
+      for node in kept { node.buffer = nil }
+      reduction?.buffer = nil
+      throw error
+    }
+  }
+
+  private static func launch(space: Shape, kept: [NDArray], reduction: NDArray?) throws(ArrayError)
+  {
+    var reduceValue: Int32 = -1
+    var reduceCode = 0
+    if let reduction, let primitive = reduction.primitive as? Reduction {
+      reduceValue = operand(reduction.in0!)
+      let type = computeType(reduction.in0!.dtype)
+      reduceCode = Int(primitive.kind.code)
+      if primitive.kind == .any || primitive.kind == .all {
+        reduceValue = emit(lullNotZero, type, reduceValue)
+      } else if primitive.kind == .sum || primitive.kind == .prod {
+        // The result type of small integers is wider already; 32-bit ones keep theirs.
+        if computeType(reduction.dtype) != type {
+          reduceValue = cast(reduceValue, from: reduction.in0!.dtype, to: reduction.dtype)
+        }
+      }
+    }
+
+    // Order of the dimensions: outer kept, reduced, inner kept.
+    var order: [Int] = []
+    var (outer, reduced, inner) = (1, 1, 1)
+    if let reduction, let primitive = reduction.primitive as? Reduction {
+      let axes = primitive.axisMask
+      var tail = space.count
+      while tail > 0 && axes & (1 << (tail - 1)) == 0 {
+        tail -= 1
+        inner *= space[tail]
+      }
+      if tail == 0 || inner < 16 || primitive.kind == .argmax || primitive.kind == .argmin {
+        tail = space.count
+        inner = 1
+      }
+      for i in 0..<tail where axes & (1 << i) == 0 {
+        order.append(i)
+        outer *= space[i]
+      }
+      for i in 0..<space.count where axes & (1 << i) != 0 {
+        order.append(i)
+        reduced *= space[i]
+      }
+      for i in tail..<space.count { order.append(i) }
+    }
+
+    var program = LullProgram()
+    // Which values are at the root: they are pinned to registers of their own.
+    for node in kept { values[Int(node.slot)].isPinned = true }
+    if reduceValue >= 0 { values[Int(reduceValue)].isPinned = true }
+
+    // Strides of the inputs in the space, in bytes; then as few dimensions as possible.
+    let rank = space.count
+    let identity = order.isEmpty
+    for node in inputNodes {
+      var input = LullInput()
+      input.data = UnsafePointer(node.pointer.assumingMemoryBound(to: CChar.self))
+      let end = node.buffer!.pointer + node.buffer!.byteCount
+      input.limit = UnsafePointer(end.assumingMemoryBound(to: CChar.self))
+      input.dtype = node.dtype.rawValue
+      let shift = rank - node.shape.count
+      let width = node.dtype.byteCount
+      var constant = true
+      withUnsafeMutableBytes(of: &input.strides) { raw in
+        let strides = raw.assumingMemoryBound(to: Int64.self)
+        for k in 0..<rank {
+          let axis = identity ? k : order[k]
+          let own = axis - shift
+          let stride = own < 0 || node.shape[own] == 1 ? 0 : node.strides[own] * width
+          strides[k] = Int64(stride)
+          if stride != 0 { constant = false }
+        }
+      }
+      input.isConstant = constant ? 1 : 0
+      inputs.append(input)
+    }
+    var shape = identity ? space : Shape(order.map { space[$0] })
+    collapse(&shape)
+    program.rank = Int32(shape.count)
+    withUnsafeMutableBytes(of: &program.shape) { raw in
+      let dims = raw.assumingMemoryBound(to: Int64.self)
+      for k in 0..<shape.count { dims[k] = Int64(shape[k]) }
+    }
+
+    // Last uses, then registers by a linear scan.
+    var wide = false
+    for i in 0..<values.count {
+      let value = values[i]
+      if value.type == UInt8(lullF64) || value.type >= UInt8(lullI64)
+        || value.op == UInt8(lullCastF64) || value.op >= UInt8(lullCastI64)
+          && value.op <= UInt8(lullCastC64)
+      {
+        wide = true
+      }
+      if value.op != UInt8(lullLoad) {
+        values[Int(value.a)].lastUse = Int32(i)
+        if value.b >= 0 { values[Int(value.b)].lastUse = Int32(i) }
+        if value.c >= 0 { values[Int(value.c)].lastUse = Int32(i) }
+      }
+    }
+    var registerCount: Int32 = 0
+    func fresh() -> Int32 {
+      registerCount += 1
+      return registerCount - 1
+    }
+    func release(_ operand: Int32, at i: Int) {
+      if operand < 0 { return }
+      let value = values[Int(operand)]
+      if value.lastUse != Int32(i) || value.isPinned || value.register < 0 { return }
+      if value.op == UInt8(lullLoad) {
+        if inputs[Int(value.a)].isConstant == 0 { freeLoads.append(value.register) }
+      } else {
+        freeRegisters.append(value.register)
+      }
+      values[Int(operand)].lastUse = -2  // an operand used twice is released once
+    }
+    for i in 0..<values.count {
+      let value = values[i]
+      var instruction = LullInstruction()
+      instruction.op = value.op
+      instruction.type = value.type
+      if value.op == UInt8(lullLoad) {
+        if inputs[Int(value.a)].isConstant != 0 && !value.isPinned {
+          let register = fresh()
+          values[i].register = register
+          inputs[Int(value.a)].reg = UInt16(register)
+          continue
+        }
+        inputs[Int(value.a)].isConstant = 0
+        let register = value.isPinned ? fresh() : freeLoads.popLast() ?? fresh()
+        values[i].register = register
+        instruction.dst = UInt16(register)
+        instruction.a = UInt16(value.a)
+        code.append(instruction)
+        continue
+      }
+      instruction.a = UInt16(values[Int(value.a)].register)
+      instruction.b = value.b >= 0 ? UInt16(values[Int(value.b)].register) : instruction.a
+      instruction.c = value.c >= 0 ? UInt16(values[Int(value.c)].register) : instruction.a
+      // Working in place is safe only where operands and result have the same width.
+      let sameWidth =
+        !wide || value.op < UInt8(lullEq)
+        || value.op >= UInt8(lullNeg) && value.op <= UInt8(lullSquare)
+      let reuse = sameWidth && value.op != UInt8(lullAbs)
+      if reuse {
+        release(value.a, at: i)
+        release(value.b, at: i)
+        release(value.c, at: i)
+      }
+      let register = value.isPinned ? fresh() : freeRegisters.popLast() ?? fresh()
+      values[i].register = register
+      instruction.dst = UInt16(register)
+      code.append(instruction)
+      if !reuse {
+        release(value.a, at: i)
+        release(value.b, at: i)
+        release(value.c, at: i)
+      }
+    }
+
+    // Two kept nodes may share a value (a copy): the second is stored from its own register.
+    for node in kept {
+      var output = LullOutput()
+      output.data = node.pointer.assumingMemoryBound(to: CChar.self)
+      output.limit = output.data + node.buffer!.byteCount
+      output.reg = UInt16(values[Int(node.slot)].register)
+      output.dtype = node.dtype.rawValue
+      output.type = UInt8(computeType(node.dtype))
+      outputs.append(output)
+    }
+    for i in outputs.indices {
+      let isShared = outputs[..<i].contains { $0.reg == outputs[i].reg }
+      let value = values[Int(kept[i].slot)]
+      if isShared || value.op == UInt8(lullLoad) {
+        // Or with itself copies any 4-byte (or 8-byte) value.
+        let width = kept[i].dtype
+        let type = [.uint64, .int64, .float64, .complex64].contains(width) ? lullI64 : lullI32
+        var copy = LullInstruction()
+        copy.op = UInt8(lullOr)
+        copy.type = UInt8(type)
+        copy.a = outputs[i].reg
+        copy.b = outputs[i].reg
+        copy.c = outputs[i].reg
+        copy.dst = UInt16(fresh())
+        outputs[i].reg = copy.dst
+        code.append(copy)
+      }
+    }
+    guard registerCount <= Int32(lullMaxRegisters), code.count <= 256 else {
+      throw .internal("a fused kernel needs \(registerCount) registers")
+    }
+
+    program.tile = wide ? 256 : 512
+    program.total = Int64(space.uncheckedElementCount)
+    program.registerCount = registerCount
+    program.instructionCount = Int32(code.count)
+    program.inputCount = Int32(inputs.count)
+    program.outputCount = Int32(outputs.count)
+    try code.withUnsafeBufferPointer { codePointer throws(ArrayError) in
+      program.code = codePointer.baseAddress
+      try inputs.withUnsafeBufferPointer { inputPointer throws(ArrayError) in
+        program.inputs = inputPointer.baseAddress
+        try outputs.withUnsafeBufferPointer { outputPointer throws(ArrayError) in
+          program.outputs = outputPointer.baseAddress
+          guard let reduction else {
+            lull_program_run(&program)
+            return
+          }
+          program.reduce = Int32(reduceCode)
+          program.reduceReg = UInt16(values[Int(reduceValue)].register)
+          let root = values[Int(reduceValue)]
+          program.reduceType =
+            root.op == UInt8(lullLoad) ? root.type : resultType(root.op, root.type)
+          program.resultDType = reduction.dtype.rawValue
+          program.outer = Int64(outer)
+          program.reduced = Int64(reduced)
+          program.inner = Int64(inner)
+          program.result = reduction.pointer.assumingMemoryBound(to: CChar.self)
+          let scratch = Int(lull_reduce_scratch(&program))
+          var keeper: Buffer?
+          if scratch > 0 {
+            keeper = try Buffer(byteCount: scratch)
+            program.partials = keeper!.pointer.assumingMemoryBound(to: CChar.self)
+          }
+          lull_program_reduce(&program)
+          withExtendedLifetime(keeper) {}
+        }
+      }
+    }
+  }
+
+  /// The compute type of an instruction's result.
+  private static func resultType(_ op: UInt8, _ type: UInt8) -> UInt8 {
+    let op = Int(op)
+    if op >= lullCastF32 && op <= lullCastC64 { return UInt8(op - lullCastF32) }
+    if op >= lullEq && op <= lullGe || op == lullNotZero || op == lullIsZero
+      || op >= lullIsNan && op <= lullIsNegInf
+    {
+      return UInt8(lullI32)
+    }
+    if (op == lullAbs || op == lullImag) && Int(type) == lullC64 { return UInt8(lullF32) }
+    return type
+  }
+
+  /// Drops dimensions of size one and joins neighbours that every input walks as one.
+  private static func collapse(_ shape: inout Shape) {
+    var result = Shape()
+    let count = shape.count
+    // kept[k]: the original index whose strides dimension k of the result has.
+    inputs.withUnsafeMutableBufferPointer { inputs in
+      for axis in 0..<count {
+        let size = shape[axis]
+        if size == 1 { continue }
+        let last = result.count - 1
+        var joins = last >= 0
+        if joins {
+          for i in inputs.indices where inputs[i].isConstant == 0 {
+            let (outer, inner) = withUnsafeBytes(of: &inputs[i].strides) { raw in
+              let strides = raw.assumingMemoryBound(to: Int64.self)
+              return (strides[last], strides[axis])
+            }
+            if outer != inner &* Int64(size) {
+              joins = false
+              break
+            }
+          }
+        }
+        let target = joins ? last : last + 1
+        if joins { result[last] *= size } else { result.append(size) }
+        for i in inputs.indices {
+          withUnsafeMutableBytes(of: &inputs[i].strides) { raw in
+            let strides = raw.assumingMemoryBound(to: Int64.self)
+            strides[target] = strides[axis]
+          }
+        }
+      }
+    }
+    if result.count == 0 { result.append(1) }
+    shape = result
+  }
+
+  // MARK: Small arrays
+
+  nonisolated(unsafe) private static let scratch = UnsafeMutableRawPointer.allocate(
+    byteCount: 3 * 8192, alignment: 64)
+
+  /// Computes one node whose inputs are evaluated without any program, when it is small and
+  /// simple enough; false when it is not.
+  static func runSmall(_ node: NDArray) throws(ArrayError) -> Bool {
+    let size = node.size
+    if size > 1024 || size == 0 { return false }
+    let x = node.in0!
+    let dtype = x.dtype
+    guard dtype.byteCount >= 4, let op = simpleOp(node.op) else { return false }
+    guard let function = lull_op_function(Int32(op), Int32(computeType(dtype))) else { return false }
+    if node.dtype.byteCount < 4 { return false }
+    guard let a = smallOperand(x, size, 0) else { return false }
+    var b = a
+    if let y = node.in1 {
+      guard let found = smallOperand(y, size, 1) else { return false }
+      b = found
+    }
+    try node.allocate()
+    function(node.pointer, a, b, b, Int64((size + 15) & ~15))
+    return true
+  }
+
+  @inline(__always)
+  private static func smallOperand(_ x: NDArray, _ size: Int, _ index: Int)
+    -> UnsafeMutableRawPointer?
+  {
+    guard let buffer = x.buffer else { return nil }
+    let width = x.dtype.byteCount
+    if x.size == size && x.isRowContiguous {
+      let padded = ((size + 15) & ~15) * width
+      return x.offset + padded <= buffer.byteCount ? buffer.pointer + x.offset : nil
+    }
+    guard x.size == 1 else { return nil }
+    let tile = scratch + index * 8192
+    let source = buffer.pointer + x.offset
+    let count = (size + 15) & ~15
+    if width == 4 {
+      tile.assumingMemoryBound(to: UInt32.self)
+        .update(repeating: source.load(as: UInt32.self), count: count)
+    } else {
+      tile.assumingMemoryBound(to: UInt64.self)
+        .update(repeating: source.load(as: UInt64.self), count: count)
+    }
+    return tile
+  }
+
+  /// The one instruction that an operation is, for dtypes of four bytes and more.
+  @inline(__always)
+  private static func simpleOp(_ op: ElementwiseOp) -> Int? {
+    switch op {
+    case .add: lullAdd
+    case .subtract: lullSub
+    case .multiply: lullMul
+    case .divide: lullDiv
+    case .maximum: lullMax
+    case .minimum: lullMin
+    case .power: lullPow
+    case .negative: lullNeg
+    case .square: lullSquare
+    case .sqrt: lullSqrt
+    case .rsqrt: lullRsqrt
+    case .reciprocal: lullRecip
+    case .exp: lullExp
+    case .log: lullLog
+    case .sin: lullSin
+    case .cos: lullCos
+    case .tanh: lullTanh
+    case .sigmoid: lullSigmoid
+    case .erf: lullErf
+    case .floorDivide: lullFloorDiv
+    case .remainder: lullRem
+    default: nil
+    }
+  }
+}

@@ -1,0 +1,96 @@
+// The text of an array, byte for byte as MLX writes it: `array([2.5, 4.5], dtype=float32)`.
+//
+// Numbers have six significant digits (C's %g); a dimension longer than six shows its first and
+// last three; rows of an inner dimension are aligned under the first.
+
+#if canImport(Glibc)
+import Glibc
+#endif
+
+extension NDArray {
+  /// The array as a user sees it; evaluates it.
+  public func text(edge: Int = 3) throws(ArrayError) -> String {
+    try eval()
+    var out = "array("
+    append(to: &out, dimension: 0, at: pointer, indent: 7, edge: edge)
+    out += ", dtype="
+    out += dtype.name
+    out += ")"
+    return out
+  }
+
+  private func append(
+    to out: inout String, dimension: Int, at p: UnsafeRawPointer, indent: Int, edge: Int
+  ) {
+    if dimension == rank {
+      NDArray.appendNumber(NDArray.load(p, dtype), dtype, p, to: &out)
+      return
+    }
+    let count = shape[dimension]
+    if count == 0 {
+      out += "[]"
+      return
+    }
+    let step = strides[dimension] * dtype.byteCount
+    let isLast = dimension == rank - 1
+    let separator = isLast ? ", " : ",\n" + String(repeating: " ", count: indent)
+    out += "["
+    func element(_ i: Int) {
+      append(to: &out, dimension: dimension + 1, at: p + i * step, indent: indent + 1, edge: edge)
+    }
+    if count > 2 * edge {
+      for i in 0..<edge {
+        element(i)
+        out += separator
+      }
+      out += "..."
+      for i in (count - edge)..<count {
+        out += separator
+        element(i)
+      }
+    } else {
+      for i in 0..<count {
+        if i > 0 { out += separator }
+        element(i)
+      }
+    }
+    out += "]"
+  }
+
+  private static func appendNumber(
+    _ scalar: Scalar, _ dtype: DType, _ p: UnsafeRawPointer, to out: inout String
+  ) {
+    switch scalar {
+    case .bool(let value): out += value ? "True" : "False"
+    case .int(let value): out += String(value)
+    case .float(let value):
+      out += dtype == .uint64 ? String(p.loadUnaligned(as: UInt64.self)) : general(value)
+    case .complex(let real, let imaginary):
+      out += general(real)
+      let text = general(imaginary)
+      if !text.hasPrefix("-") { out += "+" }
+      out += text + "j"
+    }
+  }
+
+  /// C's `%g`, with nan without a sign.
+  static func general(_ value: Double) -> String {
+    if value.isNaN { return "nan" }
+    if value == value.rounded(), Swift.abs(value) < 100000, value != 0 || value.sign == .plus {
+      return String(Int(value))
+    }
+    return withUnsafeTemporaryAllocation(of: CChar.self, capacity: 40) { buffer in
+      let length = withVaList([value]) { vsnprintf(buffer.baseAddress!, 40, "%g", $0) }
+      return String(
+        decoding: UnsafeRawBufferPointer(start: buffer.baseAddress!, count: Int(length)),
+        as: UTF8.self)
+    }
+  }
+}
+
+extension NDArray: CustomStringConvertible {
+  /// The text, or what went wrong in making it.
+  public var description: String {
+    do throws(ArrayError) { return try text() } catch { return "array(\(error.message))" }
+  }
+}

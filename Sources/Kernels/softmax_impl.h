@@ -1,0 +1,32 @@
+// Softmax of rows, part of vm_impl.h: maximum, exp and sum in one pass over a cached row, scale.
+static void NAME(softmax_)(float *out, const float *x, int64_t rows, int64_t n, int isLog) {
+  for (int64_t r = 0; r < rows && !lull_interrupt_flag; ++r, x += n, out += n) {
+    float top = extreme_f32(x, n, 0);
+    vf t = VF(top), acc = VF(0);
+    int64_t i = 0;
+    for (; i + VL <= n; i += VL) {
+      vf e = exp_v(*(const vf *)(x + i) - t);
+      if (!isLog) *(vf *)(out + i) = e;
+      acc += e;
+    }
+    double total = 0;
+    for (int k = 0; k < VL; ++k) total += acc[k];
+    if (i < n) {
+      float tail[VL];
+      for (int k = 0; k < VL; ++k) tail[k] = i + k < n ? x[i + k] : top;
+      vf e = exp_v(*(const vf *)tail - t);
+      *(vf *)tail = e;
+      for (int64_t k = 0; i + k < n; ++k) {
+        if (!isLog) out[i + k] = tail[k];
+        total += tail[k];
+      }
+    }
+    if (isLog) {
+      float shift = top + (float)log(total);
+      LOOP out[i] = x[i] - shift;
+    } else {
+      float scale = (float)(1 / total);
+      LOOP out[i] *= scale;
+    }
+  }
+}

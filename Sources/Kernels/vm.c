@@ -1,0 +1,188 @@
+// Chooses the level of the tile interpreter and spreads programs over the pool.
+#include "Kernels.h"
+#include "vm_internal.h"
+#include <string.h>
+
+static const LullLevel *level(void) {
+  static const LullLevel *chosen = NULL;
+  if (!chosen) {
+    chosen = &lull_level_portable;
+#if defined(__x86_64__)
+    int simd = lull_simd_level();
+    if (simd == 1) chosen = &lull_level_avx2;
+    if (simd == 2) chosen = &lull_level_avx512;
+#endif
+  }
+  return chosen;
+}
+
+LullOpFunction lull_op_function(int op, int type) { return level()->op(op, type); }
+
+static const uint8_t sizes[14] = {1, 1, 2, 4, 8, 1, 2, 4, 8, 2, 2, 4, 8, 8};
+static const uint8_t computeTypes[14] = {
+  lullI32, lullI32, lullI32, lullU32, lullU64, lullI32, lullI32, lullI32, lullI64, lullF32,
+  lullF32, lullF32, lullF64, lullC64,
+};
+int lull_compute_type(int dtype) { return computeTypes[dtype]; }
+int lull_dtype_size(int dtype) { return sizes[dtype]; }
+
+// Below this many element-instructions a region is not worth waking a worker for (about 30 us).
+enum { parallelWork = 400000, chunkWork = 100000 };
+
+static int64_t work_of(const LullProgram *p) {
+  int64_t each = 2;
+  for (int i = 0; i < p->instructionCount; ++i) {
+    int op = p->code[i].op;
+    each += op >= lullExp && op <= lullErfInv ? 8 : op >= lullFloorDiv && op <= lullPow ? 6 : 1;
+  }
+  return each;
+}
+
+static void elementwise_chunk(void *context, int64_t chunk, int worker) {
+  const LullProgram *p = ((const void **)context)[0];
+  int64_t size = *(int64_t *)((void **)context)[1];
+  int64_t from = chunk * size, to = from + size < p->total ? from + size : p->total;
+  level()->elementwise(p, from, to);
+}
+
+void lull_program_run(const LullProgram *p) {
+  int64_t each = work_of(p);
+  if (p->total * each < parallelWork || lull_thread_count() == 1) {
+    level()->elementwise(p, 0, p->total);
+    return;
+  }
+  int64_t size = chunkWork / each / p->tile * p->tile;
+  if (size < p->tile) size = p->tile;
+  while (p->total / size > 4096) size *= 2;
+  const void *context[2] = {p, &size};
+  lull_parallel_for((p->total + size - 1) / size, elementwise_chunk, context);
+}
+
+static int64_t column_tiles(const LullProgram *p) { return (p->inner + p->tile - 1) / p->tile; }
+
+int64_t lull_reduce_scratch(LullProgram *p) {
+  int64_t each = work_of(p), work = p->outer * p->reduced * p->inner * each;
+  int64_t units = p->inner == 1 ? p->outer : p->outer * column_tiles(p);
+  int64_t width = p->inner == 1 ? 1 : p->inner < p->tile ? p->inner : p->tile;
+  p->splits = 1;
+  if (work >= parallelWork && units < 16) {
+    int64_t rows = chunkWork * 2 / (each * width);  // reduced indices of one chunk
+    if (rows < 1) rows = 1;
+    int64_t splits = (p->reduced + rows - 1) / rows;
+    if (splits > 256) splits = 256;
+    p->splits = splits < 1 ? 1 : (int)splits;
+  }
+  if (p->splits == 1) return 0;
+  return p->inner == 1 ? p->outer * p->splits * (int64_t)sizeof(LullAccumulator)
+                       : p->outer * p->inner * p->splits * 8;
+}
+
+typedef struct {
+  const LullProgram *program;
+  int64_t unitsPerChunk, units, step;
+} Reduction;
+
+static void row_chunk(void *context, int64_t chunk, int worker) {
+  Reduction *r = context;
+  const LullProgram *p = r->program;
+  if (p->splits > 1) {
+    int64_t row = chunk / p->splits, split = chunk % p->splits;
+    int64_t r0 = split * r->step, r1 = r0 + r->step;
+    if (r1 > p->reduced) r1 = p->reduced;
+    if (r0 > r1) r0 = r1;
+    level()->reduceRows(p, row, row + 1, r0, r1,
+      (LullAccumulator *)p->partials + row * p->splits + split);
+    return;
+  }
+  int64_t from = chunk * r->unitsPerChunk, to = from + r->unitsPerChunk;
+  level()->reduceRows(p, from, to < p->outer ? to : p->outer, 0, p->reduced, NULL);
+}
+
+static void column_chunk(void *context, int64_t chunk, int worker) {
+  Reduction *r = context;
+  const LullProgram *p = r->program;
+  int64_t tiles = column_tiles(p), split = chunk % p->splits;
+  int64_t first = chunk / p->splits * r->unitsPerChunk;
+  for (int64_t unit = first; unit < first + r->unitsPerChunk && unit < r->units; ++unit) {
+    int64_t outer = unit / tiles, i0 = unit % tiles * p->tile, i1 = i0 + p->tile;
+    if (i1 > p->inner) i1 = p->inner;
+    int wide = p->reduceType == lullF64 || p->reduceType >= lullI64 ? 8 : 4;
+    int64_t r0 = split * r->step, r1 = r0 + r->step;
+    if (r1 > p->reduced) r1 = p->reduced;
+    char *partial = p->splits == 1 ? NULL
+      : p->partials + ((split * p->outer + outer) * p->inner + i0) * wide;
+    level()->reduceColumns(p, outer, i0, i1, r0, r1, partial);
+  }
+}
+
+void lull_program_reduce(const LullProgram *p) {
+  int64_t each = work_of(p);
+  Reduction r = {p, 1, 0, p->reduced};
+  int64_t chunks;
+  if (p->splits > 1) {
+    r.step = (p->reduced + p->splits - 1) / p->splits;
+    if (p->inner == 1) r.step = (r.step + p->tile - 1) / p->tile * p->tile;
+  }
+  // Every split must have rows: the last ones may have none after rounding.
+  LullProgram q = *p;
+  if (p->splits > 1) q.splits = (int)((p->reduced + r.step - 1) / r.step);
+  r.program = &q;
+  if (p->inner == 1) {
+    int64_t perRow = p->reduced * each + 20;
+    r.units = p->outer;
+    if (q.splits == 1) {
+      r.unitsPerChunk = chunkWork / perRow + 1;
+      if (p->outer * perRow < parallelWork) r.unitsPerChunk = p->outer > 0 ? p->outer : 1;
+    }
+    chunks = q.splits > 1 ? p->outer * q.splits : (p->outer + r.unitsPerChunk - 1) / r.unitsPerChunk;
+    lull_parallel_for(chunks, row_chunk, &r);
+    if (q.splits > 1) level()->finishRows(&q, (LullAccumulator *)p->partials, 0, p->outer);
+    return;
+  }
+  int64_t width = p->inner < p->tile ? p->inner : p->tile;
+  int64_t perUnit = p->reduced * width * each;
+  r.units = p->outer * column_tiles(p);
+  if (q.splits == 1) {
+    r.unitsPerChunk = chunkWork / (perUnit + 1) + 1;
+    if (r.units * perUnit < parallelWork) r.unitsPerChunk = r.units;
+  }
+  chunks = (r.units + r.unitsPerChunk - 1) / r.unitsPerChunk * q.splits;
+  lull_parallel_for(chunks, column_chunk, &r);
+  if (q.splits > 1) level()->finishColumns(&q, 0, p->outer * p->inner);
+}
+
+void lull_convert(char *d, int ddtype, const char *s, int sdtype, int64_t stride, int64_t n) {
+  const LullLevel *l = level();
+  _Alignas(64) char a[lullSlotBytes], b[lullSlotBytes];
+  int from = computeTypes[sdtype], to = computeTypes[ddtype];
+  int cast = lullCastF32 + to;
+  LullOpFunction f = from == to ? NULL : l->op(cast, from);
+  if (ddtype == lullBool) f = l->op(lullNotZero, from);
+  for (int64_t i = 0; i < n; i += 256) {
+    int64_t m = n - i < 256 ? n - i : 256;
+    l->load(a, s + i * stride, sdtype, stride, m);
+    if (f) f(b, a, NULL, NULL, (m + 15) & ~(int64_t)15);
+    l->store(d + i * sizes[ddtype], f ? b : a, ddtype, m);
+  }
+}
+
+typedef struct {
+  float *out;
+  const float *x;
+  int64_t rows, columns, each;
+  int isLog;
+} SoftmaxRows;
+
+static void softmax_chunk(void *context, int64_t chunk, int worker) {
+  const SoftmaxRows *s = context;
+  int64_t from = chunk * s->each, to = from + s->each < s->rows ? from + s->each : s->rows;
+  level()->softmax(s->out + from * s->columns, s->x + from * s->columns, to - from, s->columns,
+    s->isLog);
+}
+
+void lull_softmax(float *out, const float *x, int64_t rows, int64_t columns, int isLog) {
+  int64_t each = 32768 / (columns + 1) + 1;
+  if (rows * columns < 65536) each = rows;
+  SoftmaxRows s = {out, x, rows, columns, each, isLog};
+  lull_parallel_for((rows + each - 1) / each, softmax_chunk, &s);
+}

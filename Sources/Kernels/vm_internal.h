@@ -1,0 +1,30 @@
+// What the levels of the tile interpreter share with the dispatcher in vm.c.
+#pragma once
+#include "Kernels.h"
+
+typedef struct {
+  double re, im;   // floats and complex numbers
+  uint64_t u;      // integers and booleans (signed ones sign-extended)
+  int64_t index;   // arg reductions
+  int64_t count;   // elements folded so far
+} LullAccumulator;
+
+enum {
+  slotStride = lullSlotBytes + 64 + 64,  // a tile, slack for padded groups, and an odd distance
+};
+
+typedef struct {
+  LullOpFunction (*op)(int op, int type);
+  void (*load)(void *dst, const char *src, int dtype, int64_t stride, int64_t n);
+  void (*store)(char *dst, const void *src, int dtype, int64_t n);
+  void (*elementwise)(const LullProgram *, int64_t from, int64_t to);
+  void (*reduceRows)(const LullProgram *, int64_t row0, int64_t row1, int64_t r0, int64_t r1,
+                     LullAccumulator *partial);
+  void (*reduceColumns)(const LullProgram *, int64_t outer, int64_t i0, int64_t i1, int64_t r0,
+                        int64_t r1, char *partial);
+  void (*finishRows)(const LullProgram *, LullAccumulator *partials, int64_t row0, int64_t row1);
+  void (*finishColumns)(const LullProgram *, int64_t from, int64_t to);
+  void (*softmax)(float *out, const float *x, int64_t rows, int64_t columns, int isLog);
+} LullLevel;
+
+extern const LullLevel lull_level_portable, lull_level_avx2, lull_level_avx512;

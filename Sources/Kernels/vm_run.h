@@ -1,0 +1,225 @@
+// Running a program over ranges of its space: part of vm_impl.h.
+
+typedef struct {
+  char *slots;
+  const void *regs[lullMaxRegisters];   // where each register's tile lies just now
+  LullOpFunction fn[256];
+} Frame;
+
+#define SLOT(f, r) ((f)->slots + (int64_t)(r) * slotStride)
+#define ROUND16(n) (((n) + 15) & ~(int64_t)15)
+
+static inline __attribute__((always_inline)) void prepare(const LullProgram *p, Frame *f) {
+  for (int r = 0; r < p->registerCount; ++r) f->regs[r] = SLOT(f, r);
+  for (int i = 0; i < p->instructionCount; ++i)
+    f->fn[i] = p->code[i].op == lullLoad ? NULL : table[p->code[i].op][p->code[i].type];
+  for (int i = 0; i < p->inputCount; ++i)
+    if (p->inputs[i].isConstant)
+      NAME(lull_load_)(SLOT(f, p->inputs[i].reg), p->inputs[i].data, p->inputs[i].dtype, 0, p->tile);
+}
+
+static inline int direct(int dtype) {
+  return dtype == lullFloat32 || dtype == lullInt32 || dtype == lullUInt32 || dtype == lullInt64 ||
+    dtype == lullUInt64 || dtype == lullFloat64 || dtype == lullComplex64;
+}
+
+static const uint8_t dtypeSize[14] = {1, 1, 2, 4, 8, 1, 2, 4, 8, 2, 2, 4, 8, 8};
+
+// Brings n elements of an input, from multi-index `index` on, to where register `reg` finds them.
+static void load_input(const LullProgram *p, const LullInput *in, Frame *f, int reg,
+                       const int64_t *index, int64_t n) {
+  int last = p->rank - 1;
+  if (last < 0) {
+    NAME(lull_load_)(SLOT(f, reg), in->data, in->dtype, 0, n);
+    f->regs[reg] = SLOT(f, reg);
+    return;
+  }
+  const char *src = in->data;
+  for (int k = 0; k <= last; ++k) src += index[k] * in->strides[k];
+  int64_t stride = in->strides[last], row = p->shape[last], size = dtypeSize[in->dtype];
+  int64_t here = row - index[last];
+  if (here >= n) {
+    if (stride == size && direct(in->dtype) && src + ROUND16(n) * size <= in->limit) {
+      f->regs[reg] = src;
+      return;
+    }
+    NAME(lull_load_)(SLOT(f, reg), src, in->dtype, stride, n);
+    f->regs[reg] = SLOT(f, reg);
+    return;
+  }
+  // Several rows: walk them with an odometer over the outer dimensions.
+  int64_t at[lullMaxRank];
+  for (int k = 0; k <= last; ++k) at[k] = index[k];
+  char *d = SLOT(f, reg);
+  int64_t width = in->dtype == lullUInt64 || in->dtype == lullInt64 || in->dtype == lullFloat64 ||
+    in->dtype == lullComplex64 ? 8 : 4;
+  int64_t done = 0;
+  while (done < n) {
+    int64_t count = row - at[last];
+    if (count > n - done) count = n - done;
+    if (size == 4 && count < 32) {
+      uint32_t *o = (uint32_t *)(d + done * 4);
+      for (int64_t i = 0; i < count; ++i) o[i] = *(const uint32_t *)(src + i * stride);
+    } else {
+      NAME(lull_load_)(d + done * width, src, in->dtype, stride, count);
+    }
+    done += count;
+    src -= at[last] * stride;
+    at[last] = 0;
+    int k = last - 1;
+    for (; k >= 0; --k) {
+      src += in->strides[k];
+      if (++at[k] < p->shape[k]) break;
+      src -= p->shape[k] * in->strides[k];
+      at[k] = 0;
+    }
+    if (k < 0) break;
+  }
+  f->regs[reg] = d;
+}
+
+// Computes the n elements from linear index `start` on; all registers are then in place.
+static inline __attribute__((always_inline)) void run_tile(
+    const LullProgram *p, Frame *f, int64_t start, int64_t n) {
+  int64_t index[lullMaxRank];
+  int64_t rest = start;
+  for (int k = p->rank - 1; k > 0; --k) {
+    index[k] = rest % p->shape[k];
+    rest /= p->shape[k];
+  }
+  index[0] = rest;
+  int64_t padded = ROUND16(n);
+  for (int i = 0; i < p->outputCount; ++i) {
+    const LullOutput *out = &p->outputs[i];
+    char *d = out->data + start * dtypeSize[out->dtype];
+    int fits = direct(out->dtype) && (n == padded || d + padded * dtypeSize[out->dtype] <= out->limit)
+      && (n == padded || start + n == p->total);
+    f->regs[out->reg] = fits ? d : SLOT(f, out->reg);
+  }
+  for (int i = 0; i < p->instructionCount; ++i) {
+    LullInstruction in = p->code[i];
+    if (in.op == lullLoad) load_input(p, &p->inputs[in.a], f, in.dst, index, n);
+    else f->fn[i]((void *)f->regs[in.dst], f->regs[in.a], f->regs[in.b], f->regs[in.c], padded);
+  }
+  for (int i = 0; i < p->outputCount; ++i) {
+    const LullOutput *out = &p->outputs[i];
+    char *d = out->data + start * dtypeSize[out->dtype];
+    if (f->regs[out->reg] != d) NAME(lull_store_)(d, f->regs[out->reg], out->dtype, n);
+  }
+}
+
+#define FRAME(p)                                                                            \
+  Frame frame;                                                                              \
+  char slots[(p)->registerCount * slotStride + 64];                                         \
+  frame.slots = (char *)(((uintptr_t)slots + 63) & ~(uintptr_t)63);                         \
+  prepare(p, &frame);
+
+static void NAME(elementwise_)(const LullProgram *p, int64_t from, int64_t to) {
+  FRAME(p)
+  for (int64_t at = from; at < to && !lull_interrupt_flag; at += p->tile)
+    run_tile(p, &frame, at, to - at < p->tile ? to - at : p->tile);
+}
+
+static void NAME(reduce_rows_)(const LullProgram *p, int64_t row0, int64_t row1, int64_t r0,
+                               int64_t r1, LullAccumulator *partial) {
+  FRAME(p)
+  int64_t reduced = p->reduced;
+  int wide = p->reduceType == lullF64 || p->reduceType >= lullI64 ? 8 : 4;
+  if (r0 == 0 && r1 == reduced && reduced * 2 <= p->tile && reduced > 0) {
+    int64_t rows = p->tile / reduced;
+    for (int64_t row = row0; row < row1 && !lull_interrupt_flag; row += rows) {
+      int64_t count = row1 - row < rows ? row1 - row : rows;
+      run_tile(p, &frame, row * reduced, count * reduced);
+      const char *tile = frame.regs[p->reduceReg];
+      for (int64_t k = 0; k < count; ++k) {
+        LullAccumulator acc = {0};
+        fold(&acc, p->reduce, p->reduceType, tile + k * reduced * wide, reduced, 0);
+        if (partial) partial[row + k - row0] = acc;
+        else finish(&acc, p->reduce, p->reduceType, p->resultDType,
+          p->result + (row + k) * dtypeSize[p->resultDType]);
+      }
+    }
+    return;
+  }
+  for (int64_t row = row0; row < row1; ++row) {
+    LullAccumulator acc = {0};
+    for (int64_t r = r0; r < r1 && !lull_interrupt_flag; r += p->tile) {
+      int64_t n = r1 - r < p->tile ? r1 - r : p->tile;
+      run_tile(p, &frame, row * reduced + r, n);
+      fold(&acc, p->reduce, p->reduceType, frame.regs[p->reduceReg], n, r);
+    }
+    if (partial) partial[row - row0] = acc;
+    else finish(&acc, p->reduce, p->reduceType, p->resultDType,
+      p->result + row * dtypeSize[p->resultDType]);
+  }
+}
+
+static void NAME(finish_rows_)(const LullProgram *p, LullAccumulator *partials, int64_t row0,
+                               int64_t row1) {
+  for (int64_t row = row0; row < row1; ++row) {
+    LullAccumulator acc = {0};
+    for (int s = 0; s < p->splits; ++s)
+      merge(&acc, &partials[row * p->splits + s], p->reduce, p->reduceType);
+    finish(&acc, p->reduce, p->reduceType, p->resultDType, p->result + row * dtypeSize[p->resultDType]);
+  }
+}
+
+static int combiner(int reduce) {
+  switch (reduce) {
+  case lullSum: return lullAdd;
+  case lullProd: return lullMul;
+  case lullMaxOf: return lullMax;
+  case lullMinOf: return lullMin;
+  case lullAny: return lullOr;
+  default: return lullAnd;
+  }
+}
+
+// Columns i0 ..< i1 (at most a tile) of one outer index, rows r0 ..< r1. The result goes to
+// `partial` in the compute type, or straight to the result.
+static void NAME(reduce_columns_)(const LullProgram *p, int64_t outer, int64_t i0, int64_t i1,
+                                  int64_t r0, int64_t r1, char *partial) {
+  FRAME(p)
+  char accSlot[slotStride + 64];
+  char *acc = (char *)(((uintptr_t)accSlot + 63) & ~(uintptr_t)63);
+  LullOpFunction combine = table[combiner(p->reduce)][p->reduceType];
+  int wide = p->reduceType == lullF64 || p->reduceType >= lullI64 ? 8 : 4;
+  int64_t n = i1 - i0, rows = n == p->inner && n * 2 <= p->tile ? p->tile / n : 1;
+  int filled = 0;
+  for (int64_t r = r0; r < r1 && !lull_interrupt_flag; r += rows) {
+    int64_t count = r1 - r < rows ? r1 - r : rows;
+    run_tile(p, &frame, (outer * p->reduced + r) * p->inner + i0, count * n);
+    const char *tile = frame.regs[p->reduceReg];
+    for (int64_t k = 0; k < count; ++k) {
+      const char *row = tile + k * n * wide;
+      if (!filled) memcpy(acc, row, n * wide), filled = 1;
+      else if (k + 1 < count || rows == 1) combine(acc, acc, row, NULL, ROUND16(n));
+      else {
+        // The last row of a packed tile may end near the slot's end: copy before padding.
+        char lastSlot[slotStride];
+        memcpy(lastSlot, row, n * wide);
+        combine(acc, acc, lastSlot, NULL, ROUND16(n));
+      }
+    }
+  }
+  if (partial) memcpy(partial, acc, n * wide);
+  else NAME(lull_store_)(p->result + (outer * p->inner + i0) * dtypeSize[p->resultDType], acc,
+    p->resultDType, n);
+}
+
+// Combines the partial results [split][outer * inner] of columns from ..< to.
+static void NAME(finish_columns_)(const LullProgram *p, int64_t from, int64_t to) {
+  LullOpFunction combine = table[combiner(p->reduce)][p->reduceType];
+  int wide = p->reduceType == lullF64 || p->reduceType >= lullI64 ? 8 : 4;
+  char acc[slotStride], next[slotStride];
+  for (int64_t at = from; at < to; at += 256) {
+    int64_t n = to - at < 256 ? to - at : 256;
+    for (int s = 0; s < p->splits; ++s) {
+      const char *row = p->partials + ((int64_t)s * p->outer * p->inner + at) * wide;
+      if (s == 0) { memcpy(acc, row, n * wide); continue; }
+      memcpy(next, row, n * wide);
+      combine(acc, acc, next, NULL, ROUND16(n));
+    }
+    NAME(lull_store_)(p->result + at * dtypeSize[p->resultDType], acc, p->resultDType, n);
+  }
+}
