@@ -20,7 +20,7 @@ import Testing
     let expected = try JSON.load(path.replacingOccurrences(of: ".gguf", with: ".expected.json"))
     for entry in expected["spm_tokenize"]?.array ?? [] {
       let text = try #require(entry["text"]?.string)
-      let ids = try #require(entry["ids"]?.array?.compactMap(\.int))
+      let ids = try #require(entry["ids"]?.intArray)
       #expect(tokenizer.encode(text, addSpecial: false) == ids, "\(text.debugDescription)")
     }
   }

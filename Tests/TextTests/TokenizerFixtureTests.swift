@@ -26,8 +26,8 @@ func streamProblem(_ tokenizer: Tokenizer, _ ids: [Int], expected: String) -> St
     var failures: [String] = []
     for entry in expected["cases"]?.array ?? [] {
       let text = try #require(entry["text"]?.string)
-      let ids = try #require(entry["ids"]?.array?.compactMap(\.int))
-      let special = entry["ids_with_special"]?.array?.compactMap(\.int) ?? ids
+      let ids = try #require(entry["ids"]?.intArray)
+      let special = entry["ids_with_special"]?.intArray ?? ids
       let plain = tokenizer.encode(text, addSpecial: false)
       if plain != ids { failures.append("encode \(text.debugDescription): \(plain), want \(ids)") }
       if tokenizer.encode(text, addSpecial: true) != special {
@@ -47,8 +47,8 @@ func streamProblem(_ tokenizer: Tokenizer, _ ids: [Int], expected: String) -> St
       }
     }
     for entry in expected["streaming"]?.array ?? [] {
-      let ids = try #require(entry["ids"]?.array?.compactMap(\.int))
-      let prefixes = try #require(entry["prefix_decoded"]?.array?.compactMap(\.string))
+      let ids = try #require(entry["ids"]?.intArray)
+      let prefixes = try #require(entry["prefix_decoded"]?.stringArray)
       for (count, prefix) in prefixes.enumerated() {
         let result = tokenizer.decode(Array(ids[...count]))
         if !sameBytes(result, prefix) {
