@@ -50,6 +50,20 @@ public enum JSON: Sendable, Equatable {
   public var array: [JSON]? { if case .array(let value) = self { value } else { nil } }
   public var object: JSONObject? { if case .object(let value) = self { value } else { nil } }
 
+  /// An array of integers only.
+  public var intArray: [Int]? {
+    guard let array else { return nil }
+    let values = array.compactMap(\.int)
+    return values.count == array.count ? values : nil
+  }
+
+  /// An array of strings only.
+  public var stringArray: [String]? {
+    guard let array else { return nil }
+    let values = array.compactMap(\.string)
+    return values.count == array.count ? values : nil
+  }
+
   /// A number of either kind as a float.
   public var double: Double? {
     switch self {

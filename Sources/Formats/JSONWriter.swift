@@ -125,11 +125,7 @@ private struct JSONWriter {
     case "\u{c}": append("\\f")
     case _ where scalar.value < 0x20: writeEscape(UInt16(scalar.value))
     case _ where scalar.value >= 0x7F && options.ensureASCII:
-      if scalar.value == 0x7F {
-        bytes.append(0x7F)
-      } else {
-        for unit in String(scalar).utf16 { writeEscape(unit) }
-      }
+      for unit in String(scalar).utf16 { writeEscape(unit) }
     default: bytes.append(contentsOf: String(scalar).utf8)
     }
   }

@@ -98,6 +98,7 @@ public struct Safetensors: Sendable {
   private static func readMetadata(
     _ entry: JSON, file: String
   ) throws(FormatError) -> [(key: String, value: String)] {
+    if entry.isNull { return [] }  // as MLX writes it
     guard let object = entry.object else {
       throw FormatError(
         .invalid, file: file, field: "__metadata__", found: "\(entry.typeName), not an object")
