@@ -73,7 +73,8 @@ public struct GGUFArray: Sendable {
     guard type == .string, index >= 0, index < count else { return nil }
     let at = Int(offsets[index])
     let length = Int(
-      truncatingIfNeeded: file.bytes.loadUnaligned(fromByteOffset: at, as: UInt64.self).littleEndian)
+      truncatingIfNeeded: file.bytes.loadUnaligned(fromByteOffset: at, as: UInt64.self).littleEndian
+    )
     guard length >= 0, length <= file.count - at - 8 else { return nil }  // changed on disk
     return UnsafeRawBufferPointer(rebasing: file.bytes[at + 8..<at + 8 + length])
   }

@@ -161,6 +161,35 @@ public struct JSONObject: Sendable, Equatable, Sequence {
     a.count == b.count && zip(a.keys, a.values).allSatisfy { b[$0] == $1 }
   }
 
+  /// Sets a member, hashing the key once (a vocabulary has 100,000 of them).
+  mutating func put(_ key: String, _ value: JSON) {
+    guard !table.isEmpty else {
+      if let index = keys.firstIndex(where: { sameBytes($0, key) }) {
+        values[index] = value
+      } else {
+        append(key, value)
+      }
+      return
+    }
+    let mask = table.count - 1
+    var slot = Int(truncatingIfNeeded: byteHash(key)) & mask
+    while table[slot] >= 0 {
+      let index = Int(table[slot])
+      if sameBytes(keys[index], key) {
+        values[index] = value
+        return
+      }
+      slot = (slot + 1) & mask
+    }
+    keys.append(key)
+    values.append(value)
+    if keys.count * 2 > table.count {
+      rebuildTable()
+    } else {
+      table[slot] = Int32(truncatingIfNeeded: keys.count - 1)
+    }
+  }
+
   private mutating func append(_ key: String, _ value: JSON) {
     keys.append(key)
     values.append(value)
@@ -193,12 +222,18 @@ public struct JSONObject: Sendable, Equatable, Sequence {
 /// Equality of the UTF-8, without Unicode's canonical equivalence.
 @inline(__always)
 public func sameBytes(_ a: String, _ b: String) -> Bool {
-  a.utf8.count == b.utf8.count && a.utf8.elementsEqual(b.utf8)
+  guard a.utf8.count == b.utf8.count else { return false }
+  var a = a
+  var b = b
+  return a.withUTF8 { a in b.withUTF8 { b in a.elementsEqual(b) } }
 }
 
 /// FNV-1a over the UTF-8, mixed so that the low bits are good.
 func byteHash(_ text: String) -> UInt64 {
-  var hash: UInt64 = 0xcbf2_9ce4_8422_2325
-  for byte in text.utf8 { hash = (hash ^ UInt64(byte)) &* 0x0000_0100_0000_01b3 }
-  return hash ^ (hash >> 29)
+  var text = text
+  return text.withUTF8 { bytes in
+    var hash: UInt64 = 0xcbf2_9ce4_8422_2325
+    for byte in bytes { hash = (hash ^ UInt64(byte)) &* 0x0000_0100_0000_01b3 }
+    return hash ^ (hash >> 29)
+  }
 }

@@ -119,7 +119,7 @@ struct JSONParser {
       guard take(UInt8(ascii: ":")) else {
         throw failure("expected ':' after a key, found \(shown(position))")
       }
-      object[key] = try parseValue()
+      object.put(key, try parseValue())
       skipSpace()
       if take(UInt8(ascii: ",")) { continue }
       if take(UInt8(ascii: "}")) { return .object(object) }
@@ -131,6 +131,7 @@ struct JSONParser {
     try enter()
     defer { depth -= 1 }
     var array: [JSON] = []
+    array.reserveCapacity(2)
     skipSpace()
     if take(UInt8(ascii: "]")) { return .array(array) }
     while true {
@@ -155,14 +156,22 @@ struct JSONParser {
   private mutating func parseString() throws(FormatError) -> String {
     let start = position + 1
     var end = start
+    var isWide = false
     while end < text.count {
       let byte = text[end]
+      if byte >= 0x80 {
+        isWide = true
+        end += 1
+        continue
+      }
       if byte == UInt8(ascii: "\"") {
         let plain = UnsafeBufferPointer(rebasing: text[start..<end])
+        position = end + 1
+        // ASCII needs no validation, and short ASCII no allocation.
+        if !isWide { return String(decoding: plain, as: UTF8.self) }
         guard let string = String(validating: plain, as: UTF8.self) else {
           throw failure("a string holds bytes that are not UTF-8")
         }
-        position = end + 1
         return string
       }
       if byte == UInt8(ascii: "\\") { break }
@@ -306,7 +315,8 @@ struct JSONParser {
     // Both numbers are exact below 2^53 and 10^22, so one division or product rounds right.
     let power = exponent - scale
     if digitCount <= 15, power >= -22, power <= 22 {
-      let magnitude = power < 0
+      let magnitude =
+        power < 0
         ? Double(mantissa) / powersOfTen[-power] : Double(mantissa) * powersOfTen[power]
       return .double(negative ? -magnitude : magnitude)
     }

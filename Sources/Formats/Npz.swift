@@ -58,7 +58,9 @@ struct ZipDirectory {
     ) -> FormatError { FormatError(kind, file: file.path, field: field, found: found) }
 
     // The end record is followed by a comment of at most 65,535 bytes.
-    guard bytes.count >= 22 else { throw failure("zip end record", "the file is too short", .truncated) }
+    guard bytes.count >= 22 else {
+      throw failure("zip end record", "the file is too short", .truncated)
+    }
     var at = bytes.count - 22
     let lowest = max(0, at - 65_535)
     while bytes.loadUnaligned(fromByteOffset: at, as: UInt32.self).littleEndian != 0x0605_4B50 {
@@ -171,7 +173,8 @@ public func writeNpz(_ tensors: [TensorSource], to path: String) throws(FormatEr
     let name = Array("\(tensor.name).npy".utf8)
     let size = header.count + tensor.bytes.count
     guard let size32 = UInt32(exactly: size), size32 < .max,
-      let at = UInt32(exactly: file.byteCount), at < .max, let nameSize = UInt16(exactly: name.count)
+      let at = UInt32(exactly: file.byteCount), at < .max,
+      let nameSize = UInt16(exactly: name.count)
     else {
       throw FormatError(
         .tooLarge, file: path, field: "array '\(tensor.name)'", found: "past 4 GB",

@@ -77,7 +77,8 @@ public struct Safetensors: Sendable {
       ($0.range.lowerBound, $0.range.upperBound) < ($1.range.lowerBound, $1.range.upperBound)
     }) {
       guard tensor.range.lowerBound == expected else {
-        let problem = tensor.range.lowerBound < expected ? "overlaps the one before it" : "follows a hole"
+        let problem =
+          tensor.range.lowerBound < expected ? "overlaps the one before it" : "follows a hole"
         throw FormatError(
           .invalid, file: file.path, field: "tensor '\(tensor.name)' data_offsets",
           found: "begins at \(tensor.range.lowerBound - dataAt), which \(problem) "

@@ -27,8 +27,10 @@ import Testing
       #expect(tensor.range.lowerBound % file.alignment == 0)
     }
     let embedding = try #require(file.tensor("token_embd.weight"))
-    #expect(embedding.shape.last == file.keys.first { $0.hasSuffix(".embedding_length") }
-      .flatMap { file[$0]?.int })
+    #expect(
+      embedding.shape.last
+        == file.keys.first { $0.hasSuffix(".embedding_length") }
+        .flatMap { file[$0]?.int })
   }
 
   @Test func readsAllSafetensors() throws {
@@ -101,7 +103,8 @@ import Testing
     try values.withUnsafeBytes { bytes in
       let source = TensorSource(name: "x", type: .int64, shape: [3], bytes: bytes)
       try writeNpy(source, to: path)
-      try writeNpz([source, TensorSource(name: "y", type: .uint8, shape: [24], bytes: bytes)], to: archive)
+      try writeNpz(
+        [source, TensorSource(name: "y", type: .uint8, shape: [24], bytes: bytes)], to: archive)
     }
     let array = try NpyArray(path: path)
     #expect(array.shape == [3] && array.type.element == .int64 && array.range.lowerBound % 64 == 0)

@@ -71,7 +71,8 @@ import Testing
   }
 
   @Test func namespacesAreFreed() throws {
-    let text = "{% set ns = namespace(x=none) %}{% for i in range(50000) %}"
+    let text =
+      "{% set ns = namespace(x=none) %}{% for i in range(50000) %}"
       + "{% set n = namespace(x=none) %}{% set n.x = ns.x %}{% set ns.x = n %}{% endfor %}ok"
     #expect(try JinjaTemplate(text).render(JSONObject()) == "ok")
   }

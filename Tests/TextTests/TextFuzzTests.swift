@@ -41,7 +41,9 @@ private func mutated(_ bytes: [UInt8], _ random: inout SeededGenerator) -> [UInt
 }
 
 @Suite struct TextFuzzTests {
-  @Test(arguments: ["spm_small_metaspace", "gemma_style_small", "unigram_small", "llama3_style_small"])
+  @Test(arguments: [
+    "spm_small_metaspace", "gemma_style_small", "unigram_small", "llama3_style_small",
+  ])
   func tokenizerJSON(_ name: String) throws {
     let bytes = try readFile("\(Fixtures.committed)/tokenizers/\(name)/tokenizer.json")
     var random = SeededGenerator(state: UInt64(name.utf8.count))

@@ -36,7 +36,8 @@ func streamProblem(_ tokenizer: Tokenizer, _ ids: [Int], expected: String) -> St
       let decoded = entry["decoded"]?.string ?? ""
       let result = tokenizer.decode(ids)
       if !sameBytes(result, decoded) {
-        failures.append("decode \(ids): \(result.debugDescription), want \(decoded.debugDescription)")
+        failures.append(
+          "decode \(ids): \(result.debugDescription), want \(decoded.debugDescription)")
       }
       let skipped = entry["decoded_skip_special"]?.string ?? decoded
       if !sameBytes(tokenizer.decode(ids, skipSpecial: true), skipped) {

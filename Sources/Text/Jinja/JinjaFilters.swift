@@ -222,7 +222,8 @@ extension JinjaInterpreter {
     var out: [JinjaValue] = []
     for item in items {
       let subject = try follow?(item) ?? item
-      let holds = try testName.map { (test) throws(TextError) in try check(test, subject, rest) }
+      let holds =
+        try testName.map { (test) throws(TextError) in try check(test, subject, rest) }
         ?? subject.isTrue
       if holds == keeps { out.append(item) }
     }
@@ -247,7 +248,8 @@ extension JinjaInterpreter {
     var a = 0
     var b = 0
     while a < left.count, b < right.count {
-      let takesRight = reverse
+      let takesRight =
+        reverse
         ? try isLess(left[a].key, right[b].key) : try isLess(right[b].key, left[a].key)
       out.append(takesRight ? right[b] : left[a])
       if takesRight { b += 1 } else { a += 1 }
@@ -304,7 +306,8 @@ extension JinjaInterpreter {
           best = (candidate, item)
           continue
         }
-        let wins = name == "min"
+        let wins =
+          name == "min"
           ? try isLess(candidate, current.key) : try isLess(current.key, candidate)
         if wins { best = (candidate, item) }
       }

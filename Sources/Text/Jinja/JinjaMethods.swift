@@ -298,10 +298,14 @@ extension JinjaInterpreter {
   ) throws(TextError) -> JinjaValue {
     let limit = count.map { $0 < 0 ? Int.max : $0 } ?? .max
     // Bound the result before it is made.
-    let places = old.isEmpty ? text.unicodeScalars.count + 1
+    let places =
+      old.isEmpty
+      ? text.unicodeScalars.count + 1
       : occurrences(Array(text.utf8), Array(old.utf8)).count
     let growth = min(places, limit).multipliedReportingOverflow(by: new.utf8.count)
-    try checkSize(growth.overflow ? .max : text.utf8.count.addingReportingOverflow(growth.partialValue).partialValue)
+    try checkSize(
+      growth.overflow
+        ? .max : text.utf8.count.addingReportingOverflow(growth.partialValue).partialValue)
     let bytes = JinjaMethods.replaced(text, old, with: new, limit: limit)
     return try make(String(decoding: bytes, as: UTF8.self))
   }

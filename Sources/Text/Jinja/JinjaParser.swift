@@ -574,7 +574,8 @@ struct JinjaParser {
 
   private mutating func expect(_ symbol: String) throws(TextError) {
     guard take(symbol) else {
-      throw failure("expected '\(symbol)', found \(peek.map { "'\($0.shown)'" } ?? "the tag's end")")
+      throw failure(
+        "expected '\(symbol)', found \(peek.map { "'\($0.shown)'" } ?? "the tag's end")")
     }
   }
 

@@ -316,7 +316,9 @@ func pythonRepr(_ text: String) -> String {
       case .control, .format, .surrogate, .privateUse, .unassigned, .spaceSeparator,
         .lineSeparator, .paragraphSeparator:
         let value = scalar.value
-        let escape = value < 0x100 ? "\\x" + hex(value, 2)
+        let escape =
+          value < 0x100
+          ? "\\x" + hex(value, 2)
           : value < 0x10000 ? "\\u" + hex(value, 4) : "\\U" + hex(value, 8)
         out.append(contentsOf: escape.unicodeScalars)
       default: out.append(scalar)

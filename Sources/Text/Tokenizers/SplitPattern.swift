@@ -53,31 +53,35 @@ enum SplitPattern: Sendable, Equatable {
       (#"\p{N}"#, 1), (#"\p{N}{1,3}"#, 3), (#"\p{N}{1,2}"#, 2), (#"\p{N}+"#, .max),
     ]
     for (digits, maximum) in digitForms {
-      list.append((
-        contractions + #"|[^\r\n\p{L}\p{N}]?\p{L}+|"# + digits
-          + #"| ?[^\s\p{L}\p{N}]+[\r\n]*|"# + tail,
-        .words(maximumDigits: maximum, marks: false)
-      ))
+      list.append(
+        (
+          contractions + #"|[^\r\n\p{L}\p{N}]?\p{L}+|"# + digits
+            + #"| ?[^\s\p{L}\p{N}]+[\r\n]*|"# + tail,
+          .words(maximumDigits: maximum, marks: false)
+        ))
       // The same with possessive repeats, and with one line break, which matches alike.
-      list.append((
-        #"'(?i:[sdmt]|ll|ve|re)|[^\r\n\p{L}\p{N}]?+\p{L}+|"# + digits
-          + #"| ?[^\s\p{L}\p{N}]++[\r\n]*|\s*[\r\n]|\s+(?!\S)|\s+"#,
-        .words(maximumDigits: maximum, marks: false)
-      ))
-      list.append((
-        contractions + #"|[^\r\n\p{L}\p{N}]?[\p{L}\p{M}]+|"# + digits
-          + #"| ?[^\s\p{L}\p{M}\p{N}]+[\r\n]*|"# + tail,
-        .words(maximumDigits: maximum, marks: true)
-      ))
+      list.append(
+        (
+          #"'(?i:[sdmt]|ll|ve|re)|[^\r\n\p{L}\p{N}]?+\p{L}+|"# + digits
+            + #"| ?[^\s\p{L}\p{N}]++[\r\n]*|\s*[\r\n]|\s+(?!\S)|\s+"#,
+          .words(maximumDigits: maximum, marks: false)
+        ))
+      list.append(
+        (
+          contractions + #"|[^\r\n\p{L}\p{N}]?[\p{L}\p{M}]+|"# + digits
+            + #"| ?[^\s\p{L}\p{M}\p{N}]+[\r\n]*|"# + tail,
+          .words(maximumDigits: maximum, marks: true)
+        ))
       let upper = #"[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]"#
       let lower = #"[\p{Ll}\p{Lm}\p{Lo}\p{M}]"#
       for suffix in ["", contractions + "?"] {
-        list.append((
-          #"[^\r\n\p{L}\p{N}]?"# + upper + "*" + lower + "+" + suffix
-            + #"|[^\r\n\p{L}\p{N}]?"# + upper + "+" + lower + "*" + suffix + "|" + digits
-            + #"| ?[^\s\p{L}\p{N}]+[\r\n/]*|"# + tail,
-          .casedWords(maximumDigits: maximum, contractions: !suffix.isEmpty)
-        ))
+        list.append(
+          (
+            #"[^\r\n\p{L}\p{N}]?"# + upper + "*" + lower + "+" + suffix
+              + #"|[^\r\n\p{L}\p{N}]?"# + upper + "+" + lower + "*" + suffix + "|" + digits
+              + #"| ?[^\s\p{L}\p{N}]+[\r\n/]*|"# + tail,
+            .casedWords(maximumDigits: maximum, contractions: !suffix.isEmpty)
+          ))
       }
     }
     for maximum in 2...4 {

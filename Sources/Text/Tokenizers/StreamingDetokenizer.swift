@@ -145,8 +145,12 @@ func unfinishedSuffix(_ bytes: [UInt8]) -> Int {
   for back in 1...3 where back <= bytes.count {
     let lead = bytes[bytes.count - back]
     if lead & 0xC0 == 0x80 { continue }
-    let length = lead >= 0xF0 && lead <= 0xF4 ? 4 : lead >= 0xE0 && lead < 0xF0 ? 3
-      : lead >= 0xC2 && lead < 0xE0 ? 2 : 1
+    let length =
+      lead >= 0xF0 && lead <= 0xF4
+      ? 4
+      : lead >= 0xE0 && lead < 0xF0
+        ? 3
+        : lead >= 0xC2 && lead < 0xE0 ? 2 : 1
     guard length > back else { return 0 }
     if back > 1 {
       // Some second bytes make overlong forms, surrogates, or code points past the last.

@@ -58,7 +58,9 @@ extension Tokenizer {
     if let template = config["chat_template"]?.string { parts.chatTemplate = template }
     for entry in config["chat_template"]?.array ?? [] {
       guard let name = entry["name"]?.string, let text = entry["template"]?.string else { continue }
-      if name == "default" { parts.chatTemplate = text } else {
+      if name == "default" {
+        parts.chatTemplate = text
+      } else {
         parts.namedChatTemplates[name] = text
       }
     }
