@@ -63,6 +63,9 @@ import Testing
       + "{% endfor %}{{ ns.x }}",
     "{% set ns = namespace(x=[]) %}{% for i in range(9999) %}{% set ns.x = [ns.x] %}{% endfor %}",
     "{{ '%s' }}{{ " + String(repeating: "(", count: 5000) + " }}",
+    "{% set ns = namespace(x=[1]) %}{% for i in range(90) %}{% set ns.x = [ns.x, ns.x] %}"
+      + "{% endfor %}{{ ns.x == ns.x }}",
+    "{{ range(9223372036854775800, 9223372036854775807, 5) }}", "{{ 'x'.center(-2 ** 63) + 1 }}",
     "{{ -9223372036854775807 - 2 }}", "{{ (-9223372036854775807 - 1) // -1 }}",
     "{{ 1" + String(repeating: " + 1", count: 5000) + " }}", "{{ 'x'.center(99999999999999) }}",
   ])

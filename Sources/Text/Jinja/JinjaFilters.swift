@@ -16,7 +16,7 @@ extension JinjaInterpreter {
   func filter(
     _ name: String, _ value: JinjaValue, _ arguments: JinjaCallArguments
   ) throws(TextError) -> JinjaValue {
-    try step()
+    try step(1 + value.weight / 64)
     switch name {
     case "abs":
       if let integer = value.integer {

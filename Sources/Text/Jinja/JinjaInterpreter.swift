@@ -109,7 +109,7 @@ final class JinjaInterpreter {
   // MARK: accounting
 
   func step(_ count: Int = 1) throws(TextError) {
-    steps += count
+    steps += min(max(count, 0), 1 << 40)
     guard steps <= limits.steps else {
       throw TextError(
         .limit, source: source, field: "line \(line)",
@@ -483,6 +483,9 @@ final class JinjaInterpreter {
       let start = bounds.count == 1 ? 0 : bounds[0]
       let end = bounds.count == 1 ? bounds[0] : bounds[1]
       let by = bounds.count == 3 ? bounds[2] : 1
+      guard bounds.allSatisfy({ $0 > -(1 << 60) && $0 < 1 << 60 }) else {
+        throw failure("range() bounds are too large")
+      }
       guard by != 0 else { throw failure("range() arg 3 must not be zero") }
       var values: [JinjaValue] = []
       for value in stride(from: start, to: end, by: by) {

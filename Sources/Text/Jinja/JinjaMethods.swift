@@ -272,7 +272,7 @@ extension JinjaInterpreter {
       let digits = isSigned ? String(text.unicodeScalars.dropFirst()) : text
       let sign = isSigned ? String(text.unicodeScalars.prefix(1)) : ""
       return try make(
-        sign + padded(digits, width - sign.utf8.count, "0", left: true, right: false))
+        sign + padded(digits, max(1, width) - sign.utf8.count, "0", left: true, right: false))
     case "partition", "rpartition":
       let separator = Array(try requiredText(arguments, 0, "sep", name).utf8)
       guard !separator.isEmpty else { throw failure("empty separator") }
@@ -315,7 +315,8 @@ extension JinjaInterpreter {
     for (index, item) in items.enumerated() {
       if index > 0 { out += separator }
       out += item.text
-      if index & 63 == 0 { try checkSize(out.utf8.count) }
+      guard out.utf8.count <= jinjaMaximumWeight else { try checkSize(out.utf8.count); break }
+      try step()
     }
     return try make(out)
   }
@@ -323,7 +324,7 @@ extension JinjaInterpreter {
   func padded(
     _ text: String, _ width: Int, _ fill: String, left: Bool, right: Bool
   ) -> String {
-    let missing = width - text.unicodeScalars.count
+    let missing = max(0, width) - text.unicodeScalars.count
     guard missing > 0 else { return text }
     // Python puts the odd one of `center` left where the width is odd.
     let before = left ? (right ? missing / 2 + (missing & width & 1) : missing) : 0

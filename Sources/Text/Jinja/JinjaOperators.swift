@@ -120,7 +120,10 @@ extension JinjaInterpreter {
   func binary(
     _ symbol: String, _ left: JinjaValue, _ right: JinjaValue
   ) throws(TextError) -> JinjaValue {
-    if symbol == "~" { return try make(left.text + right.text) }
+    if symbol == "~" {
+      try step((left.weight + right.weight) / 16)
+      return try make(left.text + right.text)
+    }
     if case .undefined(let reason) = left { throw failure(reason) }
     if case .undefined(let reason) = right { throw failure(reason) }
     if let a = left.integer, let b = right.integer { return try integers(symbol, a, b) }
@@ -215,6 +218,7 @@ extension JinjaInterpreter {
   func compare(
     _ symbol: String, _ left: JinjaValue, _ right: JinjaValue
   ) throws(TextError) -> Bool {
+    try step(min(left.weight, right.weight) / 64)
     switch symbol {
     case "==": return jinjaEqual(left, right)
     case "!=": return !jinjaEqual(left, right)
@@ -236,7 +240,7 @@ extension JinjaInterpreter {
       try step(text.utf8.count / 16)
       return findBytes(Array(text.utf8), Array(wanted.utf8)) != nil
     case .list(let list):
-      try step(list.items.count)
+      try step(list.weight / 16)
       return list.items.contains { jinjaEqual($0, part) }
     case .dict(let dict):
       try step(dict.keys.count / 4)

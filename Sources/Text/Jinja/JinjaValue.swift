@@ -32,11 +32,13 @@ final class JinjaList {
   let items: [JinjaValue]
   let isTuple: Bool
   let depth: Int
+  let weight: Int
 
   init(_ items: [JinjaValue], isTuple: Bool, depth: Int) {
     self.items = items
     self.isTuple = isTuple
     self.depth = depth
+    weight = items.reduce(1) { $0 + $1.weight }
   }
 }
 
@@ -44,11 +46,13 @@ final class JinjaDict {
   let keys: [JinjaValue]
   let values: [JinjaValue]
   let depth: Int
+  let weight: Int
 
   init(keys: [JinjaValue], values: [JinjaValue], depth: Int) {
     self.keys = keys
     self.values = values
     self.depth = depth
+    weight = keys.reduce(1) { $0 + $1.weight } + values.reduce(0) { $0 + $1.weight }
   }
 
   subscript(key: String) -> JinjaValue? {
@@ -95,6 +99,9 @@ final class JinjaCycler {
 /// The deepest nesting of lists and dicts.
 let jinjaMaximumNesting = 200
 
+/// The largest list or dict, as `weight` counts.
+let jinjaMaximumWeight = 1 << 25
+
 extension JinjaValue {
   var depth: Int {
     switch self {
@@ -104,12 +111,25 @@ extension JinjaValue {
     }
   }
 
+  /// About the bytes that printing it takes. Containers that share parts (`[a, a]` in a loop)
+  /// grow exponentially when walked, so this is bounded when they are made.
+  var weight: Int {
+    switch self {
+    case .string(let text): text.utf8.count + 2
+    case .list(let list): list.weight
+    case .dict(let dict): dict.weight
+    default: 4
+    }
+  }
+
   static func list(
     _ items: [JinjaValue], isTuple: Bool = false
   ) throws(TextError) -> JinjaValue {
     let depth = 1 + (items.lazy.map(\.depth).max() ?? 0)
     guard depth <= jinjaMaximumNesting else { throw tooDeep }
-    return .list(JinjaList(items, isTuple: isTuple, depth: depth))
+    let list = JinjaList(items, isTuple: isTuple, depth: depth)
+    guard list.weight <= jinjaMaximumWeight else { throw tooHeavy }
+    return .list(list)
   }
 
   static func dict(
@@ -127,7 +147,14 @@ extension JinjaValue {
     }
     let depth = 1 + max(keys.lazy.map(\.depth).max() ?? 0, values.lazy.map(\.depth).max() ?? 0)
     guard depth <= jinjaMaximumNesting else { throw tooDeep }
-    return .dict(JinjaDict(keys: keys, values: values, depth: depth))
+    let dict = JinjaDict(keys: keys, values: values, depth: depth)
+    guard dict.weight <= jinjaMaximumWeight else { throw tooHeavy }
+    return .dict(dict)
+  }
+
+  private static var tooHeavy: TextError {
+    TextError(
+      .limit, source: "", field: "", found: "a value of more than \(jinjaMaximumWeight) bytes")
   }
 
   private static var tooDeep: TextError {
