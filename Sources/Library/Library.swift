@@ -1,1 +1,67 @@
-// (empty until its first file lands)
+// What the language gets from the modules below: the builtin modules and the prelude.
+//
+// Modules are made when a program first imports them, so that start-up does not pay for them. The prelude puts
+// the array functions that clash with no builtin of Python at the top level, and `mx`, `nn`, `optim`, `np`
+// there as names that import on first use.
+
+import Engine
+import Kernels
+import Language
+
+/// Names of `mlx.core` that stay out of the prelude: Python has them, or they say too little alone.
+private let notInPrelude: Set<String> = [
+  "abs", "all", "any", "divmod", "eval", "load", "max", "min", "pow", "round", "save", "slice",
+  "sum", "view", "repeat", "key", "split", "bool", "random",
+]
+
+/// All array functions of `mlx.core`.
+public let coreFunctions: [Builtin] =
+  elementwiseFunctions + reductionFunctions + creationFunctions + shapeFunctions
+  + indexingFunctions + linearFunctions + dtypeFunctions + transformFunctions
+  + evaluationFunctions + fileFunctions
+
+private func coreModule() -> NativeModule {
+  var values: [(String, Value)] = dtypeNames()
+  values.append(("array", arrayType.value.retain()))
+  values.append(("Dtype", dtypeType.value.retain()))
+  values.append(("random", ModuleRegistry.module("mlx.core.random") ?? .none))
+  values.append(("fast", ModuleRegistry.module("mlx.core.fast") ?? .none))
+  values += constants()
+  values.append(("newaxis", .none))
+  values.append(("cpu", deviceType.make(DeviceBox())))
+  return NativeModule(builtins: coreFunctions, values: values)
+}
+
+private func constants() -> [(String, Value)] {
+  [
+    ("pi", Value(Double.pi)), ("e", Value(2.718281828459045)), ("inf", Value(Double.infinity)),
+    ("nan", Value(Double.nan)),
+  ]
+}
+
+final class DeviceBox {}
+nonisolated(unsafe) private let deviceType: NativeType = {
+  let type = NativeType(
+    "DeviceType", module: "mlx.core", doc: "A device; the processor is the only one.")
+  type.repr = { (v) throws(LullError) in "DeviceType.cpu" }
+  return type
+}()
+
+public enum Library {
+  /// Registers the modules; cheap.
+  public static func install() {
+    ModuleRegistry.add("mlx.core") { coreModule() }
+    ModuleRegistry.add("mlx.core.random") {
+      NativeModule(builtins: randomFunctions, values: [], name: "mlx.core.random")
+    }
+    ModuleRegistry.add("mlx.core.fast") {
+      NativeModule(builtins: fastFunctions, values: [], name: "mlx.core.fast")
+    }
+    ModuleRegistry.add("lull.formats") { NativeModule(builtins: formatsFunctions, values: []) }
+  }
+
+  /// The names that the prelude adds.
+  public static func prelude() -> [Builtin] {
+    coreFunctions.filter { !notInPrelude.contains($0.name) }
+  }
+}

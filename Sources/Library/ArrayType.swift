@@ -1,0 +1,343 @@
+// The type `array`: operators, properties and methods. What computes is in the function tables; a method is
+// the function of the same name with the array as its first argument.
+
+import Engine
+import Language
+
+/// Functions that are methods too.
+private let methodNames: Set<String> = [
+  "abs", "all", "any", "argmax", "argmin", "astype", "conj", "cos", "cummax", "cummin", "cumprod",
+  "cumsum", "diag", "diagonal", "exp", "flatten", "log", "log10", "log1p", "log2", "logsumexp",
+  "max",
+  "mean", "min", "moveaxis", "prod", "reciprocal", "round", "rsqrt", "sin", "split", "sqrt",
+  "square",
+  "squeeze", "std", "sum", "swapaxes", "var", "view",
+]
+
+nonisolated(unsafe) let arrayType: NativeType = {
+  let type = NativeType(
+    "array", module: "mlx.core",
+    doc:
+      "A lazy array: shape and dtype are known at once, values are computed when they are needed.")
+  type.constructor = Builtin(
+    "array", "array(val, dtype=None)", chapter: "creation",
+    doc: "An array of a number, of (nested) lists of numbers, or of another array.",
+    examples: [
+      ">>> mx.array([1, 2, 3])\narray([1, 2, 3], dtype=int32)",
+      ">>> mx.array([[1.5, 2.5], [3.5, 4.5]])\narray([[1.5, 2.5],\n       [3.5, 4.5]], dtype=float32)",
+    ],
+    fails: [("array([[1, 2], [3]])", "ValueError")]
+  ) { (a) throws(LullError) in
+    stampPosition()
+    let dtype = a.isNone(1) ? nil : try dtypeOf(a[1])
+    return wrap(try toArray(a[0], dtype: dtype))
+  }
+  type.binary = { (op, me, other, reflected) throws(LullError) in
+    guard let x = me.ndarray else { return nil }
+    stampPosition()
+    let y: NDArray
+    if let array = other.ndarray {
+      y = array
+    } else if let scalar = try other.scalar() {
+      y = try engine { try NDArray(weak: scalar, like: x.dtype) }
+    } else if other.isList || other.isTuple {
+      throw LullError.typeError(
+        "'\(symbol(op))' needs an array or a number, not a \(other.typeNameText); write array(...)")
+    } else {
+      return nil
+    }
+    return wrap(try engine { try reflected ? combine(op, y, x) : combine(op, x, y) })
+  }
+  type.inplace = { (op, me, other) throws(LullError) in
+    guard let x = me.ndarray else { return nil }
+    stampPosition()
+    let y = try operands(me, other).1
+    let result = try engine { () throws -> NDArray in
+      let result = try combine(op, x, y)
+      guard result.shape == x.shape else {
+        throw ArrayError.shapeMismatch(
+          op: "in-place operation", lhs: x.shape.array, rhs: y.shape.array,
+          reason: "the result has another shape than the array that is changed")
+      }
+      return result
+    }
+    me.setNative(result)
+    return me.retain()
+  }
+  type.unary = { (op, me) throws(LullError) in
+    guard let x = me.ndarray else { return nil }
+    stampPosition()
+    switch op {
+    case .negate: return wrap(try engine { try negative(x) })
+    case .plus: return me.retain()
+    case .invert: return wrap(try engine { try bitwiseInvert(x) })
+    case .not: return nil
+    }
+  }
+  type.compare = { (op, me, other) throws(LullError) in
+    guard let x = me.ndarray else { return nil }
+    stampPosition()
+    let y: NDArray
+    if let array = other.ndarray {
+      y = array
+    } else if let scalar = try other.scalar() {
+      y = try engine { try NDArray(weak: scalar, like: x.dtype) }
+    } else {
+      // Nothing else equals an array.
+      return op == .equal ? Value(false) : op == .notEqual ? Value(true) : nil
+    }
+    switch op {
+    case .equal: return wrap(try engine { try equal(x, y) })
+    case .notEqual: return wrap(try engine { try notEqual(x, y) })
+    case .less: return wrap(try engine { try less(x, y) })
+    case .lessEqual: return wrap(try engine { try lessEqual(x, y) })
+    case .greater: return wrap(try engine { try greater(x, y) })
+    case .greaterEqual: return wrap(try engine { try greaterEqual(x, y) })
+    default: return nil
+    }
+  }
+  type.getItem = { (me, index) throws(LullError) in
+    stampPosition()
+    return wrap(try readIndex(me, index))
+  }
+  type.setItem = { (me, index, value) throws(LullError) in
+    stampPosition()
+    try writeIndex(me, index, value)
+  }
+  type.len = { (me) throws(LullError) in
+    guard let x = me.ndarray, x.rank > 0 else {
+      throw LullError.typeError("len() of a 0-d array: it has no axes")
+    }
+    return x.shape[0]
+  }
+  type.contains = { (me, item) throws(LullError) in
+    let (x, y) = try operands(me, item)
+    return try engine { try any(equal(x, y)).item().int != 0 }
+  }
+  type.iter = { (me) throws(LullError) in
+    guard let x = me.ndarray, x.rank > 0 else {
+      throw LullError.typeError("iteration over a 0-d array: it has no axes")
+    }
+    stampPosition()
+    let rows = try engine { try (0..<x.shape[0]).map { try row(x, $0) } }
+    let list = makeListValue(rows.map { wrap($0) })
+    defer { list.drop() }
+    return try makeIterator(list)
+  }
+  type.bool = { (me) throws(LullError) in
+    guard let x = me.ndarray else { return true }
+    if x.size != 1 {
+      throw LullError.valueError(
+        "the truth of an array with \(x.size) values is ambiguous: use any() or all()")
+    }
+    let scalar = try engine { try x.item() }
+    return scalar.double != 0 || scalar.imaginary != 0
+  }
+  type.hash = { (me) throws(LullError) in
+    me.nativeObject().map { Int(bitPattern: ObjectIdentifier($0).hashValue) } ?? 0
+  }
+  type.float = { (me) throws(LullError) in try oneValue(me).double }
+  type.int = { (me) throws(LullError) in
+    let scalar = try oneValue(me)
+    if case .float(let d) = scalar, !d.isFinite {
+      throw LullError.valueError("cannot convert float \(d.isNaN ? "NaN" : "infinity") to integer")
+    }
+    return Value(scalar.int)
+  }
+  type.index = { (me) throws(LullError) in
+    guard let x = me.ndarray, x.size == 1, x.dtype.isInteger else {
+      throw LullError.typeError("only an integer array with one value can be an index")
+    }
+    return Value(try engine { try x.item().int })
+  }
+  type.repr = { (me) throws(LullError) in
+    guard let x = me.ndarray else { return "array()" }
+    return try engine { try x.text() }
+  }
+  type.format = { (me, spec) throws(LullError) in
+    guard let x = me.ndarray else { return "" }
+    if spec.isEmpty { return try engine { try x.text() } }
+    guard x.size == 1 else {
+      throw LullError.typeError("the format '\(spec)' needs one value, this array has \(x.size)")
+    }
+    return try formatText(value(of: engine { try x.item() }), spec)
+  }
+  type.properties = arrayProperties
+  type.methods = ownMethods + methodsFromFunctions()
+  return type
+}()
+
+/// The first axis's i-th entry.
+private func row(_ x: NDArray, _ i: Int) throws(ArrayError) -> NDArray {
+  var ranges = [SliceRange](repeating: SliceRange(), count: x.rank)
+  ranges[0] = SliceRange(i, i + 1)
+  return try squeeze(slice(x, ranges), [0])
+}
+
+private func oneValue(_ v: Value) throws(LullError) -> Scalar {
+  guard let x = v.ndarray else { return .int(0) }
+  guard x.size == 1 else {
+    throw LullError.typeError(
+      "only an array with one value converts to a number; this one has \(x.size)")
+  }
+  return try engine { try x.item() }
+}
+
+private func symbol(_ op: BinaryOperator) -> String {
+  switch op {
+  case .add: "+"
+  case .subtract: "-"
+  case .multiply: "*"
+  case .matmul: "@"
+  case .divide: "/"
+  case .floorDivide: "//"
+  case .modulo: "%"
+  case .power: "**"
+  case .leftShift: "<<"
+  case .rightShift: ">>"
+  case .bitAnd: "&"
+  case .bitOr: "|"
+  case .bitXor: "^"
+  }
+}
+
+private func combine(_ op: BinaryOperator, _ x: NDArray, _ y: NDArray) throws(ArrayError) -> NDArray
+{
+  switch op {
+  case .add: try add(x, y)
+  case .subtract: try subtract(x, y)
+  case .multiply: try multiply(x, y)
+  case .matmul: try matmul(x, y)
+  case .divide: try divide(x, y)
+  case .floorDivide: try floorDivide(x, y)
+  case .modulo: try remainder(x, y)
+  case .power: try power(x, y)
+  case .leftShift: try leftShift(x, y)
+  case .rightShift: try rightShift(x, y)
+  case .bitAnd: try bitwiseAnd(x, y)
+  case .bitOr: try bitwiseOr(x, y)
+  case .bitXor: try bitwiseXor(x, y)
+  }
+}
+
+// MARK: - Properties and methods
+
+private func property(
+  _ name: String, _ doc: String, _ get: @escaping (NDArray) throws -> Value
+) -> NativeProperty {
+  NativeProperty(name, doc: doc) { (v) throws(LullError) in
+    guard let x = v.ndarray else { return .none }
+    stampPosition()
+    return try engine { try get(x) }
+  }
+}
+
+nonisolated(unsafe) private let arrayProperties: [NativeProperty] = [
+  property("shape", "The length of each axis, as a tuple.") { makeTuple(ints: $0.shape) },
+  property("dtype", "The type of the elements.") { dtypeValue($0.dtype) },
+  property("ndim", "The number of axes.") { Value($0.rank) },
+  property("size", "The number of elements.") { Value($0.size) },
+  property("nbytes", "Bytes of the elements.") { Value($0.byteCount) },
+  property("itemsize", "Bytes of one element.") { Value($0.dtype.byteCount) },
+  property("T", "The array with its axes reversed.") { wrap(try transpose($0)) },
+  property("mT", "The array with its last two axes exchanged.") { wrap(try swapaxes($0, -1, -2)) },
+  property("real", "Real part.") { wrap(real($0)) },
+  property("imag", "Imaginary part.") { wrap(try imag($0)) },
+  NativeProperty(
+    "at",
+    doc: "Updates at indices: a.at[i].add(x) and set, subtract, multiply, divide, maximum, minimum."
+  ) {
+    (v) throws(LullError) in
+    atType.make(AtBox(v.retain()))
+  },
+]
+
+nonisolated(unsafe) private let ownMethods: [Builtin] = [
+  special(
+    "item", "self", "arrays", "The one value, as a plain number.", [">>> mx.array(3).item()\n3"],
+    stream: false
+  ) {
+    value(of: try $0.array(0).item())
+  },
+  special(
+    "tolist", "self", "arrays", "The values as nested lists.",
+    [">>> mx.array([[1, 2], [3, 4]]).tolist()\n[[1, 2], [3, 4]]"], stream: false
+  ) { try nestedList($0.array(0)) },
+  function(
+    "reshape", "self, *shape", "arrays", "The array in another shape.",
+    [">>> mx.arange(4).reshape(2, 2)\narray([[0, 1],\n       [2, 3]], dtype=int32)"]
+  ) {
+    try $0.array(0).reshaped($0.restInts(2))
+  },
+  function(
+    "transpose", "self, *axes", "arrays", "The array with its axes in another order.",
+    [">>> mx.zeros((2, 3)).transpose().shape\n(3, 2)"]
+  ) {
+    let rest = $0.args.rest(2)
+    if rest.count == 0 || (rest.count == 1 && rest[0].isNone) { return try transpose($0.array(0)) }
+    return try transpose($0.array(0), $0.restInts(2))
+  },
+]
+
+private func methodsFromFunctions() -> [Builtin] {
+  (elementwiseFunctions + reductionFunctions + shapeFunctions + creationFunctions)
+    .filter { methodNames.contains($0.name) }
+    .map { f in
+      let parameters = f.signature.drop { $0 != "(" }.dropFirst()
+      let rest = parameters.drop { $0 != "," && $0 != ")" }
+      return Builtin(
+        f.name, "\(f.name)(self\(rest)", chapter: "arrays", doc: f.doc, examples: [], run: f.run)
+    }
+}
+
+// MARK: - at
+
+final class AtBox {
+  let array: Value
+  init(_ array: Value) { self.array = array }
+  deinit { array.drop() }
+}
+
+final class AtIndexBox {
+  let array: Value
+  let index: Value
+  init(_ array: Value, _ index: Value) {
+    self.array = array
+    self.index = index
+  }
+  deinit {
+    array.drop()
+    index.drop()
+  }
+}
+
+nonisolated(unsafe) private let atType: NativeType = {
+  let type = NativeType("ArrayAt", module: "mlx.core", doc: "Updates of an array at indices.")
+  type.getItem = { (me, index) throws(LullError) in
+    guard let box = me.native(AtBox.self) else { return .none }
+    return atIndexType.make(AtIndexBox(box.array.retain(), index.retain()))
+  }
+  return type
+}()
+
+nonisolated(unsafe) private let atIndexType: NativeType = {
+  let type = NativeType(
+    "ArrayAtIndex", module: "mlx.core", doc: "Updates of an array at given indices.")
+  func method(_ name: String, _ doc: String, _ mode: UpdateMode) -> Builtin {
+    Builtin(name, "\(name)(self, value)", chapter: "arrays", doc: doc) { (a) throws(LullError) in
+      guard let box = a[0].native(AtIndexBox.self) else { return .none }
+      stampPosition()
+      return wrap(try updated(box.array, box.index, a[1], mode))
+    }
+  }
+  type.methods = [
+    method("set", "A copy with the values at the indices replaced.", .set),
+    method("add", "A copy with value added at the indices; repeated indices add up.", .add),
+    method("subtract", "A copy with value subtracted at the indices.", .subtract),
+    method("multiply", "A copy with the values at the indices multiplied.", .multiply),
+    method("divide", "A copy with the values at the indices divided.", .divide),
+    method("maximum", "A copy with the larger of old and new at the indices.", .maximum),
+    method("minimum", "A copy with the smaller of old and new at the indices.", .minimum),
+  ]
+  return type
+}()

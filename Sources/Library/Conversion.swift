@@ -1,0 +1,294 @@
+// Between the language's values and the engine's arrays.
+//
+// An array in the language is a native object that holds an NDArray. Arrays are values: `a[i] = x` and
+// `a += x` put a new NDArray into the same object, so every name of that object sees the change, and views
+// made before do not. Plain numbers are weak: they take the dtype of the array that they meet.
+//
+// Errors: the engine throws facts (`ArrayError`); `LullError(_: ArrayError)` gives them the user's words and,
+// when evaluation found them late, the place in the program that built the failing node.
+
+import Engine
+import Language
+
+extension LullError {
+  /// The engine's failure as the user sees it.
+  convenience init(_ error: ArrayError) {
+    let kind =
+      switch error.fact {
+      case .broadcast, .shapeMismatch, .badReshape: "ShapeError"
+      default: error.kind
+      }
+    self.init(kind, error.fact.message)
+    if let position = error.position, let place = decodePosition(position) {
+      notes.append(
+        "made by line \(place.line) of \(place.source.file): \(place.source.text(place.span))")
+    }
+  }
+}
+
+/// Runs engine code; its failures become the language's.
+@inline(__always)
+func engine<R>(_ body: () throws -> R) throws(LullError) -> R {
+  do { return try body() } catch let error as ArrayError {
+    throw LullError(error)
+  } catch let error as LullError {
+    throw error
+  } catch {
+    throw LullError("SystemError", "\(error)")
+  }
+}
+
+/// Stamps the running instruction on the nodes built from here on.
+@inline(__always) func stampPosition() {
+  Engine.currentPosition = Language.currentPosition()
+}
+
+@inline(__always) func wrap(_ array: NDArray) -> Value { arrayType.make(array) }
+
+extension Value {
+  /// The array inside, if this is one.
+  @inline(__always) var ndarray: NDArray? { native(NDArray.self) }
+
+  /// A plain number: bool, int, float or complex.
+  func scalar() throws(LullError) -> Scalar? {
+    if let b = boolValue { return .bool(b) }
+    if let i = intValue { return .int(i) }
+    if tag == .float { return .float(asDouble) }
+    if isComplex, let (re, im) = complexParts { return .complex(re, im) }
+    if typeNameText == "int" {
+      throw LullError.overflow("int is too large for an array: it needs more than 64 bits")
+    }
+    return nil
+  }
+}
+
+/// Any value that can be an array: an array, a number, or (nested) lists and tuples of them.
+func toArray(_ v: Value, dtype: DType? = nil) throws(LullError) -> NDArray {
+  if let array = v.ndarray {
+    return dtype.map { array.astype($0) } ?? array
+  }
+  if let scalar = try v.scalar() {
+    return try engine { try NDArray(scalar, dtype: dtype) }
+  }
+  if v.isList || v.isTuple { return try fromNested(v, dtype: dtype) }
+  if v.rangeParts != nil {
+    let items = try collect(v)
+    let list = makeListValue(items)
+    defer { list.drop() }
+    return try fromNested(list, dtype: dtype)
+  }
+  if let own = try attributeOrNil(v, "__mlx_array__") {
+    defer { own.drop() }
+    let made = try callValue(own, [])
+    defer { made.drop() }
+    if let array = made.ndarray { return dtype.map { array.astype($0) } ?? array }
+  }
+  throw LullError.typeError("cannot make an array of \(article(v.typeNameText))")
+}
+
+private func article(_ name: String) -> String {
+  ("aeiou".contains(name.first ?? "x") ? "an " : "a ") + name
+}
+
+/// Nested lists to an array: the shape comes from the first elements, every other list must agree.
+private func fromNested(_ v: Value, dtype: DType?) throws(LullError) -> NDArray {
+  var shape: [Int] = []
+  var probe = v
+  while probe.isList || probe.isTuple {
+    shape.append(probe.elements.count)
+    if shape.count > Shape.maxRank {
+      throw LullError.valueError("lists are nested deeper than \(Shape.maxRank) levels")
+    }
+    guard let first = probe.elements.first else { break }
+    probe = first
+  }
+  if containsArray(v, 0) {
+    var parts: [NDArray] = []
+    for element in v.elements { parts.append(try toArray(element)) }
+    return try engine {
+      let whole = try stack(parts, axis: 0)
+      return dtype.map { whole.astype($0) } ?? whole
+    }
+  }
+  var scalars: [Scalar] = []
+  func gather(_ v: Value, _ depth: Int) throws(LullError) {
+    if depth == shape.count {
+      guard let scalar = try v.scalar() else {
+        if v.isList || v.isTuple { throw ragged(depth) }
+        throw LullError.typeError(
+          "cannot put \(article(v.typeNameText)) into an array: give numbers or lists of numbers")
+      }
+      scalars.append(scalar)
+      return
+    }
+    guard v.isList || v.isTuple else { throw ragged(depth) }
+    guard v.elements.count == shape[depth] else { throw ragged(depth) }
+    for element in v.elements { try gather(element, depth + 1) }
+  }
+  func ragged(_ depth: Int) -> LullError {
+    LullError.valueError(
+      "the lists have different lengths at level \(depth + 1): an array needs rows of one length")
+  }
+  try gather(v, 0)
+  return try engine { try NDArray(scalars, shape: Shape(shape), dtype: dtype) }
+}
+
+private func containsArray(_ v: Value, _ depth: Int) -> Bool {
+  guard v.isList || v.isTuple, depth <= Shape.maxRank else { return v.ndarray != nil }
+  guard let first = v.elements.first else { return false }
+  return containsArray(first, depth + 1)
+}
+
+/// The two operands of a binary operation; a plain number takes the other's dtype where it can.
+func operands(_ a: Value, _ b: Value) throws(LullError) -> (NDArray, NDArray) {
+  if let x = a.ndarray {
+    if let y = b.ndarray { return (x, y) }
+    if let s = try b.scalar() { return (x, try engine { try NDArray(weak: s, like: x.dtype) }) }
+    return (x, try toArray(b))
+  }
+  if let y = b.ndarray, let s = try a.scalar() {
+    return (try engine { try NDArray(weak: s, like: y.dtype) }, y)
+  }
+  return (try toArray(a), try toArray(b))
+}
+
+/// One number as the language has it.
+func value(of scalar: Scalar) -> Value {
+  switch scalar {
+  case .bool(let b): Value(b)
+  case .int(let i): Value(i)
+  case .float(let d): Value(d)
+  case .complex(let re, let im): makeComplexValue(re, im)
+  }
+}
+
+/// Nested lists of the array's values (a plain number for a 0-d array).
+func nestedList(_ array: NDArray) throws(LullError) -> Value {
+  let scalars = try engine { try array.scalars() }
+  let shape = array.shape
+  if shape.count == 0 { return value(of: scalars[0]) }
+  func build(_ axis: Int, _ start: Int, _ stride: Int) -> Value {
+    let size = shape[axis]
+    if axis == shape.count - 1 {
+      return makeListValue((0..<size).map { value(of: scalars[start + $0]) })
+    }
+    let inner = size == 0 ? 0 : stride / size
+    return makeListValue(
+      (0..<size).map { build(axis + 1, start + $0 * inner, shape[axis + 1] == 0 ? 0 : inner) })
+  }
+  return build(0, 0, array.size)
+}
+
+// MARK: - Arguments of builtins
+
+/// Reads the bound arguments of an array function. Indices are positions in the signature.
+struct ArrayArgs {
+  let args: Args
+  init(_ args: Args) { self.args = args }
+
+  func has(_ i: Int) -> Bool { !args.isNone(i) }
+
+  func array(_ i: Int) throws(LullError) -> NDArray { try toArray(args[i]) }
+  func optionalArray(_ i: Int) throws(LullError) -> NDArray? { has(i) ? try toArray(args[i]) : nil }
+  func pair(_ i: Int, _ j: Int) throws(LullError) -> (NDArray, NDArray) {
+    try operands(args[i], args[j])
+  }
+  /// A list or tuple of arrays.
+  func arrays(_ i: Int) throws(LullError) -> [NDArray] {
+    guard args[i].isList || args[i].isTuple else {
+      throw args.wrong(i, "a list or tuple of arrays")
+    }
+    var out: [NDArray] = []
+    for element in args[i].elements { out.append(try toArray(element)) }
+    return out
+  }
+  func int(_ i: Int) throws(LullError) -> Int {
+    if let array = args[i].ndarray, array.size == 1, array.dtype.isInteger {
+      return try engine { try array.item().int }
+    }
+    return try args.int(i)
+  }
+  func optionalInt(_ i: Int) throws(LullError) -> Int? { has(i) ? try int(i) : nil }
+  func double(_ i: Int) throws(LullError) -> Double {
+    if let array = args[i].ndarray, array.size == 1 {
+      return try engine { try array.item().double }
+    }
+    return try args.double(i)
+  }
+  func float(_ i: Int) throws(LullError) -> Float { Float(try double(i)) }
+  func bool(_ i: Int) throws(LullError) -> Bool { try args.bool(i) }
+  func string(_ i: Int) throws(LullError) -> String { try args.string(i) }
+  /// One int or a sequence of ints.
+  func ints(_ i: Int) throws(LullError) -> [Int] { try intSequence(args[i]) { args.wrong(i, $0) } }
+  /// The axes of a reduction: nil for None.
+  func axes(_ i: Int) throws(LullError) -> [Int]? { has(i) ? try ints(i) : nil }
+  /// `*rest` as ints, either spread out or as one sequence.
+  func restInts(_ i: Int) throws(LullError) -> [Int] {
+    let rest = args.rest(i)
+    if rest.count == 1, rest[0].intValue == nil {
+      return try intSequence(rest[0]) { args.wrong(i, $0) }
+    }
+    var out: [Int] = []
+    for v in rest { out += try intSequence(v) { args.wrong(i, $0) } }
+    return out
+  }
+  func shape(_ i: Int, op: OperationName) throws(LullError) -> Shape {
+    let dims = try ints(i)
+    return try engine { try Shape.checked(dims, op: op) }
+  }
+  func dtype(_ i: Int) throws(LullError) -> DType? {
+    guard has(i) else { return nil }
+    return try dtypeOf(args[i])
+  }
+}
+
+func intSequence(_ v: Value, _ wrong: (String) -> LullError) throws(LullError) -> [Int] {
+  if let i = v.intValue { return [i] }
+  if let array = v.ndarray, array.dtype.isInteger, array.rank <= 1 {
+    return try engine { try array.ints() }
+  }
+  guard v.isList || v.isTuple || v.rangeParts != nil else {
+    throw wrong("an int or a sequence of ints")
+  }
+  let items = try collect(v)
+  defer { for item in items { item.drop() } }
+  var out: [Int] = []
+  for item in items {
+    if let i = item.intValue {
+      out.append(i)
+    } else if let array = item.ndarray, array.size == 1, array.dtype.isInteger {
+      out.append(try engine { try array.item().int })
+    } else {
+      throw wrong("an int or a sequence of ints")
+    }
+  }
+  return out
+}
+
+func dtypeOf(_ v: Value) throws(LullError) -> DType {
+  if let box = v.native(DTypeBox.self) { return box.dtype }
+  if let name = v.stringValue, let dtype = DType(name: name) { return dtype }
+  for (name, dtype) in [
+    ("bool", DType.bool), ("int", .int32), ("float", .float32), ("complex", .complex64),
+  ] {
+    if let type = builtinType(name), type.tag == v.tag, type.bits == v.bits { return dtype }
+  }
+  throw LullError.typeError("expected a dtype such as float32, not \(article(v.typeNameText))")
+}
+
+/// Calls `leaf` on every array in a tree of lists, tuples, dicts and modules' parameters.
+func forEachArray(_ v: Value, _ leaf: (Value) throws(LullError) -> Void) throws(LullError) {
+  var stack = [v]
+  var seen = 0
+  while let next = stack.popLast() {
+    seen += 1
+    if seen > 10_000_000 { throw LullError.valueError("the tree is too large or refers to itself") }
+    if next.ndarray != nil {
+      try leaf(next)
+    } else if next.isList || next.isTuple {
+      for element in next.elements.reversed() { stack.append(element) }
+    } else if next.isDict {
+      for (_, item) in dictItems(next).reversed() { stack.append(item) }
+    }
+  }
+}

@@ -1,0 +1,339 @@
+// The module `lull.formats`: model files and tokenizers, for the loaders written in the language.
+
+import Engine
+import Formats
+import Language
+import Text
+
+extension LullError {
+  convenience init(_ error: TextError) {
+    self.init("ValueError", "\(error)")
+  }
+}
+
+func text<R>(_ body: () throws -> R) throws(LullError) -> R {
+  do { return try body() } catch let error as TextError {
+    throw LullError(error)
+  } catch let error as FormatError {
+    throw LullError(error)
+  } catch let error as LullError {
+    throw error
+  } catch {
+    throw LullError("SystemError", "\(error)")
+  }
+}
+
+// MARK: - Quantised weights
+
+nonisolated(unsafe) let quantizedWeightType: NativeType = {
+  let type = NativeType(
+    "QuantizedWeight", module: "lull.formats",
+    doc: "A matrix of a GGUF file, kept in the blocks that the file has.")
+  func field(_ name: String, _ doc: String, _ get: @escaping (QuantizedWeight) -> Value)
+    -> NativeProperty
+  {
+    NativeProperty(name, doc: doc) { (v) throws(LullError) in
+      v.native(QuantizedWeight.self).map(get) ?? .none
+    }
+  }
+  type.properties = [
+    field("shape", "(rows, columns).") { makeTuple(ints: [$0.rows, $0.columns]) },
+    field("format", "The block format, such as 'Q4_1'.") { makeStr($0.formatName) },
+    field("nbytes", "Bytes of the stored form.") { Value($0.byteCount) },
+    field("size", "The number of values.") { Value($0.rows * $0.columns) },
+    field("ndim", "2.") { _ in Value(2) },
+  ]
+  type.getItem = { (me, index) throws(LullError) in
+    guard let weight = me.native(QuantizedWeight.self) else { return .none }
+    stampPosition()
+    let ids = try toArray(index)
+    return wrap(try engine { try quantizedTake(weight, ids) })
+  }
+  type.len = { (me) throws(LullError) in me.native(QuantizedWeight.self)?.rows ?? 0 }
+  type.repr = { (me) throws(LullError) in
+    guard let w = me.native(QuantizedWeight.self) else { return "" }
+    return "QuantizedWeight(\(w.formatName), shape=(\(w.rows), \(w.columns)))"
+  }
+  return type
+}()
+
+// MARK: - GGUF
+
+func loadGGUF(_ path: String) throws(LullError) -> (metadata: Value, tensors: Value) {
+  try formats {
+    let file = try GGUF(path: path)
+    let metadata = makeDictValue([])
+    for key in file.keys {
+      guard let field = file[key], let v = metadataValue(field) else { continue }
+      let name = makeStr(key)
+      defer { name.drop() }
+      try setDictItem(metadata, name, v)
+    }
+    let tensors = makeDictValue([])
+    for tensor in file.tensors {
+      let name = makeStr(tensor.name)
+      defer { name.drop() }
+      try setDictItem(tensors, name, try tensorValue(tensor))
+    }
+    return (metadata, tensors)
+  }
+}
+
+/// Scalars, strings and short arrays; a vocabulary stays in the file.
+private func metadataValue(_ value: GGUFValue) -> Value? {
+  if let b = value.bool { return Value(b) }
+  if let s = value.string { return makeStr(s) }
+  switch value {
+  case .unsigned(let u): return makeInt(u)
+  case .signed(let i): return Value(Int(i))
+  case .float(let d): return Value(d)
+  case .array(let array):
+    guard array.count <= 4096 else { return nil }
+    if let strings = array.strings { return makeListValue(strings.map { makeStr($0) }) }
+    if let ints = array.ints { return makeListValue(ints.map { Value($0) }) }
+    if let doubles = array.doubles { return makeListValue(doubles.map { Value($0) }) }
+    return nil
+  default: return nil
+  }
+}
+
+private func tensorValue(_ tensor: GGUFTensor) throws -> Value {
+  if let element = tensor.type.element, tensor.shape.count != 2 || !isBlock(tensor.type) {
+    let type = try dtype(of: element, tensor.name)
+    return wrap(try mappedArray(tensor.bytes, tensor.shape, type, tensor.file))
+  }
+  guard tensor.shape.count == 2 else {
+    throw FormatError(
+      .unsupported, file: tensor.file.path, field: "tensor '\(tensor.name)'",
+      found: "\(tensor.type.name) with \(tensor.shape.count) dimensions",
+      remedy: "only matrices may be quantised")
+  }
+  let data = try mappedArray(tensor.bytes, [tensor.bytes.count], .uint8, tensor.file)
+  return quantizedWeightType.make(
+    try QuantizedWeight(
+      blockType: Int(tensor.type.rawValue), rows: tensor.shape[0], columns: tensor.shape[1],
+      data: data))
+}
+
+/// Types that products read as they are: quantised blocks, and 16-bit floats.
+private func isBlock(_ type: GGMLType) -> Bool {
+  type.isQuantized || type.name == "F16" || type.name == "BF16"
+}
+
+// MARK: - Tokenizers
+
+final class TokenizerBox {
+  let tokenizer: Tokenizer
+  init(_ tokenizer: Tokenizer) { self.tokenizer = tokenizer }
+}
+
+final class DetokenizerBox {
+  let tokenizer: Tokenizer
+  var state: StreamingDetokenizer
+  var text = ""
+  var segment = ""
+  init(_ tokenizer: Tokenizer) {
+    self.tokenizer = tokenizer
+    state = tokenizer.streamingDetokenizer()
+  }
+}
+
+private func tokenizer(_ v: Value) throws(LullError) -> Tokenizer {
+  guard let box = v.native(TokenizerBox.self) else { throw LullError.typeError("not a tokenizer") }
+  return box.tokenizer
+}
+
+private func ids(_ v: Value) throws(LullError) -> [Int] {
+  if let x = v.ndarray { return try engine { try x.ints() } }
+  return try intSequence(v) { _ in LullError.typeError("token ids must be ints") }
+}
+
+nonisolated(unsafe) let tokenizerType: NativeType = {
+  let type = NativeType(
+    "Tokenizer", module: "lull.formats",
+    doc: "Text to token ids and back, as a model was trained with.")
+  type.methods = [
+    Builtin(
+      "encode", "encode(self, text, add_special_tokens=True)", chapter: "models",
+      doc: "The token ids of a text, as a list."
+    ) { (a) throws(LullError) in
+      let t = try tokenizer(a[0])
+      let addSpecial = try a.bool(2)
+      return makeListValue(t.encode(try a.string(1), addSpecial: addSpecial).map { Value($0) })
+    },
+    Builtin(
+      "decode", "decode(self, ids, skip_special_tokens=False)", chapter: "models",
+      doc: "The text of token ids."
+    ) { (a) throws(LullError) in
+      let t = try tokenizer(a[0])
+      let skip = try a.bool(2)
+      return makeStr(t.decode(try ids(a[1]), skipSpecial: skip))
+    },
+    Builtin(
+      "apply_chat_template",
+      "apply_chat_template(self, messages, tools=None, add_generation_prompt=False, tokenize=True, **variables)",
+      chapter: "models",
+      doc:
+        "Messages ([{'role': ..., 'content': ...}, ...]) as the model's chat template writes them: ids, or text with tokenize=False."
+    ) { (a) throws(LullError) in
+      let t = try tokenizer(a[0])
+      let messages = try json(a[1])
+      let prompt = try a.bool(3)
+      var variables = JSONObject()
+      if !a.isNone(2) { variables["tools"] = try json(a[2]) }
+      for (key, v) in dictItems(a[5]) { variables[key.stringValue ?? ""] = try json(v) }
+      let rendered = try Library.text {
+        try t.applyChatTemplate(
+          messages: messages, addGenerationPrompt: prompt, variables: variables)
+      }
+      if try !a.bool(4) { return makeStr(rendered) }
+      return makeListValue(t.encode(rendered, addSpecial: false).map { Value($0) })
+    },
+    Builtin(
+      "convert_tokens_to_ids", "convert_tokens_to_ids(self, token)", chapter: "models",
+      doc: "The id of a token, or None."
+    ) { (a) throws(LullError) in
+      try tokenizer(a[0]).id(ofToken: a.string(1)).map { Value($0) } ?? .none
+    },
+    Builtin(
+      "convert_ids_to_tokens", "convert_ids_to_tokens(self, id)", chapter: "models",
+      doc: "The token of an id, or None."
+    ) { (a) throws(LullError) in
+      try tokenizer(a[0]).token(a.int(1)).map { makeStr($0) } ?? .none
+    },
+  ]
+  func field(_ name: String, _ doc: String, _ get: @escaping (Tokenizer) -> Value) -> NativeProperty
+  {
+    NativeProperty(name, doc: doc) { (v) throws(LullError) in get(try tokenizer(v)) }
+  }
+  type.properties = [
+    field("eos_token_id", "The id that ends a text, or None.") {
+      $0.eosId.map { Value($0) } ?? .none
+    },
+    field("eos_token_ids", "All ids that end a text.") {
+      makeListValue($0.eosIds.map { Value($0) })
+    },
+    field("bos_token_id", "The id that begins a text, or None.") {
+      $0.bosId.map { Value($0) } ?? .none
+    },
+    field("vocab_size", "The number of tokens.") { Value($0.vocabularySize) },
+    field("chat_template", "The chat template's source, or None.") {
+      $0.chatTemplate.map { makeStr($0) } ?? .none
+    },
+    field("detokenizer", "A new streaming detokenizer.") {
+      detokenizerType.make(DetokenizerBox($0))
+    },
+  ]
+  type.repr = { (v) throws(LullError) in
+    let t = try tokenizer(v)
+    return "Tokenizer(vocab_size=\(t.vocabularySize))"
+  }
+  return type
+}()
+
+nonisolated(unsafe) private let detokenizerType: NativeType = {
+  let type = NativeType(
+    "StreamingDetokenizer", module: "lull.formats",
+    doc: "Turns token ids into text one by one; never shows part of a character.")
+  func box(_ v: Value) throws(LullError) -> DetokenizerBox {
+    guard let box = v.native(DetokenizerBox.self) else {
+      throw LullError.typeError("not a detokenizer")
+    }
+    return box
+  }
+  type.methods = [
+    Builtin(
+      "add_token", "add_token(self, token)", chapter: "models", doc: "Take one more token id."
+    ) {
+      (a) throws(LullError) in
+      let b = try box(a[0])
+      let new = b.state.append(try ArrayArgs(a).int(1))
+      b.segment += new
+      b.text += new
+      return .none
+    },
+    Builtin("finalize", "finalize(self)", chapter: "models", doc: "Give out what was held back.") {
+      (a) throws(LullError) in
+      let b = try box(a[0])
+      let new = b.state.finish()
+      b.segment += new
+      b.text += new
+      return .none
+    },
+    Builtin("reset", "reset(self)", chapter: "models", doc: "Begin a new text.") {
+      (a) throws(LullError) in
+      let b = try box(a[0])
+      b.state = b.tokenizer.streamingDetokenizer()
+      b.text = ""
+      b.segment = ""
+      return .none
+    },
+  ]
+  type.properties = [
+    NativeProperty("last_segment", doc: "The text since the last look.") { (v) throws(LullError) in
+      let b = try box(v)
+      defer { b.segment = "" }
+      return makeStr(b.segment)
+    },
+    NativeProperty("text", doc: "All text so far.") { (v) throws(LullError) in
+      makeStr(try box(v).text)
+    },
+  ]
+  return type
+}()
+
+/// A plain value (None, bools, numbers, strings, lists, dicts) as JSON.
+func json(_ v: Value, _ depth: Int = 0) throws(LullError) -> JSON {
+  if depth > 100 { throw LullError.valueError("the value is nested too deeply") }
+  if v.isNone { return .null }
+  if let b = v.boolValue { return .bool(b) }
+  if let i = v.intValue { return .int(i) }
+  if v.tag == .float { return .double(v.asDouble) }
+  if let s = v.stringValue { return .string(s) }
+  if v.isList || v.isTuple {
+    var out: [JSON] = []
+    for element in v.elements { out.append(try json(element, depth + 1)) }
+    return .array(out)
+  }
+  if v.isDict {
+    var object = JSONObject()
+    for (key, item) in dictItems(v) {
+      guard let name = key.stringValue else { throw LullError.typeError("keys must be str") }
+      object[name] = try json(item, depth + 1)
+    }
+    return .object(object)
+  }
+  throw LullError.typeError("a value of type \(v.typeNameText) has no JSON form")
+}
+
+nonisolated(unsafe) let formatsFunctions: [Builtin] = [
+  Builtin(
+    "load_gguf", "load_gguf(path)", chapter: "files",
+    doc: "(metadata, tensors) of a GGUF file; quantised matrices stay as the file has them."
+  ) { (a) throws(LullError) in
+    let (metadata, tensors) = try loadGGUF(try pathText(a[0]))
+    return makeTupleValue([metadata, tensors])
+  },
+  Builtin(
+    "load_safetensors_directory", "load_safetensors_directory(path)", chapter: "files",
+    doc: "All tensors of a model directory: model.safetensors, or the shards of its index."
+  ) { (a) throws(LullError) in
+    let path = try pathText(a[0])
+    let model = try formats { try SafetensorsModel(path: path) }
+    return try loadArrays(model.tensors)
+  },
+  Builtin(
+    "gguf_tokenizer", "gguf_tokenizer(path)", chapter: "models",
+    doc: "The tokenizer inside a GGUF file."
+  ) { (a) throws(LullError) in
+    let path = try pathText(a[0])
+    return tokenizerType.make(TokenizerBox(try text { try Tokenizer(gguf: GGUF(path: path)) }))
+  },
+  Builtin(
+    "load_tokenizer", "load_tokenizer(path)", chapter: "models",
+    doc: "The tokenizer of a model directory (tokenizer.json)."
+  ) { (a) throws(LullError) in
+    let path = try pathText(a[0])
+    return tokenizerType.make(TokenizerBox(try text { try Tokenizer.load(directory: path) }))
+  },
+]

@@ -1,0 +1,294 @@
+// Matrix products, the fast layer kernels and random numbers.
+
+import Engine
+import Language
+
+nonisolated(unsafe) let linearFunctions: [Builtin] = [
+  function(
+    "matmul", "a, b, /", "linear algebra", "Matrix product; leading axes broadcast.",
+    [
+      ">>> mx.matmul(mx.array([[1.0, 2.0]]), mx.array([[3.0], [4.0]]))\narray([[11]], dtype=float32)"
+    ]
+  ) {
+    let (x, y) = try $0.pair(0, 1)
+    return try matmul(x, y)
+  },
+  function(
+    "addmm", "c, a, b, /, alpha=1.0, beta=1.0", "linear algebra", "alpha * (a @ b) + beta * c.",
+    [
+      ">>> mx.addmm(mx.array(1.0), mx.array([[1.0, 2.0]]), mx.array([[3.0], [4.0]]))\narray([[12]], dtype=float32)"
+    ]
+  ) {
+    try addmm($0.array(0), $0.array(1), $0.array(2), alpha: $0.double(3), beta: $0.double(4))
+  },
+  function(
+    "inner", "a, b, /", "linear algebra", "Sum of products over the last axes.",
+    [">>> mx.inner(mx.array([1.0, 2.0]), mx.array([3.0, 4.0]))\narray(11, dtype=float32)"]
+  ) { try inner($0.array(0), $0.array(1)) },
+  function(
+    "outer", "a, b, /", "linear algebra", "All products of two vectors' elements.",
+    [
+      ">>> mx.outer(mx.array([1, 2]), mx.array([3, 4]))\narray([[3, 4],\n       [6, 8]], dtype=int32)"
+    ]
+  ) { try outer($0.array(0), $0.array(1)) },
+  function(
+    "tensordot", "a, b, /, axes=2", "linear algebra",
+    "Sum of products over axes: a number of them, or two lists.",
+    [
+      ">>> mx.tensordot(mx.array([1.0, 2.0]), mx.array([3.0, 4.0]), axes=1)\narray(11, dtype=float32)"
+    ]
+  ) { a in
+    if let n = a.args[2].intValue { return try tensordot(a.array(0), a.array(1), axes: n) }
+    let pair = a.args[2].elements
+    guard pair.count == 2 else {
+      throw LullError.valueError("tensordot: axes must be an int or a pair of lists of axes")
+    }
+    let wrong = { (_: String) in LullError.typeError("tensordot: axes must be ints") }
+    return try tensordot(
+      a.array(0), a.array(1), axesA: intSequence(pair[0], wrong), axesB: intSequence(pair[1], wrong)
+    )
+  },
+  function(
+    "kron", "a, b", "linear algebra", "Kronecker product.",
+    [">>> mx.kron(mx.array([1, 2]), mx.array([1, 10]))\narray([1, 10, 2, 20], dtype=int32)"]
+  ) {
+    try kron($0.array(0), $0.array(1))
+  },
+  function(
+    "einsum", "subscripts, *operands", "linear algebra", "Sums of products in Einstein's notation.",
+    [
+      ">>> mx.einsum('ij,j->i', mx.array([[1.0, 2.0], [3.0, 4.0]]), mx.array([1.0, 1.0]))\narray([3, 7], dtype=float32)"
+    ]
+  ) { try einsum($0.string(0), restArrays($0, 2)) },
+  function(
+    "quantized_matmul",
+    "x, w, /, scales=None, biases=None, transpose=True, group_size=None, bits=None, mode='affine'",
+    "quantization",
+    "x @ w.T (or x @ w) with a quantised w: packed as MLX packs it, or a weight of a GGUF file.",
+    [
+      ">>> mx.quantized_matmul(mx.ones((1, 32)), mx.zeros((1, 4), dtype=mx.uint32), mx.ones((1, 1)), mx.ones((1, 1)), group_size=32, bits=4)\narray([[32]], dtype=float32)"
+    ]
+  ) { a in
+    try quantizedMatmul(a.array(0), quantizedWeight(a, 1, 2), transpose: a.bool(4))
+  },
+  function(
+    "dequantize",
+    "w, /, scales=None, biases=None, group_size=None, bits=None, mode='affine', dtype=None",
+    "quantization", "A quantised weight as an array of floats.",
+    [
+      ">>> mx.dequantize(mx.zeros((1, 4), dtype=mx.uint32), mx.ones((1, 1)), mx.ones((1, 1)), group_size=32, bits=4).sum()\narray(32, dtype=float32)"
+    ]
+  ) { a in
+    if let weight = a.args[0].native(QuantizedWeight.self) {
+      return try dequantize(weight).astype(a.dtype(6) ?? .float32)
+    }
+    // Leading axes are rows of one matrix.
+    let codes = try a.array(0)
+    guard codes.rank >= 1 else {
+      throw ArrayError.rank(op: "dequantize", shape: [], needed: "rows")
+    }
+    let scales = try a.array(1)
+    func matrix(_ x: NDArray) throws -> NDArray {
+      try x.reshaped([-1, x.rank == 0 ? 1 : x.shape[x.rank - 1]])
+    }
+    let mode = try a.string(5)
+    let (bits, group) = try quantizationSettings(a, mode, bits: 4, group: 3)
+    let weight = try QuantizedWeight(
+      codes: matrix(codes), scales: matrix(scales), biases: a.has(2) ? matrix(a.array(2)) : nil,
+      group: group, bits: bits, mode: mode)
+    var shape = codes.shape.array
+    shape[shape.count - 1] = weight.columns
+    let dtype = try a.dtype(6) ?? (scales.dtype.isFloating ? scales.dtype : .bfloat16)
+    return try dequantize(weight).astype(dtype).reshaped(shape)
+  },
+]
+
+private func quantizationSettings(_ a: ArrayArgs, _ mode: String, bits: Int, group: Int)
+  throws(LullError) -> (bits: Int, group: Int)
+{
+  let isAffine = mode == "affine"
+  return (
+    try a.optionalInt(bits) ?? (isAffine ? 4 : mode == "mxfp8" ? 8 : 4),
+    try a.optionalInt(group) ?? (isAffine ? 64 : mode == "nvfp4" ? 16 : 32)
+  )
+}
+
+private func quantizedWeight(_ a: ArrayArgs, _ w: Int, _ scales: Int) throws -> QuantizedWeight {
+  if let weight = a.args[w].native(QuantizedWeight.self) { return weight }
+  guard a.has(scales) else {
+    throw LullError.typeError("quantized_matmul: a packed weight needs its scales")
+  }
+  let mode = try a.string(7)
+  let (bits, group) = try quantizationSettings(a, mode, bits: 6, group: 5)
+  return try QuantizedWeight(
+    codes: a.array(w), scales: a.array(scales), biases: a.optionalArray(scales + 1), group: group,
+    bits: bits, mode: mode)
+}
+
+nonisolated(unsafe) let fastFunctions: [Builtin] = [
+  function(
+    "rms_norm", "x, weight, eps", "fast",
+    "x / sqrt(mean(x * x) + eps) * weight over the last axis.",
+    [
+      ">>> mx.fast.rms_norm(mx.array([3.0, 4.0]), mx.array([1.0, 1.0]), 1e-5)\narray([0.848528, 1.13137], dtype=float32)"
+    ]
+  ) { try fastRMSNorm($0.array(0), weight: $0.optionalArray(1), eps: $0.float(2)) },
+  function(
+    "layer_norm", "x, weight, bias, eps", "fast",
+    "(x - mean) / sqrt(variance + eps) * weight + bias over the last axis.",
+    [
+      ">>> mx.fast.layer_norm(mx.array([1.0, 3.0]), None, None, 1e-5)\narray([-0.999995, 0.999995], dtype=float32)"
+    ]
+  ) {
+    try fastLayerNorm(
+      $0.array(0), weight: $0.optionalArray(1), bias: $0.optionalArray(2), eps: $0.float(3))
+  },
+  function(
+    "rope", "a, dims, *, traditional, base, scale, offset, freqs=None", "fast",
+    "Rotary position embedding of a [..., length, features].",
+    [
+      ">>> mx.fast.rope(mx.ones((1, 2, 2)), 2, traditional=False, base=10000.0, scale=1.0, offset=0)\narray([[[1, 1],\n        [-0.301169, 1.38177]]], dtype=float32)"
+    ]
+  ) { a in
+    let offset = a.args[5]
+    let position = offset.intValue
+    return try fastRoPE(
+      a.array(0), dims: a.int(1), traditional: a.bool(2), base: a.has(3) ? a.float(3) : nil,
+      scale: a.float(4), offset: position ?? 0, offsets: position == nil ? toArray(offset) : nil,
+      freqs: a.optionalArray(6))
+  },
+  function(
+    "scaled_dot_product_attention", "q, k, v, *, scale, mask=None", "fast",
+    "softmax(scale * q @ k.T + mask) @ v for q [B, H, L, D]; mask is an array, 'causal' or None.",
+    [
+      ">>> mx.fast.scaled_dot_product_attention(mx.ones((1, 1, 1, 2)), mx.ones((1, 1, 3, 2)), mx.ones((1, 1, 3, 2)), scale=1.0)\narray([[[[1, 1]]]], dtype=float32)"
+    ]
+  ) { a in
+    var mask: NDArray?
+    var causal = false
+    if let name = a.args[4].stringValue {
+      guard name == "causal" else {
+        throw LullError.valueError("mask must be an array, 'causal' or None, not '\(name)'")
+      }
+      causal = true
+    } else {
+      mask = try a.optionalArray(4)
+    }
+    return try fastAttention(
+      a.array(0), a.array(1), a.array(2), scale: a.float(3), mask: mask, causal: causal)
+  },
+]
+
+// MARK: - Random numbers
+
+private func random(
+  _ name: String, _ parameters: String, _ doc: String, _ example: String,
+  _ run: @escaping (ArrayArgs) throws -> NDArray
+) -> Builtin {
+  function(name, parameters, "random", doc, [example], run)
+}
+
+private func shapeOrEmpty(_ a: ArrayArgs, _ i: Int) throws -> Shape {
+  a.has(i) ? try a.shape(i, op: "random") : Shape()
+}
+
+nonisolated(unsafe) let randomFunctions: [Builtin] = [
+  special(
+    "seed", "seed", "random", "Seed the shared state of random numbers.",
+    [">>> mx.random.seed(7)"], stream: false
+  ) {
+    try Random.seed(UInt64(bitPattern: Int64($0.int(0))))
+    return .none
+  },
+  Builtin(
+    "key", "key(seed)", chapter: "random", doc: "A random key for a seed.",
+    examples: [">>> mx.random.key(0)\narray([0, 0], dtype=uint32)"]
+  ) { (a) throws(LullError) in
+    let seed = try a.int(0)
+    return wrap(try engine { try Random.key(UInt64(bitPattern: Int64(seed))) })
+  },
+  random(
+    "split", "key, num=2", "New keys out of one.",
+    ">>> mx.random.split(mx.random.key(0))\narray([[4146024105, 967050713],\n       [2718843009, 1272950319]], dtype=uint32)"
+  ) {
+    try Random.split($0.array(0), count: $0.int(1))
+  },
+  random(
+    "uniform", "low=0, high=1, shape=(), dtype=None, key=None",
+    "Evenly distributed in [low, high).",
+    ">>> mx.random.uniform(shape=(2,), key=mx.random.key(1))\narray([0.453759, 0.986534], dtype=float32)"
+  ) {
+    try Random.uniform(
+      low: $0.array(0), high: $0.array(1), shapeOrEmpty($0, 2), dtype: $0.dtype(3) ?? .float32,
+      key: $0.optionalArray(4))
+  },
+  random(
+    "normal", "shape=(), dtype=None, loc=None, scale=None, key=None", "Normally distributed.",
+    ">>> mx.random.normal((2,), key=mx.random.key(1))\narray([-0.11617, 2.21251], dtype=float32)"
+  ) { a in
+    func parameter(_ i: Int, _ neutral: Double) throws -> NDArray? {
+      guard a.has(i) else { return nil }
+      if a.args[i].doubleValue == neutral { return nil }
+      return try a.array(i)
+    }
+    return try Random.normal(
+      shapeOrEmpty(a, 0), dtype: a.dtype(1) ?? .float32, loc: parameter(2, 0),
+      scale: parameter(3, 1), key: a.optionalArray(4))
+  },
+  random(
+    "randint", "low, high, shape=(), dtype=None, key=None", "Integers in [low, high).",
+    ">>> mx.random.randint(0, 10, (3,), key=mx.random.key(1))\narray([5, 2, 8], dtype=int32)"
+  ) {
+    try Random.randint(
+      low: $0.array(0), high: $0.array(1), shapeOrEmpty($0, 2), dtype: $0.dtype(3) ?? .int32,
+      key: $0.optionalArray(4))
+  },
+  random(
+    "bernoulli", "p=0.5, shape=None, key=None", "True with probability p.",
+    ">>> mx.random.bernoulli(0.5, (3,), key=mx.random.key(1))\narray([False, True, False], dtype=bool)"
+  ) {
+    try Random.bernoulli(
+      $0.array(0), $0.has(1) ? $0.shape(1, op: "random.bernoulli") : nil, key: $0.optionalArray(2))
+  },
+  random(
+    "truncated_normal", "lower, upper, shape=None, dtype=None, key=None",
+    "Normally distributed between two limits.",
+    ">>> mx.random.truncated_normal(-1, 1, (2,), key=mx.random.key(1))\narray([-0.079213, 0.962703], dtype=float32)"
+  ) {
+    try Random.truncatedNormal(
+      low: $0.array(0), high: $0.array(1),
+      $0.has(2) ? $0.shape(2, op: "random.truncated_normal") : nil, dtype: $0.dtype(3) ?? .float32,
+      key: $0.optionalArray(4))
+  },
+  random(
+    "gumbel", "shape=(), dtype=None, key=None", "From the standard Gumbel distribution.",
+    ">>> mx.random.gumbel((2,), key=mx.random.key(1))\narray([0.235482, 4.30083], dtype=float32)"
+  ) {
+    try Random.gumbel(shapeOrEmpty($0, 0), dtype: $0.dtype(1) ?? .float32, key: $0.optionalArray(2))
+  },
+  random(
+    "laplace", "shape=(), dtype=None, loc=0.0, scale=1.0, key=None", "From a Laplace distribution.",
+    ">>> mx.random.laplace((2,), key=mx.random.key(1))\narray([0.0970424, -3.61445], dtype=float32)"
+  ) {
+    try Random.laplace(
+      shapeOrEmpty($0, 0), dtype: $0.dtype(1) ?? .float32, loc: $0.double(2), scale: $0.double(3),
+      key: $0.optionalArray(4))
+  },
+  random(
+    "categorical", "logits, axis=-1, shape=None, num_samples=None, key=None",
+    "Indices drawn with probabilities softmax(logits).",
+    ">>> mx.random.categorical(mx.zeros((2, 5)), key=mx.random.key(1))\narray([0, 2], dtype=uint32)"
+  ) {
+    try Random.categorical(
+      $0.array(0), axis: $0.int(1), shape: $0.has(2) ? $0.shape(2, op: "random.categorical") : nil,
+      count: $0.optionalInt(3), key: $0.optionalArray(4))
+  },
+  random(
+    "permutation", "x, axis=0, key=None",
+    "The ints below x, or the entries of an array's axis, shuffled.",
+    ">>> mx.random.permutation(5, key=mx.random.key(1))\narray([1, 2, 4, 3, 0], dtype=uint32)"
+  ) { a in
+    if let n = a.args[0].intValue { return try Random.permutation(n, key: a.optionalArray(2)) }
+    return try Random.permutation(a.array(0), axis: a.int(1), key: a.optionalArray(2))
+  },
+]
