@@ -86,6 +86,11 @@ public final class LullError: Error, @unchecked Sendable, CustomStringConvertibl
   public var unwound: [TracebackEntry] = []
   /// The Python-level exception object, owned; undefined until someone needs it.
   var exception = Value.undefined
+  /// The exception's single argument when it is not the message (a KeyError's key); owned.
+  private(set) var argument: Value?
+  /// Attributes of the exception object, owned values.
+  var attributes: [(String, Value)] = []
+  var lastCode = UInt32.max
 
   public init(
     _ kind: String, _ message: String, span: Span? = nil, notes: [String] = [],
@@ -98,7 +103,15 @@ public final class LullError: Error, @unchecked Sendable, CustomStringConvertibl
     self.source = source
   }
 
-  deinit { exception.release() }
+  func setArgument(_ v: Value) {
+    argument?.release()
+    argument = v.retained()
+  }
+  deinit {
+    exception.release()
+    argument?.release()
+    for (_, v) in attributes { v.release() }
+  }
 
   public var description: String { message.isEmpty ? kind : "\(kind): \(message)" }
 

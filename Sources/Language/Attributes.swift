@@ -1,0 +1,612 @@
+// Attributes: reading, writing, deleting, method look-up and the inline caches' slow paths.
+
+/// Where an object keeps attributes of its own besides shape slots: functions, exceptions, natives,
+/// modules, and instances of subclasses of builtins.
+func ownDictSlot(_ v: Value) -> UnsafeMutablePointer<Value>? {
+  switch v.tag {
+  case .function: return withUnsafeMutablePointer(to: &v.function.pointee.dict) { $0 }
+  case .exception: return withUnsafeMutablePointer(to: &v.exceptionBody.pointee.dict) { $0 }
+  case .native:
+    if v.type.pointee.native?.allowsAttributes != true { return nil }
+    return withUnsafeMutablePointer(to: &v.body(NativeBody.self).pointee.dict) { $0 }
+  case .derived:
+    let size: Int
+    switch v.kind {
+    case .list: size = MemoryLayout<ListBody>.size
+    case .dict: size = MemoryLayout<DictBody>.size
+    case .set: size = MemoryLayout<SetBody>.size
+    case .tuple: size = TupleBody.headSize + v.tuple.pointee.count * 16
+    case .str: size = StrBody.headSize + v.str.pointee.capacity
+    case .bigInt: size = MemoryLayout<BigIntBody>.size
+    case .float: size = MemoryLayout<ComplexBody>.size
+    case .bytes: size = MemoryLayout<BytesBody>.size
+    case .native: size = MemoryLayout<NativeBody>.size
+    default: return nil
+    }
+    return (v.raw + ((size + 15) & ~15)).assumingMemoryBound(to: Value.self)
+  default: return nil
+  }
+}
+
+/// An attribute of the object itself, borrowed; undefined when absent.
+func ownAttribute(_ v: Value, _ name: StrPtr) -> Value {
+  if v.tag == .instance {
+    let s = v.instance.pointee.shape
+    if s.pointee.isDict { return v.instance.pointee.slots[0].dict.get(name) ?? .undefined }
+    let i = s.find(name)
+    return i >= 0 ? v.instance.pointee.slots[i] : .undefined
+  }
+  if v.tag == .module { return v.module.pointee.dict.dict.get(name) ?? .undefined }
+  if let slot = ownDictSlot(v), slot.pointee.tag == .dict {
+    return slot.pointee.dict.get(name) ?? .undefined
+  }
+  return .undefined
+}
+
+/// Applies the descriptor protocol to a value found in a class: owned result. `me` undefined means
+/// access through the class itself.
+func bindDescriptor(_ f: Value, _ me: Value, _ t: TypePtr) throws(LullError) -> Value {
+  switch f.tag {
+  case .function, .builtin:
+    if me.isUndefined { return f.retained() }
+    return makeBoundMethod(me.retained(), f.retained())
+  case .property:
+    if me.isUndefined { return f.retained() }
+    let getter = f.wrapper.pointee.a
+    if getter.isNone { throw LullError.attribute("property has no getter") }
+    return try call1(getter, me)
+  case .staticMethod: return f.wrapper.pointee.a.retained()
+  case .classMethod:
+    let inner = f.wrapper.pointee.a
+    let cls = Value(t).retained()
+    return makeBoundMethod(cls, inner.retained())
+  case .instance, .derived:
+    let get = f.type.lookup(.__get__)
+    if get.isUndefined { return f.retained() }
+    return try call(get, [f, me.isUndefined ? .none : me, Value(t)])
+  default: return f.retained()
+  }
+}
+private func isDataDescriptor(_ f: Value) -> Bool {
+  if f.tag == .property { return true }
+  if f.tag == .instance || f.tag == .derived { return !f.type.lookup(.__set__).isUndefined }
+  return false
+}
+
+public func getAttribute(_ v: Value, _ name: Value) throws(LullError) -> Value {
+  if let r = try getAttributeOrNil(v, name) { return r }
+  throw attributeError(v, name.string)
+}
+
+func attributeError(_ v: Value, _ name: String) -> LullError {
+  let e: LullError
+  if v.tag == .type {
+    e = .attribute("type object '\(v.typeObject.pointee.name)' has no attribute '\(name)'")
+  } else if v.tag == .module {
+    e = .attribute("module '\(v.module.pointee.name)' has no attribute '\(name)'")
+  } else {
+    e = .attribute("'\(typeName(v))' object has no attribute '\(name)'")
+  }
+  if let near = nearestName(name, among: attributeNames(v)) {
+    e.notes.append("did you mean '\(near)'?")
+  }
+  e.attributes = [("name", makeStr(name)), ("obj", v.retained())]
+  return e
+}
+
+/// Names that an object has, for completion, `dir` and suggestions.
+public func attributeNames(_ v: Value) -> [String] {
+  var names: Set<String> = []
+  func add(_ d: DictPtr) { for k in d.keys { names.insert(k.string) } }
+  func chain(_ start: TypePtr) {
+    var t: TypePtr? = start
+    while let c = t {
+      add(c.pointee.dict.dict)
+      t = c.pointee.base
+    }
+  }
+  switch v.tag {
+  case .instance:
+    if v.instance.pointee.shape.pointee.isDict {
+      add(v.instance.pointee.slots[0].dict)
+    } else {
+      for k in v.instance.pointee.shape.pointee.keys { names.insert(k.string) }
+    }
+  case .module: add(v.module.pointee.dict.dict)
+  case .type: chain(v.typeObject)
+  default: if let s = ownDictSlot(v), s.pointee.tag == .dict { add(s.pointee.dict) }
+  }
+  if v.tag != .module, v.tag != .type { chain(v.type) }
+  return names.sorted()
+}
+
+/// nil when there is no such attribute. May run user code.
+func getAttributeOrNil(_ v: Value, _ name: Value) throws(LullError) -> Value? {
+  let n = interned(name).str
+  if v.isUndefined { return nil }
+  if v.tag == .type { return try typeAttribute(v, n) }
+  if v.tag == .superObject { return try superAttribute(v, n) }
+  let t = v.type
+  let f = t.lookup(n)
+  if !f.isUndefined, isDataDescriptor(f) {
+    f.retained()
+    defer { f.release() }
+    do throws(LullError) {
+      return try bindDescriptor(f, v, t)
+    } catch {
+      if t.pointee.hasGetattr, isKind(error, "AttributeError") {
+        let g = t.lookup(.__getattr__)
+        return try call2(g, v, Value(.str, n))
+      }
+      throw error
+    }
+  }
+  let own = ownAttribute(v, n)
+  if !own.isUndefined { return own.retained() }
+  if !f.isUndefined { return try bindDescriptor(f, v, t) }
+  if let r = try specialAttribute(v, n) { return r }
+  if t.pointee.hasGetattr {
+    let g = t.lookup(.__getattr__)
+    try checkNativeStack()
+    do throws(LullError) {
+      return try call2(g, v, Value(.str, n))
+    } catch {
+      throw error
+    }
+  }
+  if v.kind == .native, let slot = t.pointee.native?.getAttribute,
+    let r = try slot(v, n.string)
+  {
+    return r
+  }
+  if v.tag == .module, let lazy = v.module.pointee.lazy {
+    do {
+      if let r = try lazy(n.string) {
+        v.module.pointee.dict.dict.set(Value(.str, n), r.retained())
+        return r
+      }
+    } catch let e as LullError { throw e } catch { return nil }
+  }
+  return nil
+}
+
+private func typeAttribute(_ v: Value, _ n: StrPtr) throws(LullError) -> Value? {
+  let t = v.typeObject
+  let f = t.lookup(n)
+  if !f.isUndefined { return try bindDescriptor(f, .undefined, t) }
+  switch n {
+  case Name.__name__.pointer: return makeStr(t.pointee.name)
+  case Name.__qualname__.pointer: return makeStr(t.pointee.qualname)
+  case Name.__module__.pointer: return makeStr(t.pointee.module)
+  case Name.__doc__.pointer: return t.pointee.doc.isEmpty ? Value.none : makeStr(t.pointee.doc)
+  case Name.__class__.pointer: return Value(v.type).retained()
+  case Name.__dict__.pointer: return t.pointee.dict.dict.copy()
+  case Name.__base__.pointer: return t.pointee.base.map { Value($0).retained() } ?? Value.none
+  case Name.__bases__.pointer:
+    return t.pointee.base.map { makeTuple([Value($0).retained()]) } ?? emptyTuple()
+  case Name.__mro__.pointer:
+    var out: [Value] = []
+    var c: TypePtr? = t
+    while let x = c {
+      out.append(Value(x).retained())
+      c = x.pointee.base
+    }
+    return makeTuple(out)
+  case Name.__subclasses__.pointer:
+    let list = t.pointee.subclasses.map { Value($0).retained() }
+    let holder = makeList(list)
+    let b = Builtin("__subclasses__", "__subclasses__()") { (_) throws(LullError) in
+      makeList(holder.list.array.map { $0.retained() })
+    }
+    return makeBuiltin(b)
+  default: break
+  }
+  let m = v.type.lookup(n)
+  if !m.isUndefined { return try bindDescriptor(m, v, v.type) }
+  return nil
+}
+
+private func superAttribute(_ v: Value, _ n: StrPtr) throws(LullError) -> Value? {
+  let s = v.body(SuperBody.self)
+  let me = s.pointee.receiver
+  let isClass = me.tag == .type
+  let t = isClass ? me.typeObject : me.type
+  if let start = s.pointee.type.pointee.base {
+    let f = start.lookup(n)
+    if !f.isUndefined {
+      if n == Name.__new__.pointer { return f.tag == .staticMethod ? f.wrapper.pointee.a.retained() : f.retained() }
+      return try bindDescriptor(f, isClass ? (f.tag == .classMethod ? me : .undefined) : me, t)
+    }
+  }
+  // What `object` and the builtin bases offer.
+  switch n {
+  case Name.__init__.pointer: return makeBoundMethod(me.retained(), core.pointee.builtins.dict.get(" init")?.retained() ?? .none)
+  case Name.__new__.pointer: return core.pointee.builtins.dict.get(" new")?.retained()
+  case Name.__setattr__.pointer:
+    return makeBoundMethod(me.retained(), core.pointee.builtins.dict.get(" setattr")?.retained() ?? .none)
+  default: break
+  }
+  if let r = try specialAttribute(me, n) { return r }
+  return nil
+}
+
+/// Attributes that the layout itself provides.
+private func specialAttribute(_ v: Value, _ n: StrPtr) throws(LullError) -> Value? {
+  switch n {
+  case Name.__class__.pointer: return Value(v.type).retained()
+  case Name.__doc__.pointer:
+    if v.tag == .function { return v.function.pointee.doc.retained() }
+    if v.tag == .builtin { return makeStr(v.body(BuiltinBody.self).pointee.builtin.doc) }
+    if v.tag == .boundMethod {
+      return try getAttributeOrNil(v.method.pointee.function, Name.__doc__.str)
+    }
+    return v.tag == .module ? Value.none : (v.type.pointee.doc.isEmpty ? .none : makeStr(v.type.pointee.doc))
+  case Name.__dict__.pointer:
+    if v.tag == .instance { return Value(.dict, v.instance.attributeDict()).retained() }
+    if v.tag == .module { return v.module.pointee.dict.retained() }
+    if let slot = ownDictSlot(v) {
+      if slot.pointee.tag != .dict { slot.pointee = makeDict() }
+      return slot.pointee.retained()
+    }
+    return nil
+  case Name.__module__.pointer:
+    if v.tag == .function { return makeStr(v.function.pointee.module) }
+    return makeStr(v.type.pointee.module)
+  default: break
+  }
+  switch v.tag {
+  case .function:
+    let f = v.function
+    switch n {
+    case Name.__name__.pointer: return f.pointee.name.retained()
+    case Name.__qualname__.pointer: return f.pointee.qualname.retained()
+    case Name.__defaults__.pointer:
+      return f.pointee.defaults.isUndefined ? Value.none : f.pointee.defaults.retained()
+    case Name.__kwdefaults__.pointer:
+      return f.pointee.keywordDefaults.isUndefined ? Value.none : f.pointee.keywordDefaults.retained()
+    case Name.__globals__.pointer: return f.pointee.globals.retained()
+    case Name.__annotations__.pointer: return makeDict()
+    default: return nil
+    }
+  case .builtin:
+    if n == Name.__name__.pointer || n == Name.__qualname__.pointer {
+      return makeStr(v.body(BuiltinBody.self).pointee.builtin.name)
+    }
+  case .boundMethod:
+    let m = v.method
+    if n == Name.__self__.pointer { return m.pointee.receiver.retained() }
+    if n == Name.__func__.pointer { return m.pointee.function.retained() }
+    return try getAttributeOrNil(m.pointee.function, Value(.str, n))
+  case .exception:
+    let b = v.exceptionBody
+    switch n {
+    case Name.args.pointer: return b.pointee.args.retained()
+    case Name.__cause__.pointer: return b.pointee.cause.retained()
+    case Name.__context__.pointer: return b.pointee.context.retained()
+    case Name.__suppress_context__.pointer: return Value(b.pointee.suppressContext)
+    case Name.__traceback__.pointer: return Value.none
+    case Name.__notes__.pointer: return makeList(b.pointee.notes.map { makeStr($0) })
+    case Name.value.pointer:
+      if v.type.isSubtype(of: exceptionType("StopIteration")) {
+        let t = b.pointee.args.tuple
+        return t.pointee.count > 0 ? t.items[0].retained() : Value.none
+      }
+    default:
+      let name = n.string
+      let t = b.pointee.args.tuple
+      if name == "code", v.type.isSubtype(of: exceptionType("SystemExit")) {
+        return t.pointee.count > 0 ? t.items[0].retained() : Value.none
+      }
+      if v.type.isSubtype(of: exceptionType("OSError")), t.pointee.count >= 2 {
+        if name == "errno" { return t.items[0].retained() }
+        if name == "strerror" { return t.items[1].retained() }
+        if name == "filename" { return t.pointee.count > 2 ? t.items[2].retained() : Value.none }
+      }
+    }
+  case .slice:
+    let s = v.body(SliceBody.self)
+    if n == Name.start.pointer { return s.pointee.start.retained() }
+    if n == Name.stop.pointer { return s.pointee.stop.retained() }
+    if n == Name.step.pointer { return s.pointee.step.retained() }
+  case .range:
+    if n == Name.start.pointer { return Value(v.range.pointee.start) }
+    if n == Name.stop.pointer { return Value(v.range.pointee.stop) }
+    if n == Name.step.pointer { return Value(v.range.pointee.step) }
+  case .complex:
+    let name = n.string
+    if name == "real" { return Value(v.body(ComplexBody.self).pointee.re) }
+    if name == "imag" { return Value(v.body(ComplexBody.self).pointee.im) }
+  case .int, .bool, .float, .bigInt:
+    let name = n.string
+    if name == "real" || name == "numerator" { return v.retained() }
+    if name == "imag" { return v.tag == .float ? Value(0.0) : Value(0) }
+    if name == "denominator" { return Value(1) }
+  case .property:
+    let w = v.wrapper
+    switch n.string {
+    case "fget": return w.pointee.a.retained()
+    case "fset": return w.pointee.b.retained()
+    case "fdel": return w.pointee.c.retained()
+    default: return nil
+    }
+  case .classMethod, .staticMethod:
+    if n == Name.__func__.pointer { return v.wrapper.pointee.a.retained() }
+  case .generator:
+    if n == Name.__name__.pointer { return makeStr(v.body(GeneratorBody.self).pointee.name) }
+  default: break
+  }
+  return nil
+}
+
+@inline(never) func getAttributeCaching(
+  _ o: Value, _ name: Value, _ i: UnsafeMutablePointer<Instruction>
+) throws(LullError) -> Value {
+  if o.tag == .instance {
+    let s = o.instance.pointee.shape
+    if !s.pointee.isDict {
+      let x = s.find(name.str)
+      if x >= 0, !isDataDescriptor(o.type.lookup(name.str)) {
+        i.pointee.x = Int32(truncatingIfNeeded: x)
+        i.pointee.y = s.pointee.id
+        return o.instance.pointee.slots[x].retained()
+      }
+    }
+  }
+  return try getAttribute(o, name)
+}
+
+@inline(never) func loadMethod(
+  _ frame: UnsafeMutablePointer<Frame>, _ a: UnsafeMutablePointer<Value>, _ name: Value,
+  _ i: UnsafeMutablePointer<Instruction>
+) throws(LullError) {
+  let o = a[1]
+  if o.isUndefined { throw unboundLocal(frame, i.pointee.a + 1) }
+  let n = name.str
+  if o.tag != .type, o.tag != .module, o.tag != .superObject {
+    let t = o.type
+    let f = t.lookup(n)
+    if f.tag == .function || f.tag == .builtin, ownAttribute(o, n).isUndefined {
+      if i.pointee.b < 0x7FFE,
+        o.tag != .instance || !o.instance.pointee.shape.pointee.isDict,
+        o.tag == .instance || ownDictSlot(o) == nil
+      {
+        i.pointee.y =
+          o.tag == .instance ? o.instance.pointee.shape.pointee.id : t.pointee.version
+        frame.pointee.code.takeUnretainedValue().caches[Int(i.pointee.b)] = f
+      }
+      let old = a[0]
+      a[0] = f.retained()
+      old.release()
+      return
+    }
+  }
+  let v = try getAttribute(o, name)
+  let old = a[0]
+  a[0] = v
+  old.release()
+  let receiver = a[1]
+  a[1].tag = .undefined
+  receiver.release()
+}
+
+// MARK: - Writing
+
+/// Consumes the value, also when it throws.
+func setAttribute(_ o: Value, _ name: Value, _ v: Value) throws(LullError) {
+  let n = interned(name).str
+  if o.tag != .type, !o.isUndefined, o.type.pointee.hasSetattr {
+    defer { v.release() }
+    try checkNativeStack()
+    try call3(o.type.lookup(.__setattr__), o, Value(.str, n), v).release()
+    return
+  }
+  try setAttributePlain(o, n, v)
+}
+
+/// `object.__setattr__`; consumes the value.
+func setAttributePlain(_ o: Value, _ n: StrPtr, _ v: Value) throws(LullError) {
+  if o.tag == .type {
+    let t = o.typeObject
+    guard t.pointee.isUserDefined else {
+      v.release()
+      throw LullError.typeError(
+        "cannot set '\(n.string)' attribute of immutable type '\(t.pointee.name)'")
+    }
+    if n == Name.__name__.pointer, v.kind == .str { t.pointee.name = v.string }
+    if n == Name.__doc__.pointer { t.pointee.doc = v.string }
+    if n == Name.__qualname__.pointer { t.pointee.qualname = v.string }
+    if n == Name.__module__.pointer { t.pointee.module = v.string }
+    t.pointee.dict.dict.set(Value(.str, n), v)
+    t.changed()
+    return
+  }
+  let f = o.type.lookup(n)
+  if !f.isUndefined {
+    if f.tag == .property {
+      defer { v.release() }
+      let setter = f.wrapper.pointee.b
+      if setter.isNone {
+        throw LullError.attribute(
+          "property '\(n.string)' of '\(typeName(o))' object has no setter")
+      }
+      try call2(setter, o, v).release()
+      return
+    }
+    if f.tag == .instance {
+      let set = f.type.lookup(.__set__)
+      if !set.isUndefined {
+        defer { v.release() }
+        try call(set, [f, o, v]).release()
+        return
+      }
+    }
+  }
+  switch o.tag {
+  case .instance:
+    let p = o.instance
+    if p.pointee.shape.pointee.isDict {
+      p.pointee.slots[0].dict.set(Value(.str, n), v)
+      return
+    }
+    if n == Name.__class__.pointer {
+      v.release()
+      throw LullError.typeError("__class__ assignment is not in the language")
+    }
+    if n == Name.__dict__.pointer {
+      defer { v.release() }
+      guard let d = v.asDict else {
+        throw LullError.typeError("__dict__ must be set to a dictionary")
+      }
+      let mine = p.attributeDict()
+      mine.clear()
+      try mine.merge(d)
+      return
+    }
+    let x = p.pointee.shape.find(n)
+    if x >= 0 {
+      let old = p.pointee.slots[x]
+      p.pointee.slots[x] = v
+      old.release()
+    } else {
+      p.addSlot(n, v)
+    }
+  case .module: o.module.pointee.dict.dict.set(Value(.str, n), v)
+  case .function:
+    switch n {
+    case Name.__name__.pointer: swap(&o.function.pointee.name, v)
+    case Name.__qualname__.pointer: swap(&o.function.pointee.qualname, v)
+    case Name.__doc__.pointer: swap(&o.function.pointee.doc, v)
+    case Name.__module__.pointer:
+      o.function.pointee.module = v.string
+      v.release()
+    case Name.__defaults__.pointer: swap(&o.function.pointee.defaults, v)
+    case Name.__dict__.pointer: swap(&o.function.pointee.dict, v)
+    default:
+      if o.function.pointee.dict.tag != .dict { o.function.pointee.dict = makeDict() }
+      o.function.pointee.dict.dict.set(Value(.str, n), v)
+    }
+  case .exception:
+    let b = o.exceptionBody
+    switch n {
+    case Name.args.pointer:
+      defer { v.release() }
+      let items = try collect(v)
+      swap(&b.pointee.args, makeTuple(items))
+    case Name.__cause__.pointer:
+      swap(&b.pointee.cause, v)
+      b.pointee.suppressContext = true
+    case Name.__context__.pointer: swap(&b.pointee.context, v)
+    case Name.__suppress_context__.pointer:
+      b.pointee.suppressContext = try truthReleasing(v)
+    case Name.__traceback__.pointer: v.release()
+    default:
+      if b.pointee.dict.tag != .dict { b.pointee.dict = makeDict() }
+      b.pointee.dict.dict.set(Value(.str, n), v)
+    }
+  default:
+    if o.kind == .native, let slot = o.type.pointee.native?.setAttribute {
+      do throws(LullError) {
+        if try slot(o, n.string, v) {
+          v.release()
+          return
+        }
+      } catch {
+        v.release()
+        throw error
+      }
+    }
+    if let slot = ownDictSlot(o) {
+      if slot.pointee.tag != .dict { slot.pointee = makeDict() }
+      slot.pointee.dict.set(Value(.str, n), v)
+      return
+    }
+    v.release()
+    if o.type.lookup(n).isUndefined {
+      throw LullError.attribute("'\(typeName(o))' object has no attribute '\(n.string)'")
+    }
+    throw LullError.attribute("'\(typeName(o))' object attribute '\(n.string)' is read-only")
+  }
+}
+private func swap(_ slot: inout Value, _ v: Value) {
+  let old = slot
+  slot = v
+  old.release()
+}
+
+@inline(never) func setAttributeCaching(
+  _ o: Value, _ name: Value, _ v: Value, _ i: UnsafeMutablePointer<Instruction>
+) throws(LullError) {
+  if o.tag == .instance, !o.type.pointee.hasSetattr {
+    let p = o.instance
+    let s = p.pointee.shape
+    let n = name.str
+    if !s.pointee.isDict, n != Name.__class__.pointer, n != Name.__dict__.pointer {
+      let f = o.type.lookup(n)
+      if f.isUndefined || !isDataDescriptor(f) {
+        let x = s.find(n)
+        if x >= 0 {
+          i.pointee.x = Int32(truncatingIfNeeded: x)
+          i.pointee.y = s.pointee.id
+          let old = p.pointee.slots[x]
+          p.pointee.slots[x] = v
+          old.release()
+        } else {
+          p.addSlot(n, v)
+        }
+        return
+      }
+    }
+  }
+  try setAttribute(o, name, v)
+}
+
+func deleteAttribute(_ o: Value, _ name: Value) throws(LullError) {
+  let n = interned(name).str
+  if o.tag != .type, o.type.pointee.hasDelattr {
+    try call2(o.type.lookup(.__delattr__), o, Value(.str, n)).release()
+    return
+  }
+  if o.tag == .type, o.typeObject.pointee.isUserDefined {
+    let d = o.typeObject.pointee.dict.dict
+    let x = d.findStr(n)
+    if x < 0 { throw attributeError(o, n.string) }
+    d.removeEntry(x).release()
+    o.typeObject.changed()
+    return
+  }
+  let f = o.type.lookup(n)
+  if f.tag == .property {
+    let deleter = f.wrapper.pointee.c
+    if deleter.isNone {
+      throw LullError.attribute(
+        "property '\(n.string)' of '\(typeName(o))' object has no deleter")
+    }
+    try call1(deleter, o).release()
+    return
+  }
+  if o.tag == .instance, !o.instance.pointee.shape.pointee.isDict {
+    if let old = o.instance.removeSlot(n) {
+      old.release()
+      return
+    }
+    throw attributeError(o, n.string)
+  }
+  let d: DictPtr?
+  if o.tag == .instance {
+    d = o.instance.pointee.slots[0].dict
+  } else if o.tag == .module {
+    d = o.module.pointee.dict.dict
+  } else if let s = ownDictSlot(o), s.pointee.tag == .dict {
+    d = s.pointee.dict
+  } else {
+    d = nil
+  }
+  if let d {
+    let x = d.findStr(n)
+    if x >= 0 {
+      d.removeEntry(x).release()
+      return
+    }
+  }
+  throw attributeError(o, n.string)
+}

@@ -1,0 +1,652 @@
+// The builtin functions: len, print, range, sorted, isinstance, ...
+import BigInt
+import Glibc
+
+/// Installs all builtin names and types. Called once by `startRuntime`.
+func installBuiltins() {
+  let d = core.pointee.builtins.dict
+  for f in builtinFunctions {
+    d.set(f.name, makeBuiltin(f))
+  }
+  BuiltinRegistry.add(builtinFunctions)
+  installTypes()
+  for (name, t) in exceptionTypes { d.set(name, Value(t).retained()) }
+  d.set("IOError", Value(exceptionType("OSError")).retained())
+  d.set("EnvironmentError", Value(exceptionType("OSError")).retained())
+  for name in [
+    "object", "int", "float", "str", "bool", "list", "tuple", "dict", "set", "frozenset", "bytes",
+    "complex", "range", "slice", "type", "property", "staticmethod", "classmethod", "super",
+  ] {
+    if let t = builtinTypes[name] { d.set(name, Value(t).retained()) }
+  }
+  for name in ["enumerate", "zip", "map", "filter", "reversed"] {
+    let t = makeType(name, base: core.pointee.object, kind: .iterator)
+    t.pointee.h.count = immortal
+    builtinTypes[name] = t
+    if let f = d.get(name), f.tag == .builtin {
+      t.pointee.constructor = f.body(BuiltinBody.self).pointee.builtin
+    }
+    d.set(name, Value(t).retained())
+  }
+  for name in [
+    "range_iterator", "list_iterator", "tuple_iterator", "str_iterator", "bytes_iterator",
+    "dict_keyiterator", "set_iterator",
+  ] {
+    let t = makeType(name, base: core.pointee.object, kind: .iterator)
+    t.pointee.h.count = immortal
+    builtinTypes[name] = t
+  }
+  d.set("NotImplemented", .notImplemented)
+  d.set("Ellipsis", .ellipsis)
+  d.set("__debug__", Value(true))
+  d.set(
+    " init",
+    makeBuiltin(Builtin("__init__", "__init__(self, *args, **kwargs)") { (a) throws(LullError) in
+      try initialiseBase(a[0], a.rest(1), a[2])
+      return .none
+    }))
+  d.set(
+    " new",
+    makeBuiltin(Builtin("__new__", "__new__(cls, *args, **kwargs)") { (a) throws(LullError) in
+      guard a[0].tag == .type else {
+        throw LullError.typeError("object.__new__(X): X is not a type object (\(typeName(a[0])))")
+      }
+      let t = a[0].typeObject
+      let rest = a.rest(1)
+      if t.pointee.kind == .instance { return makeInstance(t) }
+      let w = UnsafeMutablePointer<Value>.allocate(capacity: rest.count + 1)
+      defer { w.deallocate() }
+      for i in 0..<rest.count { w[i] = rest[i] }
+      if !t.pointee.isUserDefined {
+        for i in 0..<rest.count { w[i].retained() }
+        return try construct(t, w, rest.count, nil, 0)
+      }
+      return try allocateInstance(t, w, rest.count, nil, 0)
+    }))
+  d.set(
+    " setattr",
+    makeBuiltin(
+      Builtin("__setattr__", "__setattr__(self, name, value, /)") { (a) throws(LullError) in
+        try setAttributePlain(a[0], interned(a[1]).str, a[2].retained())
+        return .none
+      }))
+}
+
+/// `super().__init__(...)` when the base is a builtin class.
+private func initialiseBase(_ me: Value, _ args: UnsafeBufferPointer<Value>, _ kwargs: Value)
+  throws(LullError)
+{
+  switch me.kind {
+  case .exception:
+    let old = me.exceptionBody.pointee.args
+    me.exceptionBody.pointee.args = makeTuple(args.map { $0.retained() })
+    old.release()
+  case .list:
+    me.list.clear()
+    if args.count > 0 { try extendList(me.list, args[0]) }
+  case .dict:
+    if args.count > 0 { try updateDict(me.dict, args[0], mappingOnly: false) }
+    if let k = kwargs.asDict { try me.dict.merge(k) }
+  case .set:
+    if !me.set.isFrozen {
+      me.set.clear()
+      if args.count > 0 { try forEach(args[0]) { (x) throws(LullError) in try me.set.add(x) } }
+    }
+  case .instance:
+    if args.count > 0 {
+      throw LullError.typeError(
+        "object.__init__() takes exactly one argument (the instance to initialize)")
+    }
+  case .native:
+    if let c = me.type.builtinBase.pointee.constructor {
+      let made = try call(makeBuiltin(c), Array(args), keywords: dictItems(kwargs).map { ($0.key.string, $0.value) })
+      if made.kind == .native { me.setNative(made.body(NativeBody.self).pointee.object) }
+      made.release()
+    }
+  default: break
+  }
+}
+
+private func fold(
+  _ name: String, _ a: Args, _ pick: CompareOperator
+) throws(LullError) -> Value {
+  let items = a.rest(0)
+  let key = a[1]
+  let fallback = a[2]
+  var best = Value.undefined
+  var bestKey = Value.undefined
+  func consider(_ x: Value) throws(LullError) {
+    let k = key.isNone ? x.retained() : try call1(key, x)
+    if best.isUndefined {
+      best = x.retained()
+      bestKey = k
+      return
+    }
+    if try truthReleasing(try compare(pick, k, bestKey)) {
+      best.release()
+      bestKey.release()
+      best = x.retained()
+      bestKey = k
+    } else {
+      k.release()
+    }
+  }
+  if items.count == 1 {
+    try forEach(items[0]) { (x) throws(LullError) in try consider(x) }
+  } else if items.count == 0 {
+    throw LullError.typeError("\(name) expected at least 1 argument, got 0")
+  } else {
+    if !fallback.isUndefined {
+      throw LullError.typeError(
+        "Cannot specify a default for \(name)() with multiple positional arguments")
+    }
+    for x in items { try consider(x) }
+  }
+  bestKey.release()
+  if best.isUndefined {
+    if !fallback.isUndefined { return fallback.retained() }
+    throw LullError.valueError("\(name)() arg is an empty sequence")
+  }
+  return best
+}
+
+func isInstanceOf(_ v: Value, _ t: Value) throws(LullError) -> Bool {
+  if t.tag == .type { return v.type.isSubtype(of: t.typeObject) }
+  if t.isNone { return v.isNone }
+  if let tuple = t.asTuple {
+    for i in 0..<tuple.pointee.count {
+      if try isInstanceOf(v, tuple.items[i]) { return true }
+    }
+    return false
+  }
+  throw LullError.typeError("isinstance() arg 2 must be a type, a tuple of types, or a union")
+}
+private func isSubclassOf(_ c: Value, _ t: Value) throws(LullError) -> Bool {
+  guard c.tag == .type else { throw LullError.typeError("issubclass() arg 1 must be a class") }
+  if t.tag == .type { return c.typeObject.isSubtype(of: t.typeObject) }
+  if let tuple = t.asTuple {
+    for i in 0..<tuple.pointee.count {
+      if try isSubclassOf(c, tuple.items[i]) { return true }
+    }
+    return false
+  }
+  throw LullError.typeError("issubclass() arg 2 must be a class, a tuple of classes, or a union")
+}
+
+/// Round half to even at a decimal position, as CPython: through the correctly rounded text.
+func roundFloat(_ d: Double, _ digits: Int) -> Double {
+  if !d.isFinite || digits > 308 { return d }
+  if digits >= 0 { return Double(cFormat("%.*f", digits, d)) ?? d }
+  if digits < -308 { return d.sign == .minus ? -0.0 : 0 }
+  let p = pow(10.0, Double(-digits))
+  return (d / p).rounded(.toNearestOrEven) * p
+}
+
+let builtinFunctions: [Builtin] = [
+  Builtin("len", "len(obj, /)", doc: "The number of items in a container.", examples: [">>> len([1, 2, 3])\n3"], fails: [("len(3)", "TypeError")]) {
+    (a) throws(LullError) in Value(try length(a[0]))
+  },
+  Builtin("print", "print(*args, sep=' ', end='\\n', file=None, flush=False)", doc: "Print values to the output, separated by sep and followed by end.", examples: [">>> print(1, 2, sep='-')\n1-2"]) {
+    (a) throws(LullError) in
+    var out = ""
+    let sep = a[1].isNone ? " " : a[1].string
+    for (i, v) in a.rest(0).enumerated() {
+      if i > 0 { out += sep }
+      out += try display(v)
+    }
+    out += a[2].isNone ? "\n" : a[2].string
+    if a[3].isNone {
+      standardOutput.write(out)
+      if try truth(a[4]) { standardOutput.flush() }
+    } else {
+      let text = makeStr(out)
+      defer { text.release() }
+      let write = try getAttribute(a[3], interned("write"))
+      defer { write.release() }
+      try call1(write, text).release()
+    }
+    return .none
+  },
+  Builtin("repr", "repr(obj, /)", doc: "The text that shows a value as source.", examples: [">>> repr('a')\n\"'a'\""]) {
+    (a) throws(LullError) in makeStr(try repr(a[0]))
+  },
+  Builtin("ascii", "ascii(obj, /)", doc: "Like repr, with everything but ASCII escaped.", examples: [">>> ascii('é')\n\"'\\\\xe9'\""]) {
+    (a) throws(LullError) in makeStr(try asciiRepr(a[0]))
+  },
+  Builtin("format", "format(value, format_spec='', /)", doc: "Format one value by a format spec.", examples: [">>> format(3.14159, '.2f')\n'3.14'"]) {
+    (a) throws(LullError) in makeStr(try format(a[0], try a.string(1)))
+  },
+  Builtin("chr", "chr(i, /)", doc: "The character with a code point.", examples: [">>> chr(97)\n'a'"]) {
+    (a) throws(LullError) in
+    let i = try a.int(0)
+    if i < 0 || i > 0x10FFFF { throw LullError.valueError("chr() arg not in range(0x110000)") }
+    return makeStr(codePoints: [UInt32(i)])
+  },
+  Builtin("ord", "ord(c, /)", doc: "The code point of a character.", examples: [">>> ord('a')\n97"]) {
+    (a) throws(LullError) in
+    if a[0].kind == .bytes, a[0].bytes.count == 1 { return Value(Int(a[0].bytes[0])) }
+    guard let s = a[0].asStr else {
+      throw LullError.typeError("ord() expected string of length 1, but \(typeName(a[0])) found")
+    }
+    if s.pointee.count != 1 {
+      throw LullError.typeError(
+        "ord() expected a character, but string of length \(s.pointee.count) found")
+    }
+    return Value(Int(s.decode(0).0))
+  },
+  radixFunction("hex", 16, "0x"), radixFunction("oct", 8, "0o"), radixFunction("bin", 2, "0b"),
+  Builtin("hash", "hash(obj, /)", doc: "The hash of a value.", examples: [">>> hash(7)\n7"]) {
+    (a) throws(LullError) in Value(try hashOf(a[0]))
+  },
+  Builtin("id", "id(obj, /)", doc: "A number that identifies a living object.", examples: [">>> id(None) == id(None)\nTrue"]) {
+    (a) throws(LullError) in Value(Int(bitPattern: UInt(a[0].bits & 0x7FFF_FFFF_FFFF_FFFF)) ^ Int(a[0].tag.rawValue))
+  },
+  Builtin("isinstance", "isinstance(obj, class_or_tuple, /)", doc: "Whether a value belongs to a class.", examples: [">>> isinstance(1, int)\nTrue"]) {
+    (a) throws(LullError) in Value(try isInstanceOf(a[0], a[1]))
+  },
+  Builtin("issubclass", "issubclass(cls, class_or_tuple, /)", doc: "Whether a class derives from another.", examples: [">>> issubclass(bool, int)\nTrue"]) {
+    (a) throws(LullError) in Value(try isSubclassOf(a[0], a[1]))
+  },
+  Builtin("callable", "callable(obj, /)", doc: "Whether a value can be called.", examples: [">>> callable(len)\nTrue"]) {
+    (a) throws(LullError) in Value(isCallableValue(a[0]))
+  },
+  Builtin("getattr", "getattr(object, name, default=..., /)", doc: "An attribute by name.", examples: [">>> getattr(1, 'imag')\n0"]) {
+    (a) throws(LullError) in
+    guard a[1].kind == .str else { throw LullError.typeError("attribute name must be string, not '\(typeName(a[1]))'") }
+    if !a.has(2) { return try getAttribute(a[0], interned(a[1])) }
+    do throws(LullError) {
+      return try getAttributeOrNil(a[0], interned(a[1])) ?? a[2].retained()
+    } catch {
+      if isKind(error, "AttributeError") { return a[2].retained() }
+      throw error
+    }
+  },
+  Builtin("hasattr", "hasattr(obj, name, /)", doc: "Whether an attribute exists.", examples: [">>> hasattr([], 'append')\nTrue"]) {
+    (a) throws(LullError) in
+    guard a[1].kind == .str else { throw LullError.typeError("attribute name must be string, not '\(typeName(a[1]))'") }
+    do throws(LullError) {
+      guard let v = try getAttributeOrNil(a[0], interned(a[1])) else { return Value(false) }
+      v.release()
+      return Value(true)
+    } catch {
+      if isKind(error, "AttributeError") { return Value(false) }
+      throw error
+    }
+  },
+  Builtin("setattr", "setattr(obj, name, value, /)", doc: "Set an attribute by name.", examples: []) {
+    (a) throws(LullError) in
+    guard a[1].kind == .str else { throw LullError.typeError("attribute name must be string, not '\(typeName(a[1]))'") }
+    try setAttribute(a[0], interned(a[1]), a[2].retained())
+    return .none
+  },
+  Builtin("delattr", "delattr(obj, name, /)", doc: "Delete an attribute by name.") {
+    (a) throws(LullError) in
+    try deleteAttribute(a[0], interned(a[1]))
+    return .none
+  },
+  Builtin("iter", "iter(object, sentinel=..., /)", doc: "An iterator over a value, or over calls until a sentinel.", examples: [">>> next(iter([5]))\n5"]) {
+    (a) throws(LullError) in
+    if a.has(1) { return makeIterator(kind: .callable, a[0].retained(), a[1].retained()) }
+    return try makeIterator(a[0])
+  },
+  Builtin("next", "next(iterator, default=..., /)", doc: "The next element.", examples: [">>> next(iter([]), 'end')\n'end'"]) {
+    (a) throws(LullError) in
+    let it = a[0]
+    if it.tag == .instance {
+      let f = it.type.lookup(.__next__)
+      if !f.isUndefined, !a.has(1) { return try callMethod(f, it) }
+    }
+    let v = try iteratorNext(it)
+    if !v.isUndefined { return v }
+    if a.has(1) { return a[1].retained() }
+    if it.tag == .generator { throw stopIteration(it.body(GeneratorBody.self).pointee.returned) }
+    throw stopIteration(.undefined)
+  },
+  Builtin("any", "any(iterable, /)", doc: "Whether any element is true.", examples: [">>> any([0, 1])\nTrue"]) {
+    (a) throws(LullError) in
+    let it = try makeIterator(a[0])
+    defer { it.release() }
+    while true {
+      let x = try iteratorNext(it)
+      if x.isUndefined { return Value(false) }
+      if try truthReleasing(x) { return Value(true) }
+    }
+  },
+  Builtin("all", "all(iterable, /)", doc: "Whether all elements are true.", examples: [">>> all([1, 0])\nFalse"]) {
+    (a) throws(LullError) in
+    let it = try makeIterator(a[0])
+    defer { it.release() }
+    while true {
+      let x = try iteratorNext(it)
+      if x.isUndefined { return Value(true) }
+      if !(try truthReleasing(x)) { return Value(false) }
+    }
+  },
+  Builtin("sum", "sum(iterable, /, start=0)", doc: "The sum of the elements.", examples: [">>> sum([1, 2, 3])\n6"]) {
+    (a) throws(LullError) in
+    if a[1].kind == .str { throw LullError.typeError("sum() can't sum strings [use ''.join(seq) instead]") }
+    var total = a[1].retained()
+    do throws(LullError) {
+      try forEach(a[0]) { (x) throws(LullError) in
+        if total.tag == .int, x.tag == .int {
+          let (s, o) = total.asInt.addingReportingOverflow(x.asInt)
+          if !o {
+            total = Value(s)
+            return
+          }
+        }
+        if total.tag == .float, x.tag == .float {
+          total = Value(total.asDouble + x.asDouble)
+          return
+        }
+        let t = try binary(.add, total, x)
+        total.release()
+        total = t
+      }
+    } catch {
+      total.release()
+      throw error
+    }
+    return total
+  },
+  Builtin("min", "min(*args, key=None, default=...)", doc: "The least element or argument.", examples: [">>> min(3, 1, 2)\n1"]) {
+    (a) throws(LullError) in try fold("min", Args(a), .less)
+  },
+  Builtin("max", "max(*args, key=None, default=...)", doc: "The greatest element or argument.", examples: [">>> max([3, 1, 2])\n3"]) {
+    (a) throws(LullError) in try fold("max", Args(a), .greater)
+  },
+  Builtin("abs", "abs(x, /)", doc: "The absolute value.", examples: [">>> abs(-3)\n3"]) {
+    (a) throws(LullError) in
+    let v = a[0]
+    if v.tag == .float { return Value(Swift.abs(v.asDouble)) }
+    if v.isIntOrBool { return v.asInt < 0 ? try unaryOperation(.negate, v) : Value(v.asInt) }
+    let f = v.type.lookup(.__abs__)
+    if !f.isUndefined { return try callMethod(f, v) }
+    if v.kind == .complex, let (re, im) = complexParts(v) { return Value(hypot(re, im)) }
+    if let b = v.integer { return makeBig(BigInt(b.magnitude)) }
+    throw LullError.typeError("bad operand type for abs(): '\(typeName(v))'")
+  },
+  Builtin("round", "round(number, ndigits=None)", doc: "Round to a number of digits, halves to even.", examples: [">>> round(2.5)\n2", ">>> round(3.14159, 2)\n3.14"]) {
+    (a) throws(LullError) in
+    let v = a[0]
+    if v.kind == .float {
+      let d = try doubleOf(v)
+      if a.isNone(1) { return try truncate(d.rounded(.toNearestOrEven)) }
+      return Value(roundFloat(d, try a.int(1)))
+    }
+    if v.isInteger {
+      if a.isNone(1) { return try indexValue(v) }
+      let n = try a.int(1)
+      if n >= 0 { return try indexValue(v) }
+      let p = BigInt(10).power(-n)
+      let b = v.integer ?? 0
+      let (q, r) = floorDivMod(b, p)
+      let twice = r * 2
+      return makeBig((twice > p || (twice == p && q % 2 != 0) ? q + 1 : q) * p)
+    }
+    let f = v.type.lookup(.__round__)
+    if !f.isUndefined {
+      return a.isNone(1) ? try callMethod(f, v) : try callMethod(f, v, a[1])
+    }
+    throw LullError.typeError("type \(typeName(v)) doesn't define __round__ method")
+  },
+  Builtin("divmod", "divmod(x, y, /)", doc: "Quotient and remainder.", examples: [">>> divmod(7, 2)\n(3, 1)"]) {
+    (a) throws(LullError) in
+    makePair(try binary(.floorDivide, a[0], a[1]), try binary(.modulo, a[0], a[1]))
+  },
+  Builtin("pow", "pow(base, exp, mod=None)", doc: "Power, optionally modulo a number.", examples: [">>> pow(3, 4, 5)\n1"]) {
+    (a) throws(LullError) in
+    if a.isNone(2) { return try binary(.power, a[0], a[1]) }
+    guard let b = a[0].integer, let e = a[1].integer, let m = a[2].integer else {
+      throw LullError.typeError("pow() 3rd argument not allowed unless all arguments are integers")
+    }
+    if m.isZero { throw LullError.valueError("pow() 3rd argument cannot be 0") }
+    var base = b
+    var exponent = e
+    if e.sign == .minus {
+      guard let inverse = floorDivMod(b, BigInt(m.magnitude)).1.inverse(BigInt(m.magnitude)) else {
+        throw LullError.valueError("base is not invertible for the given modulus")
+      }
+      base = inverse
+      exponent = -e
+    }
+    let r = floorDivMod(base, BigInt(m.magnitude)).1.power(exponent, modulus: BigInt(m.magnitude))
+    return makeBig(floorDivMod(r, m).1)
+  },
+  Builtin("sorted", "sorted(iterable, /, *, key=None, reverse=False)", doc: "A new sorted list; stable.", examples: [">>> sorted([3, 1, 2])\n[1, 2, 3]"]) {
+    (a) throws(LullError) in
+    let l = makeList(try collect(a[0]))
+    do throws(LullError) {
+      try sortList(l.list, key: a[1], reverse: try truth(a[2]))
+    } catch {
+      l.release()
+      throw error
+    }
+    return l
+  },
+  Builtin("reversed", "reversed(sequence, /)", doc: "An iterator from the end.", examples: [">>> list(reversed([1, 2]))\n[2, 1]"]) {
+    (a) throws(LullError) in
+    let v = a[0]
+    let f = v.type.lookup(.__reversed__)
+    if !f.isUndefined { return try callMethod(f, v) }
+    if v.kind == .dict {
+      let keys = makeList(v.dict.keys.map { $0.retained() })
+      return makeIterator(kind: .reversed, keys, index: keys.list.pointee.count - 1, type: "reversed")
+    }
+    if v.kind == .set || v.kind == .generator || v.kind == .iterator {
+      throw LullError.typeError("'\(typeName(v))' object is not reversible")
+    }
+    if v.kind == .dictView {
+      let keys = makeList(try collect(v))
+      return makeIterator(kind: .reversed, keys, index: keys.list.pointee.count - 1)
+    }
+    let n: Int
+    do throws(LullError) { n = try length(v) } catch {
+      throw LullError.typeError("'\(typeName(v))' object is not reversible")
+    }
+    return makeIterator(kind: .reversed, v.retained(), index: n - 1, type: "reversed")
+  },
+  Builtin("enumerate", "enumerate(iterable, start=0)", doc: "Pairs of index and element.", examples: [">>> list(enumerate('ab'))\n[(0, 'a'), (1, 'b')]"]) {
+    (a) throws(LullError) in
+    makeIterator(kind: .enumerate, try makeIterator(a[0]), index: try a.int(1), type: "enumerate")
+  },
+  Builtin("zip", "zip(*iterables, strict=False)", doc: "Tuples of the elements side by side.", examples: [">>> list(zip([1, 2], 'ab'))\n[(1, 'a'), (2, 'b')]"]) {
+    (a) throws(LullError) in
+    var its: [Value] = []
+    for (i, x) in a.rest(0).enumerated() {
+      if !isIterable(x) {
+        for v in its { v.release() }
+        throw LullError.typeError("zip argument #\(i + 1) must support iteration")
+      }
+      its.append(try makeIterator(x))
+    }
+    return makeIterator(kind: .zip, makeTuple(its), index: try truth(a[1]) ? 1 : 0, type: "zip")
+  },
+  Builtin("map", "map(function, *iterables)", doc: "The function applied to each element.", examples: [">>> list(map(str, [1, 2]))\n['1', '2']"]) {
+    (a) throws(LullError) in
+    let items = a.rest(1)
+    if items.count == 0 { throw LullError.typeError("map() must have at least two arguments.") }
+    var its: [Value] = []
+    for x in items { its.append(try makeIterator(x)) }
+    return makeIterator(kind: .map, a[0].retained(), makeTuple(its), type: "map")
+  },
+  Builtin("filter", "filter(function, iterable, /)", doc: "The elements for which the function is true.", examples: [">>> list(filter(None, [0, 1]))\n[1]"]) {
+    (a) throws(LullError) in
+    makeIterator(kind: .filter, a[0].retained(), try makeIterator(a[1]), type: "filter")
+  },
+  Builtin("vars", "vars(object=..., /)", doc: "An object's attributes as a dict.") {
+    (a) throws(LullError) in
+    if !a.has(0) { return Value(.dict, (vm.pointee.frame?.pointee.globals ?? core.pointee.builtins.dict)).retained() }
+    guard let d = try getAttributeOrNil(a[0], Name.__dict__.str) else {
+      throw LullError.typeError("vars() argument must have __dict__ attribute")
+    }
+    return d
+  },
+  Builtin("dir", "dir(object=..., /)", doc: "The names of an object's attributes.") {
+    (a) throws(LullError) in
+    if !a.has(0) {
+      return makeList((vm.pointee.frame?.pointee.globals.keys ?? []).map(\.string).sorted().map { makeStr($0) })
+    }
+    return makeList(attributeNames(a[0]).map { makeStr($0) })
+  },
+  Builtin("globals", "globals()", doc: "The names of the running module.") {
+    (a) throws(LullError) in
+    Value(.dict, vm.pointee.frame?.pointee.globals ?? core.pointee.builtins.dict).retained()
+  },
+  Builtin("locals", "locals()", doc: "The variables of the running function, as a new dict.") {
+    (a) throws(LullError) in
+    guard let f = vm.pointee.frame else { return makeDict() }
+    let code = f.pointee.code.takeUnretainedValue()
+    if code.name == "<module>" { return Value(.dict, f.pointee.globals).retained() }
+    let d = makeDict()
+    for (i, n) in code.localNames.enumerated() where !n.isEmpty {
+      var v = f.pointee.regs[i]
+      if v.tag == .cell { v = v.cell.pointee.value }
+      if !v.isUndefined { d.dict.set(n, v.retained()) }
+    }
+    return d
+  },
+  Builtin("input", "input(prompt='', /)", doc: "Read one line from standard input.") {
+    (a) throws(LullError) in
+    standardOutput.write(try display(a[0]))
+    standardOutput.flush()
+    guard let line = readLine() else { throw LullError("EOFError", "EOF when reading a line") }
+    return makeStr(line)
+  },
+]
+extension Args {
+  init(_ a: Args) { self = a }
+}
+private func radixFunction(_ name: String, _ radix: Int, _ prefix: String) -> Builtin {
+  Builtin(name, "\(name)(number, /)", doc: "The number as text in base \(radix).", examples: [">>> \(name)(10)\n'\(prefix)\(String(10, radix: radix))'"]) {
+    (a) throws(LullError) in
+    let v = try indexValue(a[0])
+    defer { v.release() }
+    let b = v.integer ?? 0
+    return makeStr((b.sign == .minus ? "-" : "") + prefix + String(b.magnitude, radix: radix))
+  }
+}
+
+// MARK: - Sorting
+
+/// Stable sort in place. The list is emptied while user code may run, as in CPython.
+func sortList(_ l: ListPtr, key: Value, reverse: Bool) throws(LullError) {
+  var items = l.array
+  if items.count < 2 { return }
+  l.pointee.count = 0
+  func restore(_ v: [Value]) {
+    let foreign = l.array
+    l.pointee.count = 0
+    for x in foreign { x.release() }
+    for x in v { l.append(x) }
+  }
+  var keys = items
+  var ownedKeys: [Value] = []
+  if !key.isNone {
+    ownedKeys.reserveCapacity(items.count)
+    do throws(LullError) {
+      for x in items { ownedKeys.append(try call1(key, x)) }
+    } catch {
+      for k in ownedKeys { k.release() }
+      restore(items)
+      throw error
+    }
+    keys = ownedKeys
+  }
+  let n = items.count
+  let first = keys[0].tag
+  let uniform = keys.allSatisfy { $0.tag == first }
+  // Stability under `reverse`: reverse, sort, reverse.
+  var order = Array(0..<n)
+  if reverse { order.reverse() }
+  var failure: LullError?
+  if uniform, first == .int {
+    sortIndices(&order) { keys[$0].asInt < keys[$1].asInt }
+  } else if uniform, first == .float, !keys.contains(where: { $0.asDouble.isNaN }) {
+    sortIndices(&order) { keys[$0].asDouble < keys[$1].asDouble }
+  } else if uniform, first == .str {
+    sortIndices(&order) { keys[$0].str.compare(keys[$1].str) < 0 }
+  } else {
+    sortIndices(&order) { x, y in
+      if failure != nil { return false }
+      do throws(LullError) {
+        let r = try compare(.less, keys[x], keys[y])
+        return r.tag == .bool ? r.asBool : try truthReleasing(r)
+      } catch {
+        failure = error
+        return false
+      }
+    }
+  }
+  if reverse { order.reverse() }
+  let sorted = failure == nil ? order.map { items[$0] } : items
+  items = []
+  let changed = l.pointee.count > 0
+  restore(sorted)
+  for k in ownedKeys { k.release() }
+  if let failure { throw failure }
+  if changed { throw LullError.valueError("list modified during sort") }
+}
+/// Merge sort with insertion sort on short runs; finds an already sorted input in one pass.
+private func sortIndices(_ a: inout [Int], _ less: (Int, Int) -> Bool) {
+  let n = a.count
+  var isSorted = true
+  for i in 1..<n where less(a[i], a[i - 1]) {
+    isSorted = false
+    break
+  }
+  if isSorted { return }
+  a.withUnsafeMutableBufferPointer { p in
+    let run = 8
+    var s = 0
+    while s < n {
+      let e = min(s + run, n)
+      if e - s > 1 {
+        for i in (s + 1)..<e {
+          let x = p[i]
+          var j = i
+          while j > s, less(x, p[j - 1]) {
+            p[j] = p[j - 1]
+            j -= 1
+          }
+          p[j] = x
+        }
+      }
+      s = e
+    }
+    let scratch = UnsafeMutablePointer<Int>.allocate(capacity: n)
+    defer { scratch.deallocate() }
+    var width = run
+    while width < n {
+      var lo = 0
+      while lo + width < n {
+        let mid = lo + width
+        let hi = min(mid + width, n)
+        if less(p[mid], p[mid - 1]) {
+          for k in lo..<mid { scratch[k - lo] = p[k] }
+          var i = 0
+          let m = mid - lo
+          var j = mid
+          var k = lo
+          while i < m, j < hi {
+            if less(p[j], scratch[i]) {
+              p[k] = p[j]
+              j += 1
+            } else {
+              p[k] = scratch[i]
+              i += 1
+            }
+            k += 1
+          }
+          while i < m {
+            p[k] = scratch[i]
+            i += 1
+            k += 1
+          }
+        }
+        lo = hi
+      }
+      width *= 2
+    }
+  }
+}

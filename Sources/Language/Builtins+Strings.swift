@@ -1,0 +1,643 @@
+// Methods of str and bytes.
+import Glibc
+
+private func isSpace(_ c: UInt32) -> Bool {
+  if c < 128 { return (c >= 9 && c <= 13) || c == 32 || (c >= 28 && c <= 31) }
+  return Unicode.Scalar(c)?.properties.isWhitespace ?? false
+}
+private func mapped(_ s: StrPtr, _ f: (UInt32) -> String) -> Value {
+  var out = ""
+  for c in s.codePoints { out += f(c) }
+  return makeStr(out)
+}
+private func scalarText(_ c: UInt32) -> String {
+  Unicode.Scalar(c).map { String($0) } ?? "\u{FFFD}"
+}
+private func upper(_ c: UInt32) -> String {
+  Unicode.Scalar(c)?.properties.uppercaseMapping ?? scalarText(c)
+}
+private func lower(_ c: UInt32) -> String {
+  Unicode.Scalar(c)?.properties.lowercaseMapping ?? scalarText(c)
+}
+private func title(_ c: UInt32) -> String {
+  Unicode.Scalar(c)?.properties.titlecaseMapping ?? scalarText(c)
+}
+private func isAlpha(_ c: UInt32) -> Bool {
+  switch Unicode.Scalar(c)?.properties.generalCategory {
+  case .uppercaseLetter, .lowercaseLetter, .titlecaseLetter, .modifierLetter, .otherLetter: true
+  default: false
+  }
+}
+private func isDigit(_ c: UInt32) -> Bool {
+  if let t = Unicode.Scalar(c)?.properties.numericType { return t == .decimal || t == .digit }
+  return false
+}
+private func isDecimal(_ c: UInt32) -> Bool { Unicode.Scalar(c)?.properties.numericType == .decimal }
+private func isNumeric(_ c: UInt32) -> Bool { Unicode.Scalar(c)?.properties.numericType != nil }
+private func isUpper(_ c: UInt32) -> Bool { Unicode.Scalar(c)?.properties.isUppercase ?? false }
+private func isLower(_ c: UInt32) -> Bool { Unicode.Scalar(c)?.properties.isLowercase ?? false }
+private func isCased(_ c: UInt32) -> Bool { Unicode.Scalar(c)?.properties.isCased ?? false }
+
+/// start and end as byte offsets.
+private func bounds(_ s: StrPtr, _ a: Args, _ i: Int) throws(LullError) -> (Int, Int)? {
+  let n = s.pointee.count
+  var start = a.isNone(i) ? 0 : try a.int(i)
+  var end = a.isNone(i + 1) ? n : try a.int(i + 1)
+  if start < 0 { start = max(0, start + n) }
+  if end < 0 { end = max(0, end + n) }
+  end = min(end, n)
+  if start > end { return nil }
+  return (s.offset(of: start), s.offset(of: end))
+}
+private func slice(_ s: StrPtr, _ a: Int, _ b: Int) -> UnsafeBufferPointer<UInt8> {
+  UnsafeBufferPointer(start: s.bytes + a, count: b - a)
+}
+private func trim(_ s: StrPtr, _ chars: Value, left: Bool, right: Bool) throws(LullError) -> Value {
+  let points = s.codePoints
+  var set: Set<UInt32>?
+  if !chars.isNone {
+    guard let c = chars.asStr else {
+      throw LullError.typeError("strip arg must be None or str")
+    }
+    set = Set(c.codePoints)
+  }
+  func drop(_ c: UInt32) -> Bool { set.map { $0.contains(c) } ?? isSpace(c) }
+  var i = 0
+  var j = points.count
+  if left { while i < j, drop(points[i]) { i += 1 } }
+  if right { while j > i, drop(points[j - 1]) { j -= 1 } }
+  if i == 0, j == points.count, s.value.tag == .str, s.pointee.h.kind == .str,
+    s.pointee.h.flags & Header.flagTrailingDict == 0
+  {
+    return s.value.retained()
+  }
+  let a = s.offset(of: i)
+  let b = s.offset(of: j)
+  return makeStr(s.bytes + a, b - a)
+}
+private func split(_ s: StrPtr, _ sep: Value, _ most: Int, fromRight: Bool) throws(LullError) -> Value {
+  let out = makeList()
+  let b = s.buffer
+  let limit = most < 0 ? Int.max : most
+  func piece(_ i: Int, _ j: Int) -> Value { makeStr(s.bytes + i, j - i) }
+  if sep.isNone {
+    // Runs of white space separate.
+    var ranges: [(Int, Int)] = []
+    var i = 0
+    var start = -1
+    while i < b.count {
+      let (c, l) = s.decode(i)
+      if isSpace(c) {
+        if start >= 0 {
+          ranges.append((start, i))
+          start = -1
+        }
+      } else if start < 0 {
+        start = i
+      }
+      i += l
+    }
+    if start >= 0 { ranges.append((start, b.count)) }
+    if ranges.count > limit {
+      if fromRight {
+        let keep = ranges.count - limit
+        let head = (ranges[0].0, ranges[keep - 1].1)
+        // The head keeps its leading white space off only on its right side.
+        out.list.append(piece(0, head.1))
+        for r in ranges[keep...] { out.list.append(piece(r.0, r.1)) }
+      } else {
+        for r in ranges[..<limit] { out.list.append(piece(r.0, r.1)) }
+        out.list.append(piece(ranges[limit].0, b.count))
+        if limit >= 0, let last = out.list.array.last {
+          let t = try trim(last.str, .none, left: false, right: false)
+          t.release()
+        }
+      }
+    } else {
+      for r in ranges { out.list.append(piece(r.0, r.1)) }
+    }
+    return out
+  }
+  guard let p = sep.asStr else {
+    out.release()
+    throw LullError.typeError("must be str or None, not \(typeName(sep))")
+  }
+  if p.pointee.byteCount == 0 {
+    out.release()
+    throw LullError.valueError("empty separator")
+  }
+  let n = p.pointee.byteCount
+  if fromRight {
+    var end = b.count
+    var parts: [Value] = []
+    while parts.count < limit {
+      let at = findLastBytes(UnsafeBufferPointer(start: s.bytes, count: end), p.buffer)
+      if at < 0 { break }
+      parts.append(piece(at + n, end))
+      end = at
+    }
+    parts.append(piece(0, end))
+    for v in parts.reversed() { out.list.append(v) }
+    return out
+  }
+  var start = 0
+  while out.list.pointee.count < limit {
+    let at = findBytes(b, p.buffer, from: start)
+    if at < 0 { break }
+    out.list.append(piece(start, at))
+    start = at + n
+  }
+  out.list.append(piece(start, b.count))
+  return out
+}
+private func replace(_ s: StrPtr, _ old: StrPtr, _ new: StrPtr, _ most: Int) throws(LullError) -> Value {
+  let b = s.buffer
+  var out: [UInt8] = []
+  var left = most < 0 ? Int.max : most
+  if old.pointee.byteCount == 0 {
+    var i = 0
+    while true {
+      if left > 0 {
+        out += new.buffer
+        left -= 1
+      }
+      if i >= b.count { break }
+      let l = utf8Length(b[i])
+      out += b[i..<(i + l)]
+      i += l
+      if out.count & 0xFFFFF == 0 { try checkAllocation(out.count, 4) }
+    }
+    return makeStr(out)
+  }
+  var start = 0
+  while left > 0 {
+    let at = findBytes(b, old.buffer, from: start)
+    if at < 0 { break }
+    out += b[start..<at]
+    out += new.buffer
+    start = at + old.pointee.byteCount
+    left -= 1
+    if out.count > maximumObjectBytes / 2 { throw LullError.memory() }
+  }
+  if start == 0, s.pointee.h.flags & Header.flagTrailingDict == 0 { return s.value.retained() }
+  out += b[start...]
+  return makeStr(out)
+}
+
+private func test(_ name: String, _ doc: String, _ f: @escaping (UInt32) -> Bool) -> Builtin {
+  Builtin(name, "\(name)(self, /)", chapter: "str", doc: doc) { (a) throws(LullError) in
+    let p = a[0].str.codePoints
+    return Value(!p.isEmpty && p.allSatisfy(f))
+  }
+}
+private func find(_ name: String, last: Bool, fails: Bool) -> Builtin {
+  Builtin(name, "\(name)(self, sub, start=None, end=None, /)", chapter: "str", doc: "The index of a substring.") {
+    (a) throws(LullError) in
+    let s = a[0].str
+    let sub = try a.str(1)
+    if let (i, j) = try bounds(s, a, 2) {
+      let h = slice(s, i, j)
+      let at = last ? findLastBytes(h, sub.buffer) : findBytes(h, sub.buffer, from: 0)
+      if at >= 0 { return Value(s.index(ofOffset: i + at)) }
+    }
+    if fails { throw LullError.valueError("substring not found") }
+    return Value(-1)
+  }
+}
+private func affix(_ name: String, _ atEnd: Bool) -> Builtin {
+  Builtin(name, "\(name)(self, prefix, start=None, end=None, /)", chapter: "str", doc: "Whether the text starts or ends so.") {
+    (a) throws(LullError) in
+    let s = a[0].str
+    guard let (i, j) = try bounds(s, a, 2) else { return Value(false) }
+    func check(_ v: Value) throws(LullError) -> Bool {
+      guard let p = v.asStr else {
+        throw LullError.typeError(
+          "\(name) first arg must be str or a tuple of str, not \(typeName(v))")
+      }
+      let n = p.pointee.byteCount
+      if j - i < n { return false }
+      return memcmp(s.bytes + (atEnd ? j - n : i), p.bytes, n) == 0
+    }
+    if let t = a[1].asTuple {
+      for k in 0..<t.pointee.count {
+        if try check(t.items[k]) { return Value(true) }
+      }
+      return Value(false)
+    }
+    return Value(try check(a[1]))
+  }
+}
+private func justify(_ name: String, _ align: Character) -> Builtin {
+  Builtin(name, "\(name)(self, width, fillchar=' ', /)", chapter: "str", doc: "Pad to a width.") {
+    (a) throws(LullError) in
+    let width = try a.int(1)
+    let fill = try a.str(2)
+    if fill.pointee.count != 1 {
+      throw LullError.typeError("The fill character must be exactly one character long")
+    }
+    let n = a[0].str.pointee.count
+    if width <= n { return a[0].retained() }
+    try checkAllocation(width, 4)
+    let missing = width - n
+    let left = align == "<" ? 0 : align == ">" ? missing : missing / 2 + (missing & width & 1)
+    let f = fill.string
+    return makeStr(
+      String(repeating: f, count: left) + a[0].string + String(repeating: f, count: missing - left))
+  }
+}
+
+func decodeBytes(_ b: [UInt8], _ encoding: String, _ errors: String) throws(LullError) -> Value {
+  switch encoding.lowercased().filter({ $0 != "-" && $0 != "_" }) {
+  case "utf8":
+    if String(validating: b, as: UTF8.self) != nil { return makeStr(b) }
+    if errors == "replace" { return makeStr(String(decoding: b, as: UTF8.self)) }
+    var out: [UInt8] = []
+    var i = 0
+    while i < b.count {
+      let n = b[i] < 0x80 ? 1 : b[i] < 0xC2 ? 0 : b[i] < 0xE0 ? 2 : b[i] < 0xF0 ? 3 : b[i] < 0xF5 ? 4 : 0
+      if n > 0, i + n <= b.count, String(validating: b[i..<(i + n)], as: UTF8.self) != nil {
+        out += b[i..<(i + n)]
+        i += n
+      } else if errors == "ignore" {
+        i += 1
+      } else {
+        let why = n == 0 ? "invalid start byte" : i + n > b.count ? "unexpected end of data" : "invalid continuation byte"
+        throw LullError("UnicodeDecodeError", "'utf-8' codec can't decode byte 0x\(String(b[i], radix: 16)) in position \(i): \(why)")
+      }
+    }
+    return makeStr(out)
+  case "latin1", "iso88591": return makeStr(codePoints: b.map { UInt32($0) })
+  case "ascii":
+    if let i = b.firstIndex(where: { $0 > 127 }), errors != "ignore" {
+      throw LullError("UnicodeDecodeError", "'ascii' codec can't decode byte 0x\(String(b[i], radix: 16)) in position \(i): ordinal not in range(128)")
+    }
+    return makeStr(b.filter { $0 < 128 })
+  default: throw LullError("LookupError", "unknown encoding: \(encoding)")
+  }
+}
+func encodeString(_ s: StrPtr, _ encoding: String, _ errors: String) throws(LullError) -> [UInt8] {
+  switch encoding.lowercased().filter({ $0 != "-" && $0 != "_" }) {
+  case "utf8": return Array(s.buffer)
+  case "latin1", "iso88591", "ascii":
+    let limit: UInt32 = encoding.lowercased() == "ascii" ? 128 : 256
+    var out: [UInt8] = []
+    for (i, c) in s.codePoints.enumerated() {
+      if c < limit { out.append(UInt8(c)) } else if errors == "replace" { out.append(63) } else if errors != "ignore" {
+        throw LullError("UnicodeEncodeError", "'\(limit == 128 ? "ascii" : "latin-1")' codec can't encode character '\\x\(String(c, radix: 16))' in position \(i): ordinal not in range(\(limit))")
+      }
+    }
+    return out
+  default: throw LullError("LookupError", "unknown encoding: \(encoding)")
+  }
+}
+
+func installStrings() {
+  let str = Builtin("str", "str(object='', /, encoding=..., errors='strict')", chapter: "types", doc: "The text of a value.") {
+    (a) throws(LullError) in
+    if a.has(1), a[0].kind == .bytes { return try decodeBytes(a[0].bytes, try a.string(1), try a.string(2)) }
+    return try displayValue(a[0])
+  }
+  builtinTypes["str"]?.pointee.constructor = str
+  let bytes = Builtin("bytes", "bytes(source=..., encoding=..., errors='strict')", chapter: "types", doc: "Bytes from ints, text or a length.") {
+    (a) throws(LullError) in
+    if !a.has(0) { return makeBytes([]) }
+    if let s = a[0].asStr {
+      if !a.has(1) { throw LullError.typeError("string argument without an encoding") }
+      return makeBytes(try encodeString(s, try a.string(1), try a.string(2)))
+    }
+    if a[0].isIntOrBool {
+      if a[0].asInt < 0 { throw LullError.valueError("negative count") }
+      try checkAllocation(a[0].asInt, 1)
+      return makeBytes([UInt8](repeating: 0, count: a[0].asInt))
+    }
+    if a[0].kind == .bytes { return a[0].retained() }
+    var out: [UInt8] = []
+    try forEach(a[0]) { (x) throws(LullError) in
+      let i = try indexOf(x)
+      if i < 0 || i > 255 { throw LullError.valueError("bytes must be in range(0, 256)") }
+      out.append(UInt8(i))
+    }
+    return makeBytes(out)
+  }
+  builtinTypes["bytes"]?.pointee.constructor = bytes
+  BuiltinRegistry.add([str, bytes])
+  let methods: [Builtin] = [
+    Builtin("upper", "upper(self, /)", chapter: "str", doc: "In upper case.") { (a) throws(LullError) in
+      let s = a[0].str
+      if s.isASCII { return makeStr(s.buffer.map { $0 >= 97 && $0 <= 122 ? $0 - 32 : $0 }) }
+      return mapped(s, upper)
+    },
+    Builtin("lower", "lower(self, /)", chapter: "str", doc: "In lower case.") { (a) throws(LullError) in
+      let s = a[0].str
+      if s.isASCII { return makeStr(s.buffer.map { $0 >= 65 && $0 <= 90 ? $0 + 32 : $0 }) }
+      return mapped(s, lower)
+    },
+    Builtin("casefold", "casefold(self, /)", chapter: "str", doc: "For caseless comparison.") { (a) throws(LullError) in
+      mapped(a[0].str) { $0 == 0xDF ? "ss" : lower($0) }
+    },
+    Builtin("swapcase", "swapcase(self, /)", chapter: "str", doc: "Cases swapped.") { (a) throws(LullError) in
+      mapped(a[0].str) { isUpper($0) ? lower($0) : isLower($0) ? upper($0) : scalarText($0) }
+    },
+    Builtin("capitalize", "capitalize(self, /)", chapter: "str", doc: "First character upper, rest lower.") { (a) throws(LullError) in
+      var first = true
+      return mapped(a[0].str) { c in
+        defer { first = false }
+        return first ? title(c) : lower(c)
+      }
+    },
+    Builtin("title", "title(self, /)", chapter: "str", doc: "Each word capitalised.") { (a) throws(LullError) in
+      var previous = false
+      return mapped(a[0].str) { c in
+        defer { previous = isCased(c) }
+        return previous ? lower(c) : title(c)
+      }
+    },
+    Builtin("strip", "strip(self, chars=None, /)", chapter: "str", doc: "Without white space at both ends.") { (a) throws(LullError) in
+      try trim(a[0].str, a[1], left: true, right: true)
+    },
+    Builtin("lstrip", "lstrip(self, chars=None, /)", chapter: "str", doc: "Without white space at the start.") { (a) throws(LullError) in
+      try trim(a[0].str, a[1], left: true, right: false)
+    },
+    Builtin("rstrip", "rstrip(self, chars=None, /)", chapter: "str", doc: "Without white space at the end.") { (a) throws(LullError) in
+      try trim(a[0].str, a[1], left: false, right: true)
+    },
+    Builtin("split", "split(self, sep=None, maxsplit=-1)", chapter: "str", doc: "The parts between separators.") { (a) throws(LullError) in
+      try split(a[0].str, a[1], try a.int(2), fromRight: false)
+    },
+    Builtin("rsplit", "rsplit(self, sep=None, maxsplit=-1)", chapter: "str", doc: "Like split, from the right.") { (a) throws(LullError) in
+      try split(a[0].str, a[1], try a.int(2), fromRight: true)
+    },
+    Builtin("splitlines", "splitlines(self, keepends=False)", chapter: "str", doc: "The lines.") { (a) throws(LullError) in
+      let s = a[0].str
+      let keep = try truth(a[1])
+      let out = makeList()
+      var start = 0
+      var i = 0
+      let b = s.buffer
+      while i < b.count {
+        let (c, l) = s.decode(i)
+        if (c >= 10 && c <= 13) || (c >= 28 && c <= 30) || c == 0x85 || c == 0x2028 || c == 0x2029 {
+          var end = i + l
+          if c == 13, end < b.count, b[end] == 10 { end += 1 }
+          out.list.append(makeStr(s.bytes + start, (keep ? end : i) - start))
+          start = end
+          i = end
+        } else {
+          i += l
+        }
+      }
+      if start < b.count { out.list.append(makeStr(s.bytes + start, b.count - start)) }
+      return out
+    },
+    Builtin("join", "join(self, iterable, /)", chapter: "str", doc: "The strings with this between them.") { (a) throws(LullError) in
+      let sep = a[0].str
+      var owned = Value.undefined
+      defer { owned.release() }
+      var source = a[1]
+      if source.tag != .list, source.tag != .tuple {
+        owned = makeList(try collect(source))
+        source = owned
+      }
+      let items = source.elements
+      var total = 0
+      for (i, v) in items.enumerated() {
+        guard let s = v.asStr else {
+          throw LullError.typeError("sequence item \(i): expected str instance, \(typeName(v)) found")
+        }
+        total += s.pointee.byteCount + (i > 0 ? sep.pointee.byteCount : 0)
+      }
+      if total > 1 << 24 { try checkAllocation(total, 1) }
+      if items.count == 1, items[0].tag == .str { return items[0].retained() }
+      let r = makeStr(uninitialized: total)
+      var at = 0
+      for (i, v) in items.enumerated() {
+        if i > 0 {
+          memcpy(r.bytes + at, sep.bytes, sep.pointee.byteCount)
+          at += sep.pointee.byteCount
+        }
+        memcpy(r.bytes + at, v.str.bytes, v.str.pointee.byteCount)
+        at += v.str.pointee.byteCount
+      }
+      r.finish()
+      return r.value
+    },
+    Builtin("replace", "replace(self, old, new, count=-1, /)", chapter: "str", doc: "Occurrences replaced.") { (a) throws(LullError) in
+      try replace(a[0].str, try a.str(1), try a.str(2), try a.int(3))
+    },
+    find("find", last: false, fails: false), find("rfind", last: true, fails: false),
+    find("index", last: false, fails: true), find("rindex", last: true, fails: true),
+    Builtin("count", "count(self, sub, start=None, end=None, /)", chapter: "str", doc: "Number of non-overlapping occurrences.") { (a) throws(LullError) in
+      let s = a[0].str
+      let sub = try a.str(1)
+      guard let (i, j) = try bounds(s, a, 2) else { return Value(0) }
+      if sub.pointee.byteCount == 0 { return Value(s.index(ofOffset: j) - s.index(ofOffset: i) + 1) }
+      let h = slice(s, i, j)
+      var n = 0
+      var at = 0
+      while true {
+        let p = findBytes(h, sub.buffer, from: at)
+        if p < 0 { return Value(n) }
+        n += 1
+        at = p + sub.pointee.byteCount
+      }
+    },
+    affix("startswith", false), affix("endswith", true),
+    Builtin("removeprefix", "removeprefix(self, prefix, /)", chapter: "str", doc: "Without a prefix.") { (a) throws(LullError) in
+      let s = a[0].string
+      let p = try a.string(1)
+      return s.hasPrefix(p) && !p.isEmpty ? makeStr(Array(s.utf8.dropFirst(p.utf8.count))) : a[0].retained()
+    },
+    Builtin("removesuffix", "removesuffix(self, suffix, /)", chapter: "str", doc: "Without a suffix.") { (a) throws(LullError) in
+      let s = a[0].string
+      let p = try a.string(1)
+      return s.hasSuffix(p) && !p.isEmpty ? makeStr(Array(s.utf8.dropLast(p.utf8.count))) : a[0].retained()
+    },
+    Builtin("partition", "partition(self, sep, /)", chapter: "str", doc: "Before, separator, after.") { (a) throws(LullError) in
+      let s = a[0].str
+      let p = try a.str(1)
+      if p.pointee.byteCount == 0 { throw LullError.valueError("empty separator") }
+      let at = findBytes(s.buffer, p.buffer, from: 0)
+      if at < 0 { return makeTuple([a[0].retained(), makeStr(""), makeStr("")]) }
+      let e = at + p.pointee.byteCount
+      return makeTuple([makeStr(s.bytes, at), a[1].retained(), makeStr(s.bytes + e, s.pointee.byteCount - e)])
+    },
+    Builtin("rpartition", "rpartition(self, sep, /)", chapter: "str", doc: "Like partition, at the last separator.") { (a) throws(LullError) in
+      let s = a[0].str
+      let p = try a.str(1)
+      if p.pointee.byteCount == 0 { throw LullError.valueError("empty separator") }
+      let at = findLastBytes(s.buffer, p.buffer)
+      if at < 0 { return makeTuple([makeStr(""), makeStr(""), a[0].retained()]) }
+      let e = at + p.pointee.byteCount
+      return makeTuple([makeStr(s.bytes, at), a[1].retained(), makeStr(s.bytes + e, s.pointee.byteCount - e)])
+    },
+    justify("ljust", "<"), justify("rjust", ">"), justify("center", "^"),
+    Builtin("zfill", "zfill(self, width, /)", chapter: "str", doc: "Padded with zeros on the left.") { (a) throws(LullError) in
+      let s = a[0].string
+      let missing = try a.int(1) - a[0].str.pointee.count
+      if missing <= 0 { return a[0].retained() }
+      try checkAllocation(missing, 4)
+      let sign = s.hasPrefix("-") || s.hasPrefix("+") ? 1 : 0
+      return makeStr(s.prefix(sign) + String(repeating: "0", count: missing) + s.dropFirst(sign))
+    },
+    Builtin("expandtabs", "expandtabs(self, tabsize=8)", chapter: "str", doc: "Tabs as spaces.") { (a) throws(LullError) in
+      let size = try a.int(1)
+      var column = 0
+      var out: [UInt32] = []
+      for c in a[0].str.codePoints {
+        if c == 9 {
+          if size > 0 {
+            repeat {
+              out.append(32)
+              column += 1
+            } while column % size != 0
+          }
+        } else {
+          out.append(c)
+          column = c == 10 || c == 13 ? 0 : column + 1
+        }
+      }
+      return makeStr(codePoints: out)
+    },
+    Builtin("format", "format(self, *args, **kwargs)", chapter: "str", doc: "Fill the replacement fields.") { (a) throws(LullError) in
+      makeStr(try formatTemplate(a[0].string, Array(a.rest(1)), a[2].asDict))
+    },
+    Builtin("format_map", "format_map(self, mapping, /)", chapter: "str", doc: "Fill the fields from a mapping.") { (a) throws(LullError) in
+      makeStr(try formatTemplate(a[0].string, [], a[1].asDict))
+    },
+    Builtin("encode", "encode(self, encoding='utf-8', errors='strict')", chapter: "str", doc: "As bytes.") { (a) throws(LullError) in
+      makeBytes(try encodeString(a[0].str, try a.string(1), try a.string(2)))
+    },
+    Builtin("translate", "translate(self, table, /)", chapter: "str", doc: "Characters mapped by a table.") { (a) throws(LullError) in
+      var out = ""
+      for c in a[0].str.codePoints {
+        do throws(LullError) {
+          let v = try getItem(a[1], Value(Int(c)))
+          defer { v.release() }
+          if v.isNone { continue }
+          out += v.kind == .str ? v.string : scalarText(UInt32(clamping: try indexOf(v)))
+        } catch {
+          if isKind(error, "LookupError") { out += scalarText(c) } else { throw error }
+        }
+      }
+      return makeStr(out)
+    },
+    test("isalpha", "All letters.", isAlpha), test("isdigit", "All digits.", isDigit),
+    test("isdecimal", "All decimal digits.", isDecimal), test("isnumeric", "All numeric.", isNumeric),
+    test("isalnum", "All letters or digits.") { isAlpha($0) || isNumeric($0) },
+    test("isspace", "All white space.", isSpace),
+    Builtin("isascii", "isascii(self, /)", chapter: "str", doc: "All ASCII.") { (a) throws(LullError) in Value(a[0].str.isASCII) },
+    Builtin("isprintable", "isprintable(self, /)", chapter: "str", doc: "All printable.") { (a) throws(LullError) in
+      Value(a[0].str.codePoints.allSatisfy(isPrintable))
+    },
+    Builtin("isupper", "isupper(self, /)", chapter: "str", doc: "Cased and all upper.") { (a) throws(LullError) in
+      let p = a[0].str.codePoints
+      return Value(p.contains(where: isCased) && !p.contains { isCased($0) && !isUpper($0) })
+    },
+    Builtin("islower", "islower(self, /)", chapter: "str", doc: "Cased and all lower.") { (a) throws(LullError) in
+      let p = a[0].str.codePoints
+      return Value(p.contains(where: isCased) && !p.contains { isCased($0) && !isLower($0) })
+    },
+    Builtin("istitle", "istitle(self, /)", chapter: "str", doc: "Title-cased.") { (a) throws(LullError) in
+      var previous = false
+      var any = false
+      for c in a[0].str.codePoints {
+        if isUpper(c) {
+          if previous { return Value(false) }
+          previous = true
+          any = true
+        } else if isLower(c) {
+          if !previous { return Value(false) }
+        } else {
+          previous = false
+        }
+      }
+      return Value(any)
+    },
+    Builtin("isidentifier", "isidentifier(self, /)", chapter: "str", doc: "A valid name.") { (a) throws(LullError) in
+      let p = a[0].str.codePoints
+      guard let first = p.first, first == 95 || isAlpha(first) else { return Value(false) }
+      return Value(p.allSatisfy { $0 == 95 || isAlpha($0) || isDecimal($0) })
+    },
+  ]
+  guard let t = builtinTypes["str"], let b = builtinTypes["bytes"] else { return }
+  for m in methods {
+    m.owner = "str"
+    t.pointee.dict.dict.set(m.name, makeBuiltin(m))
+  }
+  BuiltinRegistry.add(methods)
+  t.pointee.dict.dict.set(
+    "maketrans",
+    makeWrapper(.staticMethod, makeBuiltin(
+      Builtin("maketrans", "maketrans(x, y=..., z=..., /)") { (a) throws(LullError) in
+        let d = makeDict()
+        if a.has(1) {
+          let x = try a.str(0).codePoints
+          let y = try a.str(1).codePoints
+          if x.count != y.count {
+            throw LullError.valueError("the first two maketrans arguments must have equal length")
+          }
+          for (p, q) in zip(x, y) { try d.dict.store(Value(Int(p)), Value(Int(q))) }
+          if a.has(2) { for c in try a.str(2).codePoints { try d.dict.store(Value(Int(c)), .none) } }
+          return d
+        }
+        for (k, v) in dictItems(a[0]) {
+          let key = k.kind == .str ? Value(Int(k.str.decode(0).0)) : k
+          try d.dict.store(key, v.retained())
+        }
+        return d
+      })))
+  t.changed()
+  let byteMethods: [Builtin] = [
+    Builtin("decode", "decode(self, encoding='utf-8', errors='strict')", chapter: "bytes", doc: "As text.") { (a) throws(LullError) in
+      try decodeBytes(a[0].bytes, try a.string(1), try a.string(2))
+    },
+    Builtin("hex", "hex(self, /)", chapter: "bytes", doc: "As hexadecimal text.") { (a) throws(LullError) in
+      makeStr(a[0].bytes.map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined())
+    },
+    Builtin("startswith", "startswith(self, prefix, /)", chapter: "bytes") { (a) throws(LullError) in
+      Value(a[0].bytes.starts(with: a[1].kind == .bytes ? a[1].bytes : []))
+    },
+    Builtin("endswith", "endswith(self, suffix, /)", chapter: "bytes") { (a) throws(LullError) in
+      Value(a[0].bytes.reversed().starts(with: (a[1].kind == .bytes ? a[1].bytes : []).reversed()))
+    },
+    Builtin("find", "find(self, sub, /)", chapter: "bytes") { (a) throws(LullError) in
+      guard a[1].kind == .bytes else { throw a.wrong(1, "bytes") }
+      let h = a[0].bytes
+      let n = a[1].bytes
+      return Value(h.withUnsafeBufferPointer { x in n.withUnsafeBufferPointer { y in findBytes(x, y, from: 0) } })
+    },
+    Builtin("join", "join(self, iterable, /)", chapter: "bytes") { (a) throws(LullError) in
+      var out: [UInt8] = []
+      var first = true
+      try forEach(a[1]) { (x) throws(LullError) in
+        guard x.kind == .bytes else { throw LullError.typeError("sequence item 0: expected a bytes-like object, \(typeName(x)) found") }
+        if !first { out += a[0].bytes }
+        first = false
+        out += x.bytes
+      }
+      return makeBytes(out)
+    },
+  ]
+  for m in byteMethods {
+    m.owner = "bytes"
+    b.pointee.dict.dict.set(m.name, makeBuiltin(m))
+  }
+  BuiltinRegistry.add(byteMethods)
+  b.pointee.dict.dict.set(
+    "fromhex",
+    makeWrapper(.staticMethod, makeBuiltin(
+      Builtin("fromhex", "fromhex(string, /)") { (a) throws(LullError) in
+        let t = Array(try a.string(0).filter { !$0.isWhitespace })
+        var out: [UInt8] = []
+        var i = 0
+        while i + 1 < t.count {
+          guard let x = UInt8(String(t[i...(i + 1)]), radix: 16) else {
+            throw LullError.valueError("non-hexadecimal number found in fromhex() arg at position \(i)")
+          }
+          out.append(x)
+          i += 2
+        }
+        return makeBytes(out)
+      })))
+  b.changed()
+}

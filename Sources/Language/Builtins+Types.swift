@@ -1,0 +1,653 @@
+// Constructors and methods of the builtin types other than str and bytes.
+import BigInt
+import Glibc
+
+private func define(_ type: String, _ methods: [Builtin]) {
+  guard let t = builtinTypes[type] ?? exceptionTypes[type] else { return }
+  for m in methods {
+    m.owner = type
+    t.pointee.dict.dict.set(m.name, makeBuiltin(m))
+  }
+  BuiltinRegistry.add(methods)
+  t.changed()
+}
+private func constructor(_ type: String, _ signature: String, doc: String, _ run: @escaping (Args) throws(LullError) -> Value) {
+  let b = Builtin(type, signature, chapter: "types", doc: doc, run: run)
+  builtinTypes[type]?.pointee.constructor = b
+  builtinTypes[type]?.pointee.doc = doc
+  BuiltinRegistry.add([b])
+}
+
+func parseInt(_ text: String, _ radix: Int) throws(LullError) -> Value {
+  func bad() -> LullError {
+    .valueError("invalid literal for int() with base \(radix): \(quoted(makeStr(text).str))")
+  }
+  var s = Substring(text)
+  while let c = s.first, c.isWhitespace { s = s.dropFirst() }
+  while let c = s.last, c.isWhitespace { s = s.dropLast() }
+  var negative = false
+  if let c = s.first, c == "-" || c == "+" {
+    negative = c == "-"
+    s = s.dropFirst()
+  }
+  var base = radix
+  let lower = s.prefix(2).lowercased()
+  if lower == "0x", base == 16 || base == 0 {
+    base = 16
+    s = s.dropFirst(2)
+  } else if lower == "0b", base == 2 || base == 0 {
+    base = 2
+    s = s.dropFirst(2)
+  } else if lower == "0o", base == 8 || base == 0 {
+    base = 8
+    s = s.dropFirst(2)
+  } else if base == 0 {
+    base = 10
+  }
+  if s.isEmpty || s.first == "_" && base == 10 || s.last == "_" || s.contains("__") { throw bad() }
+  let digits = String(s.filter { $0 != "_" })
+  if digits.isEmpty || digits.first == "-" || digits.first == "+" { throw bad() }
+  if let i = Int(digits, radix: base) { return Value(negative ? -i : i) }
+  if digits.utf8.count > 4300, base & (base - 1) != 0 {
+    throw LullError.valueError(
+      "Exceeds the limit (4300 digits) for integer string conversion: value has "
+        + "\(digits.utf8.count) digits; use sys.set_int_max_str_digits() to increase the limit")
+  }
+  guard digits.allSatisfy({ $0.isASCII }), let b = BigInt(digits, radix: base) else { throw bad() }
+  return makeBig(negative ? -b : b)
+}
+func parseFloat(_ text: String) throws(LullError) -> Double {
+  var s = Substring(text)
+  while let c = s.first, c.isWhitespace { s = s.dropFirst() }
+  while let c = s.last, c.isWhitespace { s = s.dropLast() }
+  let plain = String(s.filter { $0 != "_" })
+  let lower = plain.lowercased()
+  switch lower {
+  case "inf", "+inf", "infinity", "+infinity": return .infinity
+  case "-inf", "-infinity": return -.infinity
+  case "nan", "+nan", "-nan": return .nan
+  default: break
+  }
+  if let c = lower.first(where: { !($0.isNumber || "+-.e".contains($0)) }) { _ = c } else if let d = Double(plain.hasSuffix(".") ? plain + "0" : plain.replacingDotE()) {
+    return d
+  }
+  throw LullError.valueError("could not convert string to float: \(quoted(makeStr(text).str))")
+}
+extension String {
+  /// "1.e5" and ".5" in a form that Swift reads.
+  fileprivate func replacingDotE() -> String {
+    var out = ""
+    var previous: Character = " "
+    for c in self {
+      if c == "e" || c == "E", previous == "." { out += "0" }
+      if c == ".", !previous.isNumber { out += "0" }
+      out.append(c)
+      previous = c
+    }
+    return out
+  }
+}
+
+func installTypes() {
+  installStrings()
+  constructor("object", "object()", doc: "The base of all classes.") { (_) throws(LullError) in
+    makeInstance(core.pointee.object)
+  }
+  constructor("int", "int(x=0, /, base=...)", doc: "An integer from a number or text.") {
+    (a) throws(LullError) in
+    let v = a[0]
+    if a.has(1) {
+      guard v.kind == .str || v.kind == .bytes else {
+        throw LullError.typeError("int() can't convert non-string with explicit base")
+      }
+      let base = try a.int(1)
+      if base != 0, base < 2 || base > 36 {
+        throw LullError.valueError("int() base must be >= 2 and <= 36, or 0")
+      }
+      return try parseInt(v.kind == .str ? v.string : String(decoding: v.bytes, as: UTF8.self), base)
+    }
+    switch v.kind {
+    case .int, .bool: return Value(v.asInt)
+    case .bigInt: return makeBig(v.bigInt)
+    case .float: return try truncate(try doubleOf(v))
+    case .str: return try parseInt(v.string, 10)
+    case .bytes: return try parseInt(String(decoding: v.bytes, as: UTF8.self), 10)
+    default:
+      for name in [Name.__int__, .__index__, .__trunc__] {
+        let f = v.type.lookup(name)
+        if !f.isUndefined { return try callMethod(f, v) }
+      }
+      if v.kind == .native, let slot = v.type.pointee.native?.int { return try slot(v) }
+      throw LullError.typeError(
+        "int() argument must be a string, a bytes-like object or a real number, not '\(typeName(v))'")
+    }
+  }
+  constructor("float", "float(x=0.0, /)", doc: "A float from a number or text.") {
+    (a) throws(LullError) in
+    let v = a[0]
+    if v.kind == .str { return Value(try parseFloat(v.string)) }
+    do throws(LullError) { return Value(try doubleOf(v)) } catch {
+      if error.kind == "TypeError", error.message.hasPrefix("must be real") {
+        throw LullError.typeError(
+          "float() argument must be a string or a real number, not '\(typeName(v))'")
+      }
+      throw error
+    }
+  }
+  constructor("bool", "bool(x=False, /)", doc: "The truth of a value.") { (a) throws(LullError) in
+    Value(try truth(a[0]))
+  }
+  constructor("complex", "complex(real=0, imag=0)", doc: "A complex number.") {
+    (a) throws(LullError) in
+    guard let x = complexParts(a[0]), let y = complexParts(a[1]) else {
+      throw LullError.typeError(
+        "complex() first argument must be a string or a number, not '\(typeName(a[0]))'")
+    }
+    return makeComplex(x.0 - y.1, x.1 + y.0)
+  }
+  constructor("list", "list(iterable=(), /)", doc: "A list of the elements.") {
+    (a) throws(LullError) in
+    let l = makeList()
+    do throws(LullError) { try extendList(l.list, a[0]) } catch {
+      l.release()
+      throw error
+    }
+    return l
+  }
+  constructor("tuple", "tuple(iterable=(), /)", doc: "A tuple of the elements.") {
+    (a) throws(LullError) in
+    if a[0].tag == .tuple { return a[0].retained() }
+    let items = try collect(a[0])
+    return items.isEmpty ? emptyTuple() : makeTuple(items)
+  }
+  constructor("dict", "dict(mapping=..., /, **kwargs)", doc: "A dict from a mapping, pairs or keywords.") {
+    (a) throws(LullError) in
+    let d = makeDict()
+    do throws(LullError) {
+      if a.has(0) {
+        if !isIterable(a[0]) {
+          throw LullError.typeError("'\(typeName(a[0]))' object is not iterable")
+        }
+        try updateDict(d.dict, a[0], mappingOnly: false)
+      }
+      try d.dict.merge(a[1].dict)
+    } catch {
+      d.release()
+      throw error
+    }
+    return d
+  }
+  constructor("set", "set(iterable=(), /)", doc: "A set of the elements.") { (a) throws(LullError) in
+    try setFrom(a[0], frozen: false)
+  }
+  constructor("frozenset", "frozenset(iterable=(), /)", doc: "An immutable set.") {
+    (a) throws(LullError) in
+    if a[0].tag == .set, a[0].set.isFrozen { return a[0].retained() }
+    return try setFrom(a[0], frozen: true)
+  }
+  constructor("range", "range(start, stop=..., step=..., /)", doc: "An arithmetic progression of ints.") {
+    (a) throws(LullError) in
+    if !a.has(1) { return try makeRange(0, try a.int(0), 1) }
+    return try makeRange(try a.int(0), try a.int(1), a.has(2) ? try a.int(2) : 1)
+  }
+  constructor("slice", "slice(start, stop=..., step=None, /)", doc: "A slice object.") {
+    (a) throws(LullError) in
+    if !a.has(1) { return makeSlice(.none, a[0].retained(), .none) }
+    return makeSlice(a[0].retained(), a[1].retained(), a[2].retained())
+  }
+  constructor("type", "type(object, /)", doc: "The class of a value.") { (a) throws(LullError) in
+    Value(a[0].type).retained()
+  }
+  constructor("property", "property(fget=None, fset=None, fdel=None, doc=None)", doc: "A computed attribute.") {
+    (a) throws(LullError) in
+    makeWrapper(.property, a[0].retained(), a[1].retained(), a[2].retained(), doc: a[3].retained())
+  }
+  constructor("staticmethod", "staticmethod(function, /)", doc: "A function in a class without self.") {
+    (a) throws(LullError) in makeWrapper(.staticMethod, a[0].retained())
+  }
+  constructor("classmethod", "classmethod(function, /)", doc: "A method of the class.") {
+    (a) throws(LullError) in makeWrapper(.classMethod, a[0].retained())
+  }
+  constructor("super", "super(type=..., object=..., /)", doc: "The methods of the base class.") {
+    (a) throws(LullError) in
+    if !a.has(1) { throw LullError.runtime("super(): no arguments") }
+    return try makeSuper(a[0], a[1])
+  }
+  define("object", [])
+  define("property", [
+    Builtin("setter", "setter(self, function, /)") { (a) throws(LullError) in
+      let w = a[0].wrapper.pointee
+      return makeWrapper(.property, w.a.retained(), a[1].retained(), w.c.retained())
+    },
+    Builtin("getter", "getter(self, function, /)") { (a) throws(LullError) in
+      let w = a[0].wrapper.pointee
+      return makeWrapper(.property, a[1].retained(), w.b.retained(), w.c.retained())
+    },
+    Builtin("deleter", "deleter(self, function, /)") { (a) throws(LullError) in
+      let w = a[0].wrapper.pointee
+      return makeWrapper(.property, w.a.retained(), w.b.retained(), a[1].retained())
+    },
+  ])
+  define("generator", [
+    Builtin("send", "send(self, value, /)") { (a) throws(LullError) in
+      let g = a[0].body(GeneratorBody.self)
+      let v = try resumeGenerator(g, a[1])
+      if v.isUndefined { throw stopIteration(g.pointee.returned) }
+      return v
+    },
+    Builtin("throw", "throw(self, type, value=None, tb=None, /)") { (a) throws(LullError) in
+      let g = a[0].body(GeneratorBody.self)
+      let e = try raiseError(a.isNone(2 - 1) ? a[1] : a[2], .undefined)
+      let v = try throwIntoGenerator(g, e)
+      if v.isUndefined { throw stopIteration(g.pointee.returned) }
+      return v
+    },
+    Builtin("close", "close(self, /)") { (a) throws(LullError) in
+      try closeGenerator(a[0].body(GeneratorBody.self))
+      return .none
+    },
+    Builtin("__next__", "__next__(self, /)") { (a) throws(LullError) in
+      let g = a[0].body(GeneratorBody.self)
+      let v = try resumeGenerator(g, .none)
+      if v.isUndefined { throw stopIteration(g.pointee.returned) }
+      return v
+    },
+    Builtin("__iter__", "__iter__(self, /)") { (a) throws(LullError) in a[0].retained() },
+  ])
+  define("BaseException", [
+    Builtin("with_traceback", "with_traceback(self, tb, /)") { (a) throws(LullError) in a[0].retained() },
+    Builtin("add_note", "add_note(self, note, /)") { (a) throws(LullError) in
+      a[0].exceptionBody.pointee.notes.append(try a.string(1))
+      return .none
+    },
+  ])
+  func me(_ a: Args) -> ListPtr { a[0].list }
+  define("list", [
+    Builtin("append", "append(self, object, /)", doc: "Add an element at the end.") { (a) throws(LullError) in
+      a[0].list.append(a[1].retained())
+      return .none
+    },
+    Builtin("extend", "extend(self, iterable, /)") { (a) throws(LullError) in
+      try extendList(me(a), a[1])
+      return .none
+    },
+    Builtin("insert", "insert(self, index, object, /)") { (a) throws(LullError) in
+      let n = me(a).pointee.count
+      var i = try a.int(1)
+      if i < 0 { i = max(0, i + n) }
+      me(a).insert(a[2].retained(), at: min(i, n))
+      return .none
+    },
+    Builtin("pop", "pop(self, index=-1, /)") { (a) throws(LullError) in
+      let n = me(a).pointee.count
+      if n == 0 { throw LullError.index("pop from empty list") }
+      var i = try a.int(1)
+      if i < 0 { i += n }
+      if i < 0 || i >= n { throw LullError.index("pop index out of range") }
+      return me(a).remove(at: i)
+    },
+    Builtin("remove", "remove(self, value, /)") { (a) throws(LullError) in
+      var i = 0
+      while i < me(a).pointee.count {
+        let x = me(a).pointee.items[i]
+        let same = try sameOrEqual(x, a[1])
+        if same, i < me(a).pointee.count {
+          me(a).remove(at: i).release()
+          return .none
+        }
+        i += 1
+      }
+      throw LullError.valueError("list.remove(x): x not in list")
+    },
+    Builtin("clear", "clear(self, /)") { (a) throws(LullError) in
+      me(a).clear()
+      return .none
+    },
+    Builtin("copy", "copy(self, /)") { (a) throws(LullError) in
+      makeList(me(a).array.map { $0.retained() })
+    },
+    Builtin("reverse", "reverse(self, /)") { (a) throws(LullError) in
+      let l = me(a)
+      var i = 0
+      var j = l.pointee.count - 1
+      while i < j {
+        let t = l.pointee.items[i]
+        l.pointee.items[i] = l.pointee.items[j]
+        l.pointee.items[j] = t
+        i += 1
+        j -= 1
+      }
+      return .none
+    },
+    Builtin("sort", "sort(self, *, key=None, reverse=False)") { (a) throws(LullError) in
+      try sortList(me(a), key: a[1], reverse: try truth(a[2]))
+      return .none
+    },
+    Builtin("index", "index(self, value, start=0, stop=9223372036854775807, /)") { (a) throws(LullError) in
+      let n = me(a).pointee.count
+      var i = try a.int(2)
+      var end = try a.int(3)
+      if i < 0 { i = max(0, i + n) }
+      if end < 0 { end += n }
+      while i < min(end, me(a).pointee.count) {
+        let x = me(a).pointee.items[i]
+        if try sameOrEqual(x, a[1]) { return Value(i) }
+        i += 1
+      }
+      throw LullError.valueError("\(try repr(a[1])) is not in list")
+    },
+    Builtin("count", "count(self, value, /)") { (a) throws(LullError) in
+      var n = 0
+      try forEach(a[0]) { (x) throws(LullError) in
+        if try sameOrEqual(x, a[1]) { n += 1 }
+      }
+      return Value(n)
+    },
+  ])
+  define("tuple", [
+    Builtin("index", "index(self, value, start=0, stop=9223372036854775807, /)") { (a) throws(LullError) in
+      let t = a[0].tuple
+      for i in max(0, try a.int(2))..<max(max(0, try a.int(2)), min(t.pointee.count, try a.int(3))) {
+        if try sameOrEqual(t.items[i], a[1]) { return Value(i) }
+      }
+      throw LullError.valueError("tuple.index(x): x not in tuple")
+    },
+    Builtin("count", "count(self, value, /)") { (a) throws(LullError) in
+      var n = 0
+      for x in a[0].elements {
+        if try sameOrEqual(x, a[1]) { n += 1 }
+      }
+      return Value(n)
+    },
+  ])
+  define("range", [
+    Builtin("index", "index(self, value, /)") { (a) throws(LullError) in
+      let r = a[0].range.pointee
+      guard try containsValue(a[0], a[1]), a[1].isIntOrBool else {
+        throw LullError.valueError("\(try repr(a[1])) is not in range")
+      }
+      return Value((a[1].asInt - r.start) / r.step)
+    },
+    Builtin("count", "count(self, value, /)") { (a) throws(LullError) in
+      Value(try containsValue(a[0], a[1]) ? 1 : 0)
+    },
+  ])
+  define("slice", [
+    Builtin("indices", "indices(self, length, /)") { (a) throws(LullError) in
+      let s = try sliceIndices(a[0], length: try a.int(1))
+      return makeTuple(ints: [s.start, s.stop, s.step])
+    }
+  ])
+  define("dict", [
+    Builtin("get", "get(self, key, default=None, /)", doc: "The value for a key, or a default.") { (a) throws(LullError) in
+      try a[0].dict.lookup(a[1])?.retained() ?? a[2].retained()
+    },
+    Builtin("setdefault", "setdefault(self, key, default=None, /)") { (a) throws(LullError) in
+      if let v = try a[0].dict.lookup(a[1]) { return v.retained() }
+      try a[0].dict.store(a[1], a[2].retained())
+      return a[2].retained()
+    },
+    Builtin("pop", "pop(self, key, default=..., /)") { (a) throws(LullError) in
+      if let v = try a[0].dict.remove(a[1]) { return v }
+      if a.has(2) { return a[2].retained() }
+      throw keyError(a[1])
+    },
+    Builtin("popitem", "popitem(self, /)") { (a) throws(LullError) in
+      let d = a[0].dict
+      var x = d.pointee.used - 1
+      while x >= 0, d.pointee.entries[x].key.isUndefined { x -= 1 }
+      if x < 0 {
+        let e = LullError("KeyError", "'popitem(): dictionary is empty'")
+        let s = makeStr("popitem(): dictionary is empty")
+        e.setArgument(s)
+        s.release()
+        throw e
+      }
+      let key = d.pointee.entries[x].key.retained()
+      return makePair(key, d.removeEntry(x))
+    },
+    Builtin("keys", "keys(self, /)") { (a) throws(LullError) in makeDictView(a[0].retained(), .keys) },
+    Builtin("values", "values(self, /)") { (a) throws(LullError) in makeDictView(a[0].retained(), .values) },
+    Builtin("items", "items(self, /)") { (a) throws(LullError) in makeDictView(a[0].retained(), .items) },
+    Builtin("update", "update(self, other=..., /, **kwargs)") { (a) throws(LullError) in
+      if a.has(1) { try updateDict(a[0].dict, a[1], mappingOnly: false) }
+      try a[0].dict.merge(a[2].dict)
+      return .none
+    },
+    Builtin("clear", "clear(self, /)") { (a) throws(LullError) in
+      a[0].dict.clear()
+      return .none
+    },
+    Builtin("copy", "copy(self, /)") { (a) throws(LullError) in a[0].dict.copy() },
+    Builtin("__getitem__", "__getitem__(self, key, /)") { (a) throws(LullError) in
+      if let v = try a[0].dict.lookup(a[1]) { return v.retained() }
+      let m = a[0].type.lookup(.__missing__)
+      if !m.isUndefined { return try callMethod(m, a[0], a[1]) }
+      throw keyError(a[1])
+    },
+    Builtin("__setitem__", "__setitem__(self, key, value, /)") { (a) throws(LullError) in
+      try a[0].dict.store(a[1], a[2].retained())
+      return .none
+    },
+    Builtin("__delitem__", "__delitem__(self, key, /)") { (a) throws(LullError) in
+      guard let v = try a[0].dict.remove(a[1]) else { throw keyError(a[1]) }
+      v.release()
+      return .none
+    },
+    Builtin("__contains__", "__contains__(self, key, /)") { (a) throws(LullError) in
+      Value(try a[0].dict.lookup(a[1]) != nil)
+    },
+  ])
+  if let t = builtinTypes["dict"] {
+    t.pointee.dict.dict.set(
+      "fromkeys",
+      makeWrapper(.staticMethod, makeBuiltin(
+        Builtin("fromkeys", "fromkeys(iterable, value=None, /)") { (a) throws(LullError) in
+          let d = makeDict()
+          try forEach(a[0]) { (x) throws(LullError) in try d.dict.store(x, a[1].retained()) }
+          return d
+        })))
+    t.changed()
+  }
+  for name in ["set", "frozenset"] { define(name, setMethods(name == "frozenset")) }
+  define("int", [
+    Builtin("bit_length", "bit_length(self, /)") { (a) throws(LullError) in
+      let m = (a[0].integer ?? 0).magnitude
+      return Value(m.bitWidth)
+    },
+    Builtin("bit_count", "bit_count(self, /)") { (a) throws(LullError) in
+      Value((a[0].integer ?? 0).magnitude.words.reduce(0) { $0 + $1.nonzeroBitCount })
+    },
+    Builtin("conjugate", "conjugate(self, /)") { (a) throws(LullError) in a[0].retained() },
+    Builtin("is_integer", "is_integer(self, /)") { (a) throws(LullError) in Value(true) },
+    Builtin("as_integer_ratio", "as_integer_ratio(self, /)") { (a) throws(LullError) in
+      makePair(a[0].retained(), Value(1))
+    },
+    Builtin("to_bytes", "to_bytes(self, length=1, byteorder='big', *, signed=False)") { (a) throws(LullError) in
+      let n = a[0].integer ?? 0
+      let count = try a.int(1)
+      if count < 0 { throw LullError.valueError("length argument must be non-negative") }
+      try checkAllocation(count, 2)
+      var m = n
+      if n.sign == .minus {
+        if !(try truth(a[3])) { throw LullError.overflow("can't convert negative int to unsigned") }
+        m = n + (BigInt(1) << (8 * count))
+      }
+      let limit = BigInt(1) << (8 * count)
+      let signed = try truth(a[3])
+      if m >= limit || m.sign == .minus || (signed && n.sign == .plus && n >= limit / 2) {
+        throw LullError.overflow("int too big to convert")
+      }
+      var out = [UInt8](repeating: 0, count: count)
+      for i in 0..<count { out[i] = UInt8(truncatingIfNeeded: m >> (8 * i)) }
+      return makeBytes(try a.string(2) == "little" ? out : out.reversed())
+    },
+  ])
+  builtinTypes["int"]?.pointee.dict.dict.set(
+    "from_bytes",
+    makeWrapper(.staticMethod, makeBuiltin(
+      Builtin("from_bytes", "from_bytes(bytes, byteorder='big', *, signed=False)") { (a) throws(LullError) in
+        var raw = a[0].kind == .bytes ? a[0].bytes : []
+        if a[0].kind != .bytes {
+          for v in try collect(a[0]) { raw.append(UInt8(truncatingIfNeeded: v.asInt)) }
+        }
+        var n = BigInt(0)
+        let little = try a.string(1) == "little"
+        for b in little ? raw.reversed() : raw { n = n << 8 + BigInt(b) }
+        if try truth(a[2]), let top = little ? raw.last : raw.first, top >= 128 {
+          n -= BigInt(1) << (8 * raw.count)
+        }
+        return makeBig(n)
+      })))
+  define("float", [
+    Builtin("is_integer", "is_integer(self, /)") { (a) throws(LullError) in
+      let d = try doubleOf(a[0])
+      return Value(d.isFinite && d == d.rounded())
+    },
+    Builtin("conjugate", "conjugate(self, /)") { (a) throws(LullError) in a[0].retained() },
+    Builtin("as_integer_ratio", "as_integer_ratio(self, /)") { (a) throws(LullError) in
+      let d = try doubleOf(a[0])
+      if d.isNaN { throw LullError.valueError("cannot convert NaN to integer ratio") }
+      if d.isInfinite { throw LullError.overflow("cannot convert Infinity to integer ratio") }
+      var e = 0
+      var m = d
+      while m != m.rounded(), e < 1100 {
+        m *= 2
+        e += 1
+      }
+      return makePair(try truncate(m), makeBig(BigInt(1) << e))
+    },
+    Builtin("hex", "hex(self, /)") { (a) throws(LullError) in
+      let d = try doubleOf(a[0])
+      if d.isNaN || d.isInfinite { return makeStr(floatText(d)) }
+      if d == 0 { return makeStr(d.sign == .minus ? "-0x0.0p+0" : "0x0.0p+0") }
+      var h = String(d.significandBitPattern, radix: 16)
+      h = String(repeating: "0", count: 13 - h.count) + h
+      let e = d.isNormal ? Int(d.exponent) : -1022
+      return makeStr("\(d < 0 ? "-" : "")0x\(d.isNormal ? 1 : 0).\(h)p\(e < 0 ? "-" : "+")\(Swift.abs(e))")
+    },
+  ])
+  define("complex", [
+    Builtin("conjugate", "conjugate(self, /)") { (a) throws(LullError) in
+      let p = a[0].body(ComplexBody.self).pointee
+      return makeComplex(p.re, -p.im)
+    }
+  ])
+}
+
+private func setFrom(_ v: Value, frozen: Bool) throws(LullError) -> Value {
+  if v.kind == .set { return v.set.copy(frozen: frozen) }
+  let s = makeSet(frozen: frozen)
+  do throws(LullError) {
+    try forEach(v) { (x) throws(LullError) in try s.set.add(x) }
+  } catch {
+    s.release()
+    throw error
+  }
+  return s
+}
+private func asSet(_ v: Value) throws(LullError) -> Value {
+  v.kind == .set ? v.retained() : try setFrom(v, frozen: false)
+}
+private func setMethods(_ frozen: Bool) -> [Builtin] {
+  func each(
+    _ a: Args, _ step: (Value, Value) throws(LullError) -> Value
+  ) throws(LullError) -> Value {
+    var r = a[0].set.copy(frozen: a[0].set.isFrozen)
+    for x in a.rest(1) {
+      let o = try asSet(x)
+      defer { o.release() }
+      let n = try step(r, o)
+      r.release()
+      r = n
+    }
+    return r
+  }
+  func test(_ name: String, _ op: CompareOperator) -> Builtin {
+    Builtin(name, "\(name)(self, other, /)") { (a) throws(LullError) in
+      let o = try asSet(a[1])
+      defer { o.release() }
+      return Value(try compareSets(op, a[0].set, o.set))
+    }
+  }
+  var out = [
+    Builtin("union", "union(self, *others)") { (a) throws(LullError) in
+      try each(a) { (r, o) throws(LullError) in
+        try r.set.merge(o.set)
+        return r.retained()
+      }
+    },
+    Builtin("intersection", "intersection(self, *others)") { (a) throws(LullError) in
+      try each(a) { (r, o) throws(LullError) in try setIntersection(r.set, o.set, r.set.isFrozen) }
+    },
+    Builtin("difference", "difference(self, *others)") { (a) throws(LullError) in
+      try each(a) { (r, o) throws(LullError) in try setDifference(r.set, o.set, r.set.isFrozen) }
+    },
+    Builtin("symmetric_difference", "symmetric_difference(self, other, /)") { (a) throws(LullError) in
+      let o = try asSet(a[1])
+      defer { o.release() }
+      return try setBinary(.bitXor, a[0], o) ?? .none
+    },
+    test("issubset", .lessEqual), test("issuperset", .greaterEqual),
+    Builtin("isdisjoint", "isdisjoint(self, other, /)") { (a) throws(LullError) in
+      let o = try asSet(a[1])
+      defer { o.release() }
+      let r = try setIntersection(a[0].set, o.set, false)
+      defer { r.release() }
+      return Value(r.set.pointee.count == 0)
+    },
+    Builtin("copy", "copy(self, /)") { (a) throws(LullError) in
+      a[0].set.copy(frozen: a[0].set.isFrozen)
+    },
+  ]
+  if frozen { return out }
+  out += [
+    Builtin("add", "add(self, element, /)") { (a) throws(LullError) in
+      try a[0].set.add(a[1])
+      return .none
+    },
+    Builtin("remove", "remove(self, element, /)") { (a) throws(LullError) in
+      if !(try a[0].set.remove(a[1])) { throw keyError(a[1]) }
+      return .none
+    },
+    Builtin("discard", "discard(self, element, /)") { (a) throws(LullError) in
+      _ = try a[0].set.remove(a[1])
+      return .none
+    },
+    Builtin("pop", "pop(self, /)") { (a) throws(LullError) in
+      if let v = a[0].set.pop() { return v }
+      let s = makeStr("pop from an empty set")
+      defer { s.release() }
+      throw keyError(s)
+    },
+    Builtin("clear", "clear(self, /)") { (a) throws(LullError) in
+      a[0].set.clear()
+      return .none
+    },
+    Builtin("update", "update(self, *others)") { (a) throws(LullError) in
+      for x in a.rest(1) {
+        if x.kind == .set { try a[0].set.merge(x.set) } else {
+          try forEach(x) { (y) throws(LullError) in try a[0].set.add(y) }
+        }
+      }
+      return .none
+    },
+  ]
+  for (name, op) in [
+    ("intersection_update", BinaryOperator.bitAnd), ("difference_update", .subtract),
+    ("symmetric_difference_update", .bitXor),
+  ] {
+    out.append(
+      Builtin(name, "\(name)(self, other, /)") { (a) throws(LullError) in
+        let o = try asSet(a[1])
+        defer { o.release() }
+        if let r = try setBinary(op, a[0], o) {
+          a[0].set.clear()
+          try a[0].set.merge(r.set)
+          r.release()
+        }
+        return .none
+      })
+  }
+  return out
+}

@@ -1,0 +1,383 @@
+// A builtin: one record.
+//
+// Everything a native function has to say stands in one `Builtin`: name, Python-style signature,
+// chapter, a line of documentation, examples that must print what they say, failures that must
+// fail so, and the code. The signature is parsed on first need and then drives argument binding,
+// arity and keyword errors, `help` and completion, so none of them can disagree.
+//
+// Signature text: `name(a, b=1, /, c=None, *rest, d=2, **options)`. Defaults are literals (None,
+// True, False, numbers, strings, `()`); any other text, such as `...`, means "left out", which
+// `Args.has` tells. A parameter list with only required positional parameters costs one comparison
+// per call: the arguments are then passed where they already lie.
+
+public final class Builtin: @unchecked Sendable {
+  public let name: String
+  public let signature: String
+  public let chapter: String
+  public let doc: String
+  /// `>>> source` lines, each followed by what it prints.
+  public let examples: [String]
+  /// Sources that must raise the named exception.
+  public let fails: [(String, String)]
+  public let run: (Args) throws(LullError) -> Value
+
+  private var parsed: Signature?
+  /// Number of parameters when all are plain positional ones (no `*`), else -1.
+  private(set) var plainCount = -2
+  private(set) var requiredCount = 0
+  /// For messages about methods: `list.append()`.
+  public var owner: String?
+
+  public init(
+    _ name: String, _ signature: String, chapter: String = "language", doc: String = "",
+    examples: [String] = [], fails: [(String, String)] = [],
+    run: @escaping (Args) throws(LullError) -> Value
+  ) {
+    self.name = name
+    self.signature = signature
+    self.chapter = chapter
+    self.doc = doc
+    self.examples = examples
+    self.fails = fails
+    self.run = run
+  }
+
+  public var parameters: Signature {
+    if let parsed { return parsed }
+    let s = Signature(signature)
+    parsed = s
+    if s.rest == nil, s.keywords == nil, s.firstKeywordOnly == s.parameters.count {
+      plainCount = s.parameters.count
+    } else {
+      plainCount = -1
+    }
+    requiredCount = s.required
+    return s
+  }
+  @inline(__always) var plain: Int {
+    if plainCount == -2 { _ = parameters }
+    return plainCount
+  }
+  /// `list.append` for methods, else the name.
+  var shownName: String { owner.map { "\($0).\(name)" } ?? name }
+}
+
+public struct SignatureParameter: @unchecked Sendable {
+  public let name: String
+  /// Undefined when the parameter is required or its default is "left out".
+  public let defaultValue: Value
+  public let isRequired: Bool
+}
+
+public struct Signature: @unchecked Sendable {
+  /// In binding order: positional-only, positional, keyword-only; `*rest` and `**keywords` come
+  /// after these in `Args`.
+  public private(set) var parameters: [SignatureParameter] = []
+  public private(set) var positionalOnly = 0
+  public private(set) var firstKeywordOnly = 0
+  public private(set) var rest: String?
+  public private(set) var keywords: String?
+  private(set) var required = 0
+  var slotCount: Int { parameters.count + (rest != nil ? 1 : 0) + (keywords != nil ? 1 : 0) }
+
+  init(_ text: String) {
+    var inside = Substring(text)
+    if let open = inside.firstIndex(of: "(") { inside = inside[inside.index(after: open)...] }
+    if let close = inside.lastIndex(of: ")") { inside = inside[..<close] }
+    var keywordOnly = false
+    for piece in Signature.split(inside) {
+      let p = piece.drop { $0 == " " }
+      if p.isEmpty { continue }
+      if p == "/" {
+        positionalOnly = parameters.count
+      } else if p == "*" {
+        keywordOnly = true
+        firstKeywordOnly = parameters.count
+      } else if p.hasPrefix("**") {
+        keywords = String(p.dropFirst(2))
+      } else if p.hasPrefix("*") {
+        rest = String(p.dropFirst(1))
+        keywordOnly = true
+        firstKeywordOnly = parameters.count
+      } else if let eq = p.firstIndex(of: "=") {
+        let name = String(p[..<eq]).filter { $0 != " " }
+        parameters.append(
+          SignatureParameter(
+            name: name, defaultValue: Signature.literal(p[p.index(after: eq)...]),
+            isRequired: false))
+      } else {
+        parameters.append(
+          SignatureParameter(
+            name: p.filter { $0 != " " }, defaultValue: .undefined, isRequired: true))
+      }
+    }
+    if !keywordOnly { firstKeywordOnly = parameters.count }
+    for p in parameters.prefix(firstKeywordOnly) where p.isRequired { required += 1 }
+  }
+
+  private static func split(_ s: Substring) -> [Substring] {
+    var out: [Substring] = []
+    var depth = 0
+    var quote: Character?
+    var start = s.startIndex
+    var i = start
+    while i < s.endIndex {
+      let c = s[i]
+      if let q = quote {
+        if c == q { quote = nil }
+      } else if c == "'" || c == "\"" {
+        quote = c
+      } else if c == "(" || c == "[" {
+        depth += 1
+      } else if c == ")" || c == "]" {
+        depth -= 1
+      } else if c == ",", depth == 0 {
+        out.append(s[start..<i])
+        start = s.index(after: i)
+      }
+      i = s.index(after: i)
+    }
+    out.append(s[start...])
+    return out
+  }
+
+  private static func literal(_ text: Substring) -> Value {
+    let t = text.drop { $0 == " " }
+    switch t {
+    case "None": return .none
+    case "True": return Value(true)
+    case "False": return Value(false)
+    case "()": return emptyTuple()
+    default: break
+    }
+    if let i = Int(t) { return Value(i) }
+    if let d = Double(t) { return Value(d) }
+    if let q = t.first, q == "'" || q == "\"", t.last == q, t.count >= 2 {
+      let inner = String(t.dropFirst().dropLast())
+      let plain = inner == "\\n" ? "\n" : inner
+      return interned(plain)
+    }
+    return .undefined
+  }
+}
+
+// MARK: - Arguments
+
+/// The bound arguments of one call, in signature order, borrowed for its duration.
+@frozen public struct Args {
+  public let values: UnsafeMutablePointer<Value>
+  public let count: Int
+  @usableFromInline let record: Unmanaged<Builtin>
+
+  @inline(__always) init(
+    _ values: UnsafeMutablePointer<Value>, _ count: Int, _ record: Unmanaged<Builtin>
+  ) {
+    self.values = values
+    self.count = count
+    self.record = record
+  }
+
+  /// The value of the parameter at a position of the signature, borrowed.
+  @inlinable public subscript(i: Int) -> Value { @inline(__always) get { values[i] } }
+  /// By name; a name that the signature lacks is undefined.
+  public subscript(name: String) -> Value {
+    guard let i = index(name) else { return .undefined }
+    return values[i]
+  }
+  public func index(_ name: String) -> Int? {
+    let s = record.takeUnretainedValue().parameters
+    for (i, p) in s.parameters.enumerated() where p.name == name { return i }
+    if s.rest == name { return s.parameters.count }
+    if s.keywords == name { return s.slotCount - 1 }
+    return nil
+  }
+  /// Whether the argument was given (or has a default other than "left out").
+  @inlinable public func has(_ i: Int) -> Bool { i < count && !values[i].isUndefined }
+  public func has(_ name: String) -> Bool { !self[name].isUndefined }
+  /// Left out, or given as None.
+  @inlinable public func isNone(_ i: Int) -> Bool {
+    i >= count || values[i].isUndefined || values[i].isNone
+  }
+  public var functionName: String { record.takeUnretainedValue().name }
+
+  public func int(_ i: Int) throws(LullError) -> Int {
+    let v = values[i]
+    if v.tag == .int || v.tag == .bool { return v.asInt }
+    return try indexOf(v)
+  }
+  public func int(_ name: String) throws(LullError) -> Int { try indexOf(self[name]) }
+  public func double(_ i: Int) throws(LullError) -> Double {
+    let v = values[i]
+    if v.tag == .float { return v.asDouble }
+    return try doubleOf(v)
+  }
+  public func double(_ name: String) throws(LullError) -> Double { try doubleOf(self[name]) }
+  public func string(_ i: Int) throws(LullError) -> String {
+    guard let s = values[i].asStr else { throw wrong(i, "str") }
+    return s.string
+  }
+  public func string(_ name: String) throws(LullError) -> String {
+    try string(index(name) ?? 0)
+  }
+  public func bool(_ i: Int) throws(LullError) -> Bool { try truth(values[i]) }
+  public func bool(_ name: String) throws(LullError) -> Bool { try truth(self[name]) }
+  /// The items of `*rest`, borrowed.
+  public func rest(_ i: Int) -> UnsafeBufferPointer<Value> {
+    guard let t = values[i].asTuple else { return UnsafeBufferPointer(start: nil, count: 0) }
+    return UnsafeBufferPointer(start: t.items, count: t.pointee.count)
+  }
+  func str(_ i: Int) throws(LullError) -> StrPtr {
+    guard let s = values[i].asStr else { throw wrong(i, "str") }
+    return s
+  }
+  public func wrong(_ i: Int, _ expected: String) -> LullError {
+    let b = record.takeUnretainedValue()
+    let s = b.parameters
+    var position = i + 1
+    if b.owner != nil { position -= 1 }
+    let many = s.parameters.count - (b.owner != nil ? 1 : 0) > 1
+    return LullError.typeError(
+      many
+        ? "\(b.name)() argument \(position) must be \(expected), not \(typeName(values[i]))"
+        : "\(b.name)() argument must be \(expected), not \(typeName(values[i]))")
+  }
+}
+
+// MARK: - Binding
+
+extension Builtin {
+  /// Calls with arguments that lie together in memory; `kwCount` of them, at the end, are named by
+  /// `kwNames`. Borrows the arguments. There is room for `extraSlots` values after the arguments.
+  @inline(__always) func call(
+    _ args: UnsafeMutablePointer<Value>, _ argc: Int
+  ) throws(LullError) -> Value {
+    if plain == argc { return try run(Args(args, argc, Unmanaged.passUnretained(self))) }
+    return try callBinding(args, argc, nil, 0)
+  }
+
+  @inline(never) func callBinding(
+    _ args: UnsafeMutablePointer<Value>, _ argc: Int, _ kwNames: UnsafeMutablePointer<Value>?,
+    _ kwCount: Int
+  ) throws(LullError) -> Value {
+    let s = parameters
+    let slots = s.slotCount
+    let bound = UnsafeMutablePointer<Value>.allocate(capacity: max(slots, 1))
+    defer { bound.deallocate() }
+    bound.initialize(repeating: .undefined, count: max(slots, 1))
+    let named = s.parameters.count
+    let positional = argc - kwCount
+    var owned: [Value] = []
+    defer { for v in owned { v.release() } }
+
+    if positional > s.firstKeywordOnly {
+      if s.rest != nil {
+        let extra = positional - s.firstKeywordOnly
+        let t = makeTuple(uninitialized: extra)
+        for i in 0..<extra { t.tuple.items[i] = args[s.firstKeywordOnly + i].retained() }
+        owned.append(t)
+        bound[named] = t
+      } else {
+        throw tooMany(positional, s)
+      }
+    } else if s.rest != nil {
+      bound[named] = core.pointee.emptyTuple
+    }
+    for i in 0..<min(positional, s.firstKeywordOnly) { bound[i] = args[i] }
+
+    var extras: Value = .undefined
+    if s.keywords != nil {
+      extras = makeDict()
+      owned.append(extras)
+      bound[slots - 1] = extras
+    }
+    if let kwNames {
+      for k in 0..<kwCount {
+        let name = kwNames[k].string
+        var found = false
+        for i in s.positionalOnly..<named where s.parameters[i].name == name {
+          if !bound[i].isUndefined {
+            throw LullError.typeError(
+              "\(self.name)() got multiple values for argument '\(name)'")
+          }
+          bound[i] = args[positional + k]
+          found = true
+          break
+        }
+        if found { continue }
+        if !extras.isUndefined {
+          extras.dict.set(interned(kwNames[k]), args[positional + k].retained())
+          continue
+        }
+        throw unexpectedKeyword(name, s)
+      }
+    }
+    for i in 0..<named where bound[i].isUndefined {
+      let p = s.parameters[i]
+      if p.isRequired { throw missing(bound, s) }
+      bound[i] = p.defaultValue
+    }
+    return try run(Args(bound, slots, Unmanaged.passUnretained(self)))
+  }
+
+  private var selfOffset: Int { owner == nil ? 0 : 1 }
+
+  private func tooMany(_ given: Int, _ s: Signature) -> LullError {
+    let most = s.firstKeywordOnly - selfOffset
+    let least = s.required - selfOffset
+    let n = given - selfOffset
+    let title = "\(shownName)()"
+    if most == 0 { return .typeError("\(title) takes no arguments (\(n) given)") }
+    if most == 1, least == 1 {
+      return .typeError("\(title) takes exactly one argument (\(n) given)")
+    }
+    if most == least {
+      return .typeError("\(name) expected \(most) arguments, got \(n)")
+    }
+    return .typeError("\(name) expected at most \(most) argument\(most == 1 ? "" : "s"), got \(n)")
+  }
+  private func missing(_ bound: UnsafeMutablePointer<Value>, _ s: Signature) -> LullError {
+    let title = "\(shownName)()"
+    var given = 0
+    for i in 0..<s.firstKeywordOnly where !bound[i].isUndefined { given += 1 }
+    let least = s.required - selfOffset
+    let most = s.firstKeywordOnly - selfOffset
+    given = max(0, given - selfOffset)
+    for i in s.positionalOnly..<s.parameters.count
+    where s.parameters[i].isRequired && bound[i].isUndefined {
+      if i >= s.firstKeywordOnly {
+        return .typeError(
+          "\(title) missing 1 required keyword-only argument: '\(s.parameters[i].name)'")
+      }
+      return .typeError(
+        "\(title) missing required argument '\(s.parameters[i].name)' (pos \(i + 1 - selfOffset))")
+    }
+    if least == 1, most == 1 {
+      return .typeError("\(title) takes exactly one argument (\(given) given)")
+    }
+    if least == most { return .typeError("\(name) expected \(least) arguments, got \(given)") }
+    return .typeError(
+      "\(name) expected at least \(least) argument\(least == 1 ? "" : "s"), got \(given)")
+  }
+  private func unexpectedKeyword(_ keyword: String, _ s: Signature) -> LullError {
+    if s.positionalOnly == s.parameters.count {
+      return .typeError("\(shownName)() takes no keyword arguments")
+    }
+    let e = LullError.typeError(
+      "\(name)() got an unexpected keyword argument '\(keyword)'")
+    let names = s.parameters[s.positionalOnly...].map(\.name)
+    if let near = nearestName(keyword, among: names) {
+      e.notes.append("did you mean '\(near)'?")
+    } else {
+      e.notes.append("keywords of \(name): " + names.joined(separator: ", "))
+    }
+    return e
+  }
+}
+
+// MARK: - Registry
+
+/// Every record that was defined, for `help`, completion, documentation and tests.
+public enum BuiltinRegistry {
+  nonisolated(unsafe) public private(set) static var all: [Builtin] = []
+  public static func add(_ records: [Builtin]) { all.append(contentsOf: records) }
+}

@@ -1,0 +1,253 @@
+// Making functions and classes, `super`, context managers, argument unpacking.
+
+/// Calls with arguments in the caller's temporaries: moves them to a fresh window first.
+func callOwned(
+  _ callee: Value, _ w: UnsafeMutablePointer<Value>, _ argc: Int,
+  _ kwNames: UnsafeMutablePointer<Value>?, _ kwCount: Int
+) throws(LullError) -> Value {
+  try withCallWindow(argc) { (v) throws(LullError) in
+    for k in 0..<argc {
+      v[k] = w[k]
+      w[k].tag = .undefined
+    }
+    return try callConsuming(callee, v, argc, kwNames, kwCount)
+  }
+}
+
+/// `f(*list, **dict)`; everything borrowed.
+func callUnpacked(_ callee: Value, _ list: ListPtr, _ dict: DictPtr?) throws(LullError) -> Value {
+  let n = list.pointee.count
+  let entries = dict.map { d in
+    (0..<d.pointee.used).map { d.pointee.entries[$0] }.filter { !$0.key.isUndefined }
+  } ?? []
+  let names = makeTuple(entries.map { $0.key.retained() })
+  defer { names.release() }
+  if n > 60000 { throw LullError.runtime("too many arguments in one call (\(n))") }
+  return try withCallWindow(n + entries.count) { (w) throws(LullError) in
+    for k in 0..<n { w[k] = list.pointee.items[k].retained() }
+    for (k, e) in entries.enumerated() { w[n + k] = e.value.retained() }
+    return try callConsuming(
+      callee, w, n + entries.count, entries.isEmpty ? nil : names.tuple.items, entries.count)
+  }
+}
+
+func mergeKeywords(_ d: DictPtr, _ v: Value) throws(LullError) {
+  let source: Value
+  if v.kind == .dict {
+    source = v.retained()
+  } else {
+    let keys = try getAttributeOrNil(v, Name.keys.str)
+    keys?.release()
+    if keys == nil {
+      throw LullError.typeError("argument after ** must be a mapping, not \(typeName(v))")
+    }
+    source = makeDict()
+    try updateDict(source.dict, v, mappingOnly: true)
+  }
+  defer { source.release() }
+  for (k, x) in dictItems(source) {
+    guard k.kind == .str else { throw LullError.typeError("keywords must be strings") }
+    if d.get(k.str) != nil {
+      throw LullError.typeError("got multiple values for keyword argument '\(k.string)'")
+    }
+    d.set(interned(k), x.retained())
+  }
+}
+
+/// `d.update(v)`: a mapping or, unless `mappingOnly`, an iterable of pairs.
+func updateDict(_ d: DictPtr, _ v: Value, mappingOnly: Bool) throws(LullError) {
+  if v.kind == .dict {
+    if v.tag == .dict || v.type.lookup(.keys).tag == .builtin { return try d.merge(v.dict) }
+  }
+  if let keys = try getAttributeOrNil(v, Name.keys.str) {
+    defer { keys.release() }
+    let list = try call(keys, [])
+    defer { list.release() }
+    try forEach(list) { (k) throws(LullError) in try d.store(k, try getItem(v, k)) }
+    return
+  }
+  if mappingOnly { throw LullError.typeError("'\(typeName(v))' object is not a mapping") }
+  var index = 0
+  try forEach(v) { (pair) throws(LullError) in
+    if !isIterable(pair) {
+      throw LullError.typeError(
+        "cannot convert dictionary update sequence element #\(index) to a sequence")
+    }
+    let items = try collect(pair)
+    defer { for x in items { x.release() } }
+    if items.count != 2 {
+      throw LullError.valueError(
+        "dictionary update sequence element #\(index) has length \(items.count); 2 is required")
+    }
+    try d.store(items[0], items[1].retained())
+    index += 1
+  }
+}
+
+func makeFunction(
+  _ frame: UnsafeMutablePointer<Frame>, _ codeValue: Value, _ defaults: Value, _ keywords: Value
+) -> Value {
+  let code = codeValue.body(CodeBody.self).pointee.code
+  let n = code.cellSources.count
+  var cells: UnsafeMutablePointer<Value>?
+  if n > 0 {
+    let c = allocateRaw(n * 16).bindMemory(to: Value.self, capacity: n)
+    for (k, s) in code.cellSources.enumerated() {
+      switch s {
+      case .register(let r): c[k] = frame.pointee.regs[Int(r)].retained()
+      case .free(let i):
+        c[k] = frame.pointee.cells.unsafelyUnwrapped[i].retained()
+      }
+    }
+    cells = c
+  }
+  let globals = Value(.dict, frame.pointee.globals).retained()
+  let module = frame.pointee.globals.get(Name.__name__.pointer)?.string ?? "__main__"
+  let p = allocateObject(MemoryLayout<FunctionBody>.size)
+    .bindMemory(to: FunctionBody.self, capacity: 1)
+  p.initialize(
+    to: FunctionBody(
+      h: Header(.function), code: Unmanaged.passUnretained(code), globals: globals,
+      defaults: defaults, keywordDefaults: keywords, name: interned(code.name).retained(),
+      qualname: code.name == code.qualname ? interned(code.name).retained() : makeStr(code.qualname),
+      doc: code.docstring.map { makeStr($0) } ?? .none, dict: .undefined, cells: cells,
+      cellCount: n, codeOwner: code, module: module))
+  return Value(.function, p)
+}
+
+func makeClass(_ frame: UnsafeMutablePointer<Frame>, _ codeValue: Value, _ baseValue: Value)
+  throws(LullError) -> Value
+{
+  let code = codeValue.body(CodeBody.self).pointee.code
+  let base: TypePtr
+  if baseValue.isUndefined {
+    base = core.pointee.object
+  } else if baseValue.tag == .type {
+    base = baseValue.typeObject
+    let final: Set<String> = [
+      "bool", "NoneType", "function", "range", "slice", "generator", "method", "module",
+      "ellipsis", "NotImplementedType", "builtin_function_or_method",
+    ]
+    if !base.pointee.isUserDefined, final.contains(base.pointee.name) {
+      throw LullError.typeError("type '\(base.pointee.name)' is not an acceptable base type")
+    }
+  } else {
+    throw LullError.typeError(
+      "a class's base must be a class, not \(typeName(baseValue))")
+  }
+  let namespace = makeDict()
+  defer { namespace.release() }
+  let f = makeFunction(frame, codeValue, .undefined, .undefined)
+  defer { f.release() }
+  let w = frame.pointee.top + 1
+  var classCell = Value.undefined
+  if code.localNames.first == "__class__" { classCell = makeCell(.undefined) }
+  defer { classCell.release() }
+  try checkNativeStack()
+  let new = try pushFrame(f.function, w, bound: 0)
+  new.pointee.isEntry = true
+  new.pointee.namespace = namespace
+  if !classCell.isUndefined {
+    // The body's first instruction would make this cell; the class needs to reach it afterwards.
+    w[0] = classCell.retained()
+    new.pointee.ip = new.pointee.ip + 1
+  }
+  try execute(new).release()
+
+  let kind: Tag = base.pointee.isException ? .exception : base.pointee.kind
+  let t = makeType(code.name, base: base, kind: kind, module: "__main__", user: true)
+  if kind == .int || kind == .bool { t.pointee.kind = .bigInt }
+  if let m = namespace.dict.get(Name.__module__.pointer) { t.pointee.module = m.string }
+  if let q = namespace.dict.get(Name.__qualname__.pointer) {
+    t.pointee.qualname = q.string
+    namespace.dict.removeEntry(namespace.dict.findStr(Name.__qualname__.pointer)).release()
+  }
+  if let d = namespace.dict.get(Name.__doc__.pointer), d.kind == .str {
+    t.pointee.doc = d.string
+  }
+  // A class that defines __eq__ without __hash__ is unhashable.
+  if namespace.dict.get(Name.__eq__.pointer) != nil,
+    namespace.dict.get(Name.__hash__.pointer) == nil
+  {
+    namespace.dict.set(Name.__hash__.str, .none)
+  }
+  for k in namespace.dict.keys {
+    guard let v = namespace.dict.get(k.str) else { continue }
+    t.pointee.dict.dict.set(k, v.retained())
+  }
+  t.changed()
+  let result = Value(t)
+  if !classCell.isUndefined { classCell.cell.pointee.value = result.retained() }
+  for k in namespace.dict.keys {
+    guard let v = namespace.dict.get(k.str), v.tag == .instance else { continue }
+    let hook = v.type.lookup(.__set_name__)
+    if !hook.isUndefined { try call(hook, [v, result, k]).release() }
+  }
+  let hook = base.lookup(.__init_subclass__)
+  if !hook.isUndefined {
+    let inner = hook.tag == .classMethod ? hook.wrapper.pointee.a : hook
+    try call(inner, [result]).release()
+  }
+  return result
+}
+
+func makeSuper(_ type: Value, _ me: Value) throws(LullError) -> Value {
+  guard type.tag == .type else { throw LullError.runtime("super(): empty __class__ cell") }
+  if me.isUndefined { throw LullError.runtime("super(): arg[0] deleted") }
+  let t = me.tag == .type ? me.typeObject : me.type
+  if !t.isSubtype(of: type.typeObject) {
+    throw LullError.typeError("super(type, obj): obj must be an instance or subtype of type")
+  }
+  let p = allocateObject(MemoryLayout<SuperBody>.size).bindMemory(to: SuperBody.self, capacity: 1)
+  type.retained()
+  p.initialize(
+    to: SuperBody(h: Header(.superObject), type: type.typeObject, receiver: me.retained()))
+  return Value(.superObject, p)
+}
+
+func makeBoundToCell() {}
+
+// MARK: - with
+
+/// The bound `__exit__` and the result of `__enter__`.
+func enterContext(_ m: Value) throws(LullError) -> (Value, Value) {
+  if m.kind == .native, m.tag == .native, let n = m.type.pointee.native, let enter = n.enter {
+    let v = try enter(m)
+    return (m.retained(), v)
+  }
+  let enter = m.type.lookup(.__enter__)
+  let exit = m.type.lookup(.__exit__)
+  if enter.isUndefined || exit.isUndefined {
+    let missing = exit.isUndefined && !enter.isUndefined ? " (missed __exit__ method)" : ""
+    throw LullError.typeError(
+      "'\(typeName(m))' object does not support the context manager protocol\(missing)")
+  }
+  let bound = try bindDescriptor(exit, m, m.type)
+  do throws(LullError) {
+    return (bound, try callMethod(enter, m))
+  } catch {
+    bound.release()
+    throw error
+  }
+}
+/// Calls `__exit__`; true when it swallows the exception.
+func exitContext(_ exit: Value, _ e: Value) throws(LullError) -> Bool {
+  if exit.tag == .native, let slot = exit.type.pointee.native?.exit {
+    return try slot(exit, e.isUndefined ? .none : e)
+  }
+  if e.isUndefined {
+    try call(exit, [.none, .none, .none]).release()
+    return false
+  }
+  return try truthReleasing(try call(exit, [Value(e.type), e, .none]))
+}
+
+func isCallableValue(_ v: Value) -> Bool {
+  switch v.tag {
+  case .function, .builtin, .boundMethod, .type, .staticMethod: return true
+  case .native: return v.type.pointee.native?.call != nil
+  case .instance, .derived, .exception:
+    return !v.type.lookup(.__call__).isUndefined || (v.kind == .native && v.type.pointee.native?.call != nil)
+  default: return false
+  }
+}

@@ -1,0 +1,262 @@
+// Exceptions: between LullError (native) and exception objects (the program's).
+
+func makeException(_ t: TypePtr, args: Value) -> Value {
+  let p = allocateObject(MemoryLayout<ExceptionBody>.size)
+    .bindMemory(to: ExceptionBody.self, capacity: 1)
+  t.pointee.h.count &+= 1
+  p.initialize(
+    to: ExceptionBody(
+      h: Header(.exception, t), args: args, cause: .none, context: .none, dict: .undefined,
+      suppressContext: false, traceback: [], notes: [], span: nil, source: nil))
+  return Value(.exception, p)
+}
+
+/// The exception object of an error (owned), made on first need.
+func exceptionValue(_ e: LullError, caught: Bool = false) -> Value {
+  if e.exception.isUndefined {
+    let t = exceptionType(e.kind)
+    let arg: Value
+    if let v = e.argument {
+      arg = makeTuple([v.retained()])
+    } else {
+      arg = e.message.isEmpty ? emptyTuple() : makeTuple([makeStr(e.message)])
+    }
+    e.exception = makeException(t, args: arg)
+    let b = e.exception.exceptionBody
+    b.pointee.notes = e.notes
+    b.pointee.span = e.span
+    b.pointee.source = e.source
+    for (k, v) in e.attributes {
+      if b.pointee.dict.isUndefined { b.pointee.dict = makeDict() }
+      b.pointee.dict.dict.set(k, v.retained())
+    }
+    let handled = vm.pointee.handled
+    if handled.tag == .exception { b.pointee.context = handled.retained() }
+  }
+  if caught { e.exception.exceptionBody.pointee.traceback = e.unwound }
+  return e.exception.retained()
+}
+
+/// A LullError that carries an exception object (borrowed), ready to be thrown.
+func wrap(_ v: Value) -> LullError {
+  let b = v.exceptionBody
+  let e = LullError(b.pointee.h.type.pointee.name, "")
+  e.exception = v.retained()
+  e.unwound = b.pointee.traceback
+  do throws(LullError) { e.message = try exceptionText(v) } catch {
+    e.message = "<unprintable \(e.kind) object>"
+  }
+  e.notes = b.pointee.notes
+  e.span = b.pointee.span
+  e.source = b.pointee.source
+  return e
+}
+
+/// `raise v` / `raise v from cause` (undefined: none given); operands borrowed.
+func raiseError(_ v: Value, _ cause: Value) throws(LullError) -> LullError {
+  var object = v.retained()
+  defer { object.release() }
+  if v.tag == .type, v.typeObject.pointee.isException {
+    let made = try call(v, [])
+    object.release()
+    object = made
+  }
+  guard object.tag == .exception else {
+    throw LullError.typeError("exceptions must derive from BaseException")
+  }
+  let b = object.exceptionBody
+  let handled = vm.pointee.handled
+  if handled.tag == .exception, !handled.isSame(object) {
+    // Avoid a cycle in the chain of contexts.
+    var c = handled
+    var steps = 0
+    while c.tag == .exception, steps < 1000 {
+      let next = c.exceptionBody.pointee.context
+      if next.isSame(object) {
+        c.exceptionBody.pointee.context = .none
+        next.release()
+        break
+      }
+      c = next
+      steps += 1
+    }
+    let old = b.pointee.context
+    b.pointee.context = handled.retained()
+    old.release()
+  }
+  if !cause.isUndefined {
+    var c = cause.retained()
+    if cause.tag == .type, cause.typeObject.pointee.isException {
+      c = try call(cause, [])
+      cause.release()
+    }
+    guard c.tag == .exception || c.isNone else {
+      c.release()
+      throw LullError.typeError("exception causes must derive from BaseException")
+    }
+    let old = b.pointee.cause
+    b.pointee.cause = c
+    b.pointee.suppressContext = true
+    old.release()
+  }
+  b.pointee.traceback = []
+  return wrap(object)
+}
+
+func assertionError(_ message: Value) -> LullError {
+  let t = exceptionType("AssertionError")
+  let args = message.isUndefined ? emptyTuple() : makeTuple([message.retained()])
+  let v = makeException(t, args: args)
+  defer { v.release() }
+  let handled = vm.pointee.handled
+  if handled.tag == .exception { v.exceptionBody.pointee.context = handled.retained() }
+  return wrap(v)
+}
+
+/// Whether an `except` clause with this type catches the exception.
+func matches(_ e: Value, _ t: Value) throws(LullError) -> Bool {
+  if t.tag == .type, t.typeObject.pointee.isException { return e.type.isSubtype(of: t.typeObject) }
+  if let tuple = t.asTuple {
+    for i in 0..<tuple.pointee.count {
+      if try matches(e, tuple.items[i]) { return true }
+    }
+    return false
+  }
+  throw LullError.typeError(
+    "catching classes that do not inherit from BaseException is not allowed")
+}
+
+/// Whether the error is an instance of the named exception class.
+func isKind(_ e: LullError, _ name: String) -> Bool {
+  if e.kind == name { return true }
+  let t = e.exception.isUndefined ? exceptionType(e.kind) : e.exception.type
+  return exceptionTypes[name].map { t.isSubtype(of: $0) } ?? false
+}
+extension LullError {
+  /// Whether the error is of this exception class or a subclass.
+  public func isA(_ name: String) -> Bool { isKind(self, name) }
+  /// The exception object, borrowed.
+  public var value: Value {
+    exceptionValue(self, caught: true).release()
+    return exception
+  }
+  /// The stack, outermost first.
+  public var frames: [TracebackEntry] { unwound.reversed() }
+}
+
+/// `str(exception)`.
+func exceptionText(_ v: Value) throws(LullError) -> String {
+  let f = v.type.lookup(.__str__)
+  if f.tag == .function {
+    let r = try call(f, [v])
+    defer { r.release() }
+    return r.string
+  }
+  guard let args = v.exceptionBody.pointee.args.asTuple else { return "" }
+  if args.pointee.count == 0 { return "" }
+  if v.type.isSubtype(of: exceptionType("OSError")), args.pointee.count >= 2 {
+    var s = "[Errno \(try display(args.items[0]))] \(try display(args.items[1]))"
+    if args.pointee.count > 2 { s += ": \(try repr(args.items[2]))" }
+    return s
+  }
+  if args.pointee.count == 1 {
+    if v.type.isSubtype(of: exceptionType("KeyError")) { return try repr(args.items[0]) }
+    return try display(args.items[0])
+  }
+  return try repr(v.exceptionBody.pointee.args)
+}
+
+func keyError(_ key: Value) -> LullError {
+  var text = "?"
+  do throws(LullError) { text = try repr(key) } catch {}
+  let e = LullError("KeyError", text)
+  e.setArgument(key)
+  return e
+}
+func stopIteration(_ value: Value) -> LullError {
+  let e = LullError("StopIteration", "")
+  if !value.isUndefined, !value.isNone { e.setArgument(value) }
+  return e
+}
+func osError(_ code: Int32, _ path: String) -> LullError {
+  let kind: String
+  switch code {
+  case 2: kind = "FileNotFoundError"
+  case 17: kind = "FileExistsError"
+  case 13, 1: kind = "PermissionError"
+  case 21: kind = "IsADirectoryError"
+  case 20: kind = "NotADirectoryError"
+  default: kind = "OSError"
+  }
+  let text = String(cString: errorText(code))
+  let v = makeException(
+    exceptionType(kind), args: makeTuple([Value(Int(code)), makeStr(text), makeStr(path)]))
+  defer { v.release() }
+  return wrap(v)
+}
+
+/// Adds the frame that is being left or searched to the error's stack, once.
+func noteFrame(_ e: LullError, _ code: Code, _ pc: Int) {
+  let span = pc < code.spans.count ? code.spans[pc] : code.span
+  if let last = e.unwound.last, last.source === code.source, last.function == code.name,
+    last.span == span, e.lastCode == code.id
+  {
+    return
+  }
+  e.lastCode = code.id
+  if e.unwound.count < 2000 {
+    e.unwound.append(
+      TracebackEntry(
+        source: code.source, function: code.name, span: span, operands: code.operands[pc]))
+  }
+  if e.span == nil {
+    e.span = span
+    e.source = code.source
+  }
+}
+
+func nameError(_ name: String, _ frame: UnsafeMutablePointer<Frame>) -> LullError {
+  let e = LullError("NameError", "name '\(name)' is not defined")
+  var candidates = frame.pointee.globals.keys.map(\.string)
+  candidates += core.pointee.builtins.dict.keys.map(\.string)
+  candidates += frame.pointee.code.takeUnretainedValue().localNames
+  if let near = nearestName(name, among: candidates.filter { !$0.isEmpty }) {
+    e.notes.append("did you mean '\(near)'?")
+  }
+  e.attributes = [("name", makeStr(name))]
+  return e
+}
+func freeVariableError(_ name: String) -> LullError {
+  LullError(
+    "NameError",
+    "cannot access free variable '\(name)' where it is not associated with a value in enclosing scope"
+  )
+}
+
+@inline(never) func loadGlobal(
+  _ frame: UnsafeMutablePointer<Frame>, _ i: UnsafeMutablePointer<Instruction>, _ name: StrPtr
+) throws(LullError) -> Value {
+  let g = frame.pointee.globals
+  let x = g.findStr(name)
+  if x >= 0 {
+    if g.pointee.entries[x].key.bits == UInt64(UInt(bitPattern: name)) {
+      i.pointee.op = .loadGlobalCached
+      i.pointee.x = Int32(truncatingIfNeeded: x)
+    }
+    return g.pointee.entries[x].value
+  }
+  let b = core.pointee.builtins.dict
+  let y = b.findStr(name)
+  if y >= 0 {
+    i.pointee.op = .loadBuiltinCached
+    i.pointee.x = Int32(truncatingIfNeeded: y)
+    i.pointee.y = g.pointee.keysVersion
+    return b.pointee.entries[y].value
+  }
+  throw nameError(name.string, frame)
+}
+func loadGlobalSlow(_ frame: UnsafeMutablePointer<Frame>, _ name: StrPtr) throws(LullError) -> Value {
+  if let v = frame.pointee.globals.get(name) { return v }
+  if let v = core.pointee.builtins.dict.get(name) { return v }
+  throw nameError(name.string, frame)
+}

@@ -1,0 +1,354 @@
+// The small standard modules written in Swift: math, time, sys. Each is made when imported.
+import BigInt
+import Glibc
+
+private func function(_ name: String, _ f: @escaping (Double) -> Double) -> Builtin {
+  Builtin(name, "\(name)(x, /)", chapter: "math", doc: "\(name) of x.") { (a) throws(LullError) in
+    let x = try a.double(0)
+    let r = f(x)
+    if r.isNaN, !x.isNaN { throw LullError.valueError("math domain error") }
+    if r.isInfinite, x.isFinite {
+      if name == "atanh" || name.hasPrefix("log") { throw LullError.valueError("math domain error") }
+      throw LullError.overflow("math range error")
+    }
+    return Value(r)
+  }
+}
+private func integer(_ a: Args, _ i: Int) throws(LullError) -> BigInt {
+  let v = try indexValue(a[i])
+  defer { v.release() }
+  return v.integer ?? 0
+}
+private func rounding(_ name: String, _ dunder: Name, _ rule: FloatingPointRoundingRule) -> Builtin {
+  Builtin(name, "\(name)(x, /)", chapter: "math", doc: "Round to an integer.") { (a) throws(LullError) in
+    let v = a[0]
+    if v.kind == .float { return try truncate(try doubleOf(v).rounded(rule)) }
+    if v.isInteger { return try indexValue(v) }
+    let f = v.type.lookup(dunder)
+    if !f.isUndefined { return try callMethod(f, v) }
+    return try truncate(try doubleOf(v).rounded(rule))
+  }
+}
+private func logarithm(_ v: Value, _ f: (Double) -> Double) throws(LullError) -> Double {
+  if let b = v.integer {
+    if b.sign == .minus || b.isZero { throw LullError.valueError("math domain error") }
+    let shift = max(0, b.bitWidth - 1000)
+    return f(try bigToDouble(b >> shift)) + Double(shift) * f(2)
+  }
+  let d = try doubleOf(v)
+  if d <= 0 { throw LullError.valueError("math domain error") }
+  return f(d)
+}
+
+private func mathModule() -> NativeModule {
+  var list: [Builtin] = [
+    function("sqrt") { sqrt($0) }, function("exp") { exp($0) }, function("expm1") { expm1($0) },
+    function("exp2") { exp2($0) }, function("log1p") { log1p($0) }, function("sin") { sin($0) },
+    function("cos") { cos($0) }, function("tan") { tan($0) }, function("asin") { asin($0) },
+    function("acos") { acos($0) }, function("atan") { atan($0) }, function("sinh") { sinh($0) },
+    function("cosh") { cosh($0) }, function("tanh") { tanh($0) }, function("asinh") { asinh($0) },
+    function("acosh") { acosh($0) }, function("atanh") { atanh($0) }, function("erf") { erf($0) },
+    function("erfc") { erfc($0) }, function("gamma") { tgamma($0) }, function("cbrt") { cbrt($0) },
+    function("lgamma") { lgamma($0) }, function("fabs") { Swift.abs($0) },
+    function("degrees") { $0 * (180 / Double.pi) }, function("radians") { $0 * (Double.pi / 180) },
+    rounding("floor", .__floor__, .down), rounding("ceil", .__ceil__, .up),
+    rounding("trunc", .__trunc__, .towardZero),
+    Builtin("log", "log(x, base=..., /)", chapter: "math", doc: "The logarithm.") { (a) throws(LullError) in
+      let r = try logarithm(a[0]) { log($0) }
+      if !a.has(1) { return Value(r) }
+      let b = try logarithm(a[1]) { log($0) }
+      if b == 0 { throw LullError.zeroDivision("float division by zero") }
+      return Value(r / b)
+    },
+    Builtin("log2", "log2(x, /)", chapter: "math", doc: "The base-2 logarithm.") { (a) throws(LullError) in
+      Value(try logarithm(a[0]) { log2($0) })
+    },
+    Builtin("log10", "log10(x, /)", chapter: "math", doc: "The base-10 logarithm.") { (a) throws(LullError) in
+      Value(try logarithm(a[0]) { log10($0) })
+    },
+    Builtin("pow", "pow(x, y, /)", chapter: "math", doc: "x to the power y, as floats.") { (a) throws(LullError) in
+      let x = try a.double(0)
+      let y = try a.double(1)
+      let r = pow(x, y)
+      if r.isNaN, !x.isNaN, !y.isNaN { throw LullError.valueError("math domain error") }
+      if r.isInfinite, x.isFinite, y.isFinite {
+        throw x == 0 ? LullError.valueError("math domain error") : LullError.overflow("math range error")
+      }
+      return Value(r)
+    },
+    Builtin("atan2", "atan2(y, x, /)", chapter: "math", doc: "The angle of a point.") { (a) throws(LullError) in
+      Value(atan2(try a.double(0), try a.double(1)))
+    },
+    Builtin("copysign", "copysign(x, y, /)", chapter: "math", doc: "x with y's sign.") { (a) throws(LullError) in
+      Value(copysign(try a.double(0), try a.double(1)))
+    },
+    Builtin("fmod", "fmod(x, y, /)", chapter: "math", doc: "C's remainder.") { (a) throws(LullError) in
+      let x = try a.double(0)
+      let y = try a.double(1)
+      if y == 0 || x.isInfinite { throw LullError.valueError("math domain error") }
+      return Value(fmod(x, y))
+    },
+    Builtin("remainder", "remainder(x, y, /)", chapter: "math", doc: "IEEE remainder.") { (a) throws(LullError) in
+      Value(remainder(try a.double(0), try a.double(1)))
+    },
+    Builtin("ldexp", "ldexp(x, i, /)", chapter: "math", doc: "x * 2**i.") { (a) throws(LullError) in
+      Value(scalbn(try a.double(0), Int32(clamping: try a.int(1))))
+    },
+    Builtin("frexp", "frexp(x, /)", chapter: "math", doc: "Mantissa and exponent.") { (a) throws(LullError) in
+      let x = try a.double(0)
+      if x == 0 || !x.isFinite { return makePair(Value(x), Value(0)) }
+      let e = Int(x.exponent) + 1
+      return makePair(Value(scalbn(x, Int32(-e))), Value(e))
+    },
+    Builtin("modf", "modf(x, /)", chapter: "math", doc: "Fraction and integer parts.") { (a) throws(LullError) in
+      let x = try a.double(0)
+      let w = x.rounded(.towardZero)
+      return makePair(Value(x.isInfinite ? copysign(0, x) : copysign(x - w, x)), Value(w))
+    },
+    Builtin("isnan", "isnan(x, /)", chapter: "math", doc: "Whether not a number.") { (a) throws(LullError) in Value(try a.double(0).isNaN) },
+    Builtin("isinf", "isinf(x, /)", chapter: "math", doc: "Whether infinite.") { (a) throws(LullError) in Value(try a.double(0).isInfinite) },
+    Builtin("isfinite", "isfinite(x, /)", chapter: "math", doc: "Whether finite.") { (a) throws(LullError) in Value(try a.double(0).isFinite) },
+    Builtin("isclose", "isclose(a, b, *, rel_tol=1e-09, abs_tol=0.0)", chapter: "math", doc: "Whether two numbers are close.") { (a) throws(LullError) in
+      let x = try a.double(0)
+      let y = try a.double(1)
+      if x == y { return Value(true) }
+      if x.isInfinite || y.isInfinite { return Value(false) }
+      let d = Swift.abs(x - y)
+      return Value(d <= Swift.max(try a.double(2) * Swift.max(Swift.abs(x), Swift.abs(y)), try a.double(3)))
+    },
+    Builtin("hypot", "hypot(*coordinates)", chapter: "math", doc: "The Euclidean length.") { (a) throws(LullError) in
+      var r = 0.0
+      for v in a.rest(0) { r = hypot(r, try doubleOf(v)) }
+      return Value(r)
+    },
+    Builtin("dist", "dist(p, q, /)", chapter: "math", doc: "The distance of two points.") { (a) throws(LullError) in
+      let p = try collect(a[0])
+      let q = try collect(a[1])
+      defer { for v in p + q { v.release() } }
+      if p.count != q.count { throw LullError.valueError("both points must have the same number of dimensions") }
+      var r = 0.0
+      for (x, y) in zip(p, q) { r = hypot(r, try doubleOf(x) - doubleOf(y)) }
+      return Value(r)
+    },
+    Builtin("fsum", "fsum(seq, /)", chapter: "math", doc: "An exact floating-point sum.") { (a) throws(LullError) in
+      var partials: [Double] = []
+      try forEach(a[0]) { (v) throws(LullError) in
+        var x = try doubleOf(v)
+        var kept: [Double] = []
+        for var y in partials {
+          if Swift.abs(x) < Swift.abs(y) { swap(&x, &y) }
+          let hi = x + y
+          let lo = y - (hi - x)
+          if lo != 0 { kept.append(lo) }
+          x = hi
+        }
+        partials = kept + [x]
+      }
+      var sum = 0.0
+      var n = partials.count
+      if n > 0 {
+        n -= 1
+        sum = partials[n]
+        var lo = 0.0
+        while n > 0 {
+          let x = sum
+          n -= 1
+          let y = partials[n]
+          sum = x + y
+          lo = y - (sum - x)
+          if lo != 0 { break }
+        }
+        if n > 0, (lo < 0) == (partials[n - 1] < 0), lo != 0 {
+          let y = lo * 2
+          let x = sum + y
+          if y == x - sum { sum = x }
+        }
+      }
+      return Value(sum)
+    },
+    Builtin("prod", "prod(iterable, /, *, start=1)", chapter: "math", doc: "The product.") { (a) throws(LullError) in
+      var r = a[1].retained()
+      try forEach(a[0]) { (v) throws(LullError) in
+        let n = try binary(.multiply, r, v)
+        r.release()
+        r = n
+      }
+      return r
+    },
+    Builtin("gcd", "gcd(*integers)", chapter: "math", doc: "The greatest common divisor.") { (a) throws(LullError) in
+      var r = BigInt(0)
+      for v in a.rest(0) {
+        let x = try indexValue(v)
+        r = r.greatestCommonDivisor(with: x.integer ?? 0)
+        x.release()
+      }
+      return makeBig(r)
+    },
+    Builtin("lcm", "lcm(*integers)", chapter: "math", doc: "The least common multiple.") { (a) throws(LullError) in
+      var r = BigInt(1)
+      for v in a.rest(0) {
+        let x = try indexValue(v)
+        let b = x.integer ?? 0
+        x.release()
+        if b.isZero { return Value(0) }
+        r = BigInt(r.magnitude / r.greatestCommonDivisor(with: b).magnitude * b.magnitude)
+      }
+      return makeBig(r)
+    },
+    Builtin("factorial", "factorial(n, /)", chapter: "math", doc: "n!") { (a) throws(LullError) in
+      let n = try a.int(0)
+      if n < 0 { throw LullError.valueError("factorial() not defined for negative values") }
+      if n > 200_000 { throw LullError.overflow("factorial() argument should not exceed 200000") }
+      func product(_ lo: Int, _ hi: Int) -> BigInt {
+        if hi - lo < 8 { return (lo...max(lo, hi)).reduce(BigInt(1)) { $0 * BigInt($1) } }
+        let m = (lo + hi) / 2
+        return product(lo, m) * product(m + 1, hi)
+      }
+      return makeBig(n < 2 ? 1 : product(1, n))
+    },
+    Builtin("comb", "comb(n, k, /)", chapter: "math", doc: "n choose k.") { (a) throws(LullError) in
+      let n = try a.int(0)
+      var k = try a.int(1)
+      if n < 0 || k < 0 { throw LullError.valueError("\(n < 0 ? "n" : "k") must be a non-negative integer") }
+      if k > n { return Value(0) }
+      k = Swift.min(k, n - k)
+      var r = BigInt(1)
+      for i in 0..<k {
+        r = r * BigInt(n - i) / BigInt(i + 1)
+        if i & 255 == 255 { try throwIfInterrupted() }
+      }
+      return makeBig(r)
+    },
+    Builtin("perm", "perm(n, k=None, /)", chapter: "math", doc: "Ordered choices.") { (a) throws(LullError) in
+      let n = try a.int(0)
+      let k = a.isNone(1) ? n : try a.int(1)
+      if n < 0 || k < 0 { throw LullError.valueError("\(n < 0 ? "n" : "k") must be a non-negative integer") }
+      if k > n { return Value(0) }
+      var r = BigInt(1)
+      for i in 0..<k { r *= BigInt(n - i) }
+      return makeBig(r)
+    },
+    Builtin("isqrt", "isqrt(n, /)", chapter: "math", doc: "The integer square root.") { (a) throws(LullError) in
+      let n = try integer(a, 0)
+      if n.sign == .minus { throw LullError.valueError("isqrt() argument must be nonnegative") }
+      return makeBig(n.squareRoot())
+    },
+  ]
+  list.append(
+    Builtin("ulp", "ulp(x, /)", chapter: "math", doc: "The value of the last bit.") { (a) throws(LullError) in
+      Value(Swift.abs(try a.double(0)).ulp)
+    })
+  list.append(
+    Builtin("nextafter", "nextafter(x, y, /)", chapter: "math", doc: "The next float towards y.") { (a) throws(LullError) in
+      Value(nextafter(try a.double(0), try a.double(1)))
+    })
+  return NativeModule(
+    builtins: list,
+    values: [
+      ("pi", Value(Double.pi)), ("e", Value(M_E)), ("tau", Value(2 * Double.pi)),
+      ("inf", Value(Double.infinity)), ("nan", Value(Double.nan)),
+    ])
+}
+
+private func clock(_ id: clockid_t) -> Double {
+  var t = timespec()
+  clock_gettime(id, &t)
+  return Double(t.tv_sec) + Double(t.tv_nsec) * 1e-9
+}
+private func timer(_ name: String, _ id: clockid_t) -> [Builtin] {
+  [
+    Builtin(name, "\(name)()", chapter: "time", doc: "Seconds.") { (_) throws(LullError) in Value(clock(id)) },
+    Builtin(name + "_ns", "\(name)_ns()", chapter: "time", doc: "Nanoseconds.") { (_) throws(LullError) in
+      var t = timespec()
+      clock_gettime(id, &t)
+      return Value(t.tv_sec * 1_000_000_000 + t.tv_nsec)
+    },
+  ]
+}
+private func timeModule() -> NativeModule {
+  NativeModule(
+    builtins: timer("time", CLOCK_REALTIME) + timer("perf_counter", CLOCK_MONOTONIC)
+      + timer("monotonic", CLOCK_MONOTONIC) + timer("process_time", CLOCK_PROCESS_CPUTIME_ID) + [
+        Builtin("sleep", "sleep(seconds, /)", chapter: "time", doc: "Wait.") { (a) throws(LullError) in
+          let s = try a.double(0)
+          if s < 0 { throw LullError.valueError("sleep length must be non-negative") }
+          let end = clock(CLOCK_MONOTONIC) + s
+          while true {
+            let left = end - clock(CLOCK_MONOTONIC)
+            if left <= 0 { return .none }
+            try throwIfInterrupted()
+            usleep(UInt32(Swift.min(left, 0.05) * 1e6))
+          }
+        }
+      ])
+}
+
+private func stream(_ name: String, _ out: @escaping () -> OutputStream) -> Value {
+  let t = NativeType("TextIOWrapper", module: "io")
+  final class Stream {}
+  t.methods = [
+    Builtin("write", "write(self, text, /)") { (a) throws(LullError) in
+      out().write(try a.string(1))
+      return Value(a[1].str.pointee.count)
+    },
+    Builtin("flush", "flush(self, /)") { (_) throws(LullError) in
+      out().flush()
+      return .none
+    },
+    Builtin("isatty", "isatty(self, /)") { (_) throws(LullError) in Value(false) },
+  ]
+  t.repr = { (_) throws(LullError) in "<\(name)>" }
+  return t.make(Stream())
+}
+private func sysModule() -> NativeModule {
+  NativeModule(
+    builtins: [
+      Builtin("exit", "exit(status=None, /)", chapter: "sys", doc: "Leave the program.") { (a) throws(LullError) in
+        let v = makeException(
+          exceptionType("SystemExit"), args: a[0].isNone ? emptyTuple() : makeTuple([a[0].retained()]))
+        defer { v.release() }
+        throw wrap(v)
+      },
+      Builtin("getrecursionlimit", "getrecursionlimit()", chapter: "sys", doc: "The recursion limit.") { (_) throws(LullError) in
+        Value(vm.pointee.recursionLimit)
+      },
+      Builtin("setrecursionlimit", "setrecursionlimit(limit, /)", chapter: "sys", doc: "Set the recursion limit.") { (a) throws(LullError) in
+        let n = try a.int(0)
+        if n < 1 { throw LullError.valueError("recursion limit must be greater or equal than 1") }
+        if n <= vm.pointee.depth {
+          throw LullError.recursion("cannot set the recursion limit to \(n) at the recursion depth \(vm.pointee.depth): the limit is too low")
+        }
+        vm.pointee.recursionLimit = Swift.min(n, 2_000_000)
+        return .none
+      },
+      Builtin("intern", "intern(string, /)", chapter: "sys", doc: "The interned string.") { (a) throws(LullError) in
+        interned(a[0]).retained()
+      },
+      Builtin("getsizeof", "getsizeof(object, /)", chapter: "sys", doc: "A rough size in bytes.") { (a) throws(LullError) in
+        Value(48 + 16 * (a[0].elements.count))
+      },
+    ],
+    values: [
+      ("argv", makeList(programArguments.map { makeStr($0) })),
+      ("path", makeList(moduleSearchPath.map { makeStr($0) })),
+      ("modules", modulesDict().retained()), ("maxsize", Value(Int.max)),
+      ("version", makeStr("3.12.0 (Lull)")), ("platform", makeStr("linux")),
+      ("byteorder", makeStr("little")), ("executable", makeStr(programArguments.first ?? "")),
+      ("version_info", makeTuple([Value(3), Value(12), Value(0), makeStr("final"), Value(0)])),
+      ("stdout", stream("stdout") { standardOutput }), ("stderr", stream("stderr") { standardError }),
+    ])
+}
+
+func registerStandardModules() {
+  let makers: [(String, () throws(LullError) -> NativeModule)] = [
+    ("math", { () throws(LullError) in mathModule() }),
+    ("time", { () throws(LullError) in timeModule() }),
+    ("sys", { () throws(LullError) in sysModule() }),
+    ("builtins", { () throws(LullError) in
+      NativeModule(values: dictItems(core.pointee.builtins).map { ($0.key.string, $0.value.retained()) })
+    }),
+  ]
+  for (name, make) in makers where ModuleRegistry.makers[name] == nil {
+    ModuleRegistry.makers[name] = make
+  }
+}

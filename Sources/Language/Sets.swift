@@ -1,0 +1,227 @@
+// Sets: CPython's own table (open addressing, nine linear probes, then a perturbed jump), so that
+// sets of ints print in the same order as there. `set` and `frozenset` share the layout; the
+// header's frozen flag tells them apart.
+import Glibc
+
+struct SetEntry {
+  var hash: Int
+  /// Undefined when empty; hash is -1 then if the slot was never used (dummy: hash -2).
+  var key: Value
+}
+
+struct SetBody {
+  var h: Header
+  var table: UnsafeMutablePointer<SetEntry>
+  var mask: Int
+  /// Used and dummy slots.
+  var fill: Int
+  var count: Int
+  var version: UInt32
+}
+
+func makeSet(frozen: Bool = false) -> Value {
+  let p = allocateObject(MemoryLayout<SetBody>.size).bindMemory(to: SetBody.self, capacity: 1)
+  p.initialize(
+    to: SetBody(
+      h: Header(
+        .set, frozen ? core.pointee.frozensetType : typeTable[Int(Tag.set.rawValue)],
+        flags: frozen ? Header.flagFrozen : 0),
+      table: newSetTable(8), mask: 7, fill: 0, count: 0, version: 0))
+  return Value(.set, p)
+}
+
+private func newSetTable(_ size: Int) -> UnsafeMutablePointer<SetEntry> {
+  let t = allocateRaw(size * MemoryLayout<SetEntry>.stride)
+    .bindMemory(to: SetEntry.self, capacity: size)
+  t.initialize(repeating: SetEntry(hash: -1, key: .undefined), count: size)
+  return t
+}
+
+private func insertClean(
+  _ table: UnsafeMutablePointer<SetEntry>, _ mask: Int, _ e: SetEntry
+) {
+  var perturb = UInt(bitPattern: e.hash)
+  var i = Int(bitPattern: UInt(bitPattern: e.hash) & UInt(mask))
+  while true {
+    if table[i].key.isUndefined {
+      table[i] = e
+      return
+    }
+    if i + 9 <= mask {
+      for j in 1...9 where table[i + j].key.isUndefined {
+        table[i + j] = e
+        return
+      }
+    }
+    perturb >>= 5
+    i = Int(bitPattern: (UInt(i) &* 5 &+ 1 &+ perturb) & UInt(mask))
+  }
+}
+
+extension UnsafeMutablePointer where Pointee == SetBody {
+  var isFrozen: Bool { pointee.h.flags & Header.flagFrozen != 0 }
+
+  func destroyContents() {
+    let t = pointee.table
+    for i in 0...pointee.mask { t[i].key.release() }
+    free(t)
+  }
+
+  /// Slot of the key, or the slot where it would be inserted (key undefined there).
+  func find(_ key: Value, _ hash: Int) throws(LullError) -> Int {
+    restart: while true {
+      let mask = pointee.mask
+      let table = pointee.table
+      var perturb = UInt(bitPattern: hash)
+      var i = Int(bitPattern: UInt(bitPattern: hash) & UInt(mask))
+      while true {
+        var probes = i + 9 <= mask ? 9 : 0
+        var j = i
+        while true {
+          let e = table[j]
+          if e.key.isUndefined {
+            if e.hash == -1 { return j }
+          } else if e.hash == hash {
+            if e.key.isSame(key) { return j }
+            if e.key.tag == .str, key.tag == .str {
+              if e.key.str.equals(key.str) { return j }
+            } else if e.key.tag != .int || key.tag != .int {
+              let version = pointee.version
+              let k = e.key.retained()
+              let equal: Bool
+              do throws(LullError) {
+                equal = try valuesEqual(k, key)
+              } catch {
+                k.release()
+                throw error
+              }
+              k.release()
+              if pointee.version != version || pointee.table != table { continue restart }
+              if equal { return j }
+            }
+          }
+          if probes == 0 { break }
+          probes -= 1
+          j += 1
+        }
+        perturb >>= 5
+        i = Int(bitPattern: (UInt(i) &* 5 &+ 1 &+ perturb) & UInt(mask))
+      }
+    }
+  }
+
+  func contains(_ key: Value) throws(LullError) -> Bool {
+    let i = try find(key, try setHash(key))
+    return !pointee.table[i].key.isUndefined
+  }
+  /// A set as a key is looked up as the equal frozenset.
+  private func setHash(_ key: Value) throws(LullError) -> Int {
+    if key.tag == .set { return try frozenHash(key) }
+    return try hashOf(key)
+  }
+  /// Adds a borrowed key.
+  func add(_ key: Value) throws(LullError) {
+    try add(key, try hashOf(key))
+  }
+  func add(_ key: Value, _ hash: Int) throws(LullError) {
+    let i = try find(key, hash)
+    if !pointee.table[i].key.isUndefined { return }
+    pointee.table[i] = SetEntry(hash: hash, key: key.retained())
+    pointee.fill += 1
+    pointee.count += 1
+    pointee.version &+= 1
+    if pointee.fill * 5 >= pointee.mask * 3 {
+      resize(pointee.count > 50000 ? pointee.count * 2 : pointee.count * 4)
+    }
+  }
+  func resize(_ minimum: Int) {
+    var size = 8
+    while size <= minimum { size <<= 1 }
+    let new = newSetTable(size)
+    let old = pointee.table
+    for i in 0...pointee.mask where !old[i].key.isUndefined {
+      insertClean(new, size - 1, old[i])
+    }
+    free(old)
+    pointee.table = new
+    pointee.mask = size - 1
+    pointee.fill = pointee.count
+    pointee.version &+= 1
+  }
+  /// Removes a key; false when absent.
+  func remove(_ key: Value) throws(LullError) -> Bool {
+    let i = try find(key, try setHash(key))
+    let k = pointee.table[i].key
+    if k.isUndefined { return false }
+    pointee.table[i] = SetEntry(hash: -2, key: .undefined)
+    pointee.count -= 1
+    pointee.version &+= 1
+    k.release()
+    return true
+  }
+  /// Removes and returns some element (owned), or nil.
+  func pop() -> Value? {
+    for i in 0...pointee.mask where !pointee.table[i].key.isUndefined {
+      let k = pointee.table[i].key
+      pointee.table[i] = SetEntry(hash: -2, key: .undefined)
+      pointee.count -= 1
+      pointee.version &+= 1
+      return k
+    }
+    return nil
+  }
+  func clear() {
+    let t = pointee.table
+    let m = pointee.mask
+    pointee.table = newSetTable(8)
+    pointee.mask = 7
+    pointee.fill = 0
+    pointee.count = 0
+    pointee.version &+= 1
+    for i in 0...m { t[i].key.release() }
+    free(t)
+  }
+  /// CPython's set_merge: same order as there.
+  func merge(_ o: SetPtr) throws(LullError) {
+    if o == self || o.pointee.count == 0 { return }
+    if (pointee.fill + o.pointee.count) * 5 >= pointee.mask * 3 {
+      resize((pointee.count + o.pointee.count) * 2)
+    }
+    if pointee.fill == 0, pointee.mask == o.pointee.mask, o.pointee.fill == o.pointee.count {
+      for i in 0...pointee.mask {
+        pointee.table[i] = o.pointee.table[i]
+        pointee.table[i].key.retained()
+      }
+      pointee.fill = o.pointee.fill
+      pointee.count = o.pointee.count
+      pointee.version &+= 1
+      return
+    }
+    if pointee.fill == 0 {
+      for i in 0...o.pointee.mask where !o.pointee.table[i].key.isUndefined {
+        let e = o.pointee.table[i]
+        insertClean(pointee.table, pointee.mask, SetEntry(hash: e.hash, key: e.key.retained()))
+      }
+      pointee.fill = o.pointee.count
+      pointee.count = o.pointee.count
+      pointee.version &+= 1
+      return
+    }
+    for e in o.elements { try add(e.key, e.hash) }
+  }
+  /// Live entries, borrowed.
+  var elements: [SetEntry] {
+    var out: [SetEntry] = []
+    out.reserveCapacity(pointee.count)
+    for i in 0...pointee.mask where !pointee.table[i].key.isUndefined {
+      out.append(pointee.table[i])
+    }
+    return out
+  }
+  func copy(frozen: Bool) -> Value {
+    let s = makeSet(frozen: frozen)
+    // Merging into an empty set compares nothing, so it cannot fail.
+    do throws(LullError) { try s.set.merge(self) } catch {}
+    return s
+  }
+}

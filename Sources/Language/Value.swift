@@ -1,0 +1,356 @@
+// Values.
+//
+// A `Value` is 16 trivial bytes: a tag and 64 bits. None, bool, int (64-bit) and float are inline;
+// everything else is the address of a heap object that starts with a `Header`. Copying a Value does
+// nothing; ownership is manual: whoever stores one calls `retain`, whoever drops one calls
+// `release`. Counts are plain integers (the language is single-threaded), so a retain is one add.
+//
+//   Header:  | count (Int32) | kind (UInt8) | flags (UInt8) | 0 | type pointer (8 bytes) | payload
+//
+// Invariants: `tag.rawValue >= Tag.firstHeap` exactly when `bits` is the address of a live object.
+// `header.kind` is the object's layout. An object whose class is written in the language carries the
+// tag `.instance`, or `.derived` with a builtin layout (a subclass of list), so that a fast path on
+// `.list` never bypasses an overridden method. Exceptions carry `.exception` always.
+//
+// Destruction is iterative past a small depth: a list a million links long frees without a deep
+// stack. Reference cycles are not collected.
+import Glibc
+
+public enum Tag: UInt8 {
+  /// No value: an unassigned variable, an omitted argument, the end of an iteration.
+  case undefined = 0
+  case none, bool, int, float
+  /// NotImplemented (0) and Ellipsis (1).
+  case singleton
+  case str = 8
+  case bigInt, list, tuple, dict, set, instance, function, builtin, boundMethod, type, cell
+  case iterator, generator, range, slice, bytes, complex, module, exception, native
+  case property, staticMethod, classMethod, superObject, dictView, code
+  /// An instance of a class written in the language whose layout is a builtin's (`header.kind`).
+  case derived
+  static let firstHeap: UInt8 = 8
+}
+
+@frozen public struct Value {
+  public var bits: UInt64
+  public var tag: Tag
+
+  @inlinable @inline(__always) public init(tag: Tag, bits: UInt64) {
+    self.bits = bits
+    self.tag = tag
+  }
+  @inlinable @inline(__always) public init(_ i: Int) {
+    self.init(tag: .int, bits: UInt64(bitPattern: Int64(i)))
+  }
+  @inlinable @inline(__always) public init(_ d: Double) {
+    self.init(tag: .float, bits: d.bitPattern)
+  }
+  @inlinable @inline(__always) public init(_ b: Bool) {
+    self.init(tag: .bool, bits: b ? 1 : 0)
+  }
+  @inline(__always) init(_ tag: Tag, _ p: UnsafeMutableRawPointer) {
+    self.init(tag: tag, bits: UInt64(UInt(bitPattern: p)))
+  }
+  @inlinable public static var undefined: Value {
+    @inline(__always) get { Value(tag: .undefined, bits: 0) }
+  }
+  @inlinable public static var none: Value {
+    @inline(__always) get { Value(tag: .none, bits: 0) }
+  }
+  public static var notImplemented: Value { Value(tag: .singleton, bits: 0) }
+  public static var ellipsis: Value { Value(tag: .singleton, bits: 1) }
+
+  @inlinable public var isUndefined: Bool { @inline(__always) get { tag == .undefined } }
+  @inlinable public var isNone: Bool { @inline(__always) get { tag == .none } }
+  var isNotImplemented: Bool { tag == .singleton && bits == 0 }
+  @inline(__always) var isHeap: Bool { tag.rawValue >= Tag.firstHeap }
+  /// The integer of a `.int` or `.bool` value.
+  @inlinable public var asInt: Int { @inline(__always) get { Int(Int64(bitPattern: bits)) } }
+  @inlinable public var asDouble: Double {
+    @inline(__always) get { Double(bitPattern: bits) }
+  }
+  @inline(__always) var asBool: Bool { bits != 0 }
+  @inline(__always) var raw: UnsafeMutableRawPointer {
+    UnsafeMutableRawPointer(bitPattern: UInt(bits)).unsafelyUnwrapped
+  }
+  @inline(__always) var header: UnsafeMutablePointer<Header> {
+    raw.assumingMemoryBound(to: Header.self)
+  }
+  @inline(__always) func body<T>(_: T.Type) -> UnsafeMutablePointer<T> {
+    raw.assumingMemoryBound(to: T.self)
+  }
+  @inline(__always) var isIntOrBool: Bool { tag == .int || tag == .bool }
+
+  /// Takes one more reference; returns self for convenience.
+  @inline(__always) @discardableResult func retained() -> Value {
+    if isHeap { header.pointee.count &+= 1 }
+    return self
+  }
+  @inline(__always) func release() {
+    if isHeap {
+      let h = header
+      h.pointee.count &-= 1
+      if h.pointee.count == 0 { destroy(h) }
+    }
+  }
+  /// Public names of the two, for native code (see NativeInterface.swift for who owns what).
+  @discardableResult public func retain() -> Value { retained() }
+  public func drop() { release() }
+
+  /// `is`
+  @inline(__always) func isSame(_ o: Value) -> Bool { tag == o.tag && bits == o.bits }
+}
+
+/// The head of every heap object.
+struct Header {
+  var count: Int32
+  var kind: Tag
+  var flags: UInt8
+  var type: TypePtr
+
+  /// str: all bytes are ASCII. set: frozen. dictView etc.: see their bodies.
+  static let flagASCII: UInt8 = 1
+  static let flagInterned: UInt8 = 2
+  static let flagFrozen: UInt8 = 1
+  /// The object's class is written in the language and its layout is a builtin's: a `dict` Value
+  /// for its attributes follows the body.
+  static let flagTrailingDict: UInt8 = 4
+}
+
+// MARK: - Memory
+
+/// Size-class free lists over 64 KiB chunks; sizes above 512 bytes go to malloc.
+@exclusivity(unchecked) nonisolated(unsafe) private var freeLists:
+  UnsafeMutablePointer<UnsafeMutableRawPointer?>? = nil
+@exclusivity(unchecked) nonisolated(unsafe) private var chunkNext: UnsafeMutableRawPointer? = nil
+@exclusivity(unchecked) nonisolated(unsafe) private var chunkLeft = 0
+
+@inline(__always) func allocateObject(_ byteCount: Int) -> UnsafeMutableRawPointer {
+  if byteCount <= 512, let lists = freeLists {
+    let index = (byteCount &+ 15) &>> 4
+    if let p = lists[index] {
+      lists[index] = p.load(as: UnsafeMutableRawPointer?.self)
+      return p
+    }
+  }
+  return allocateObjectSlow(byteCount)
+}
+
+@inline(never) func allocateObjectSlow(_ byteCount: Int) -> UnsafeMutableRawPointer {
+  if byteCount > 512 { return allocateRaw(byteCount) }
+  if freeLists == nil {
+    freeLists = .allocate(capacity: 34)
+    freeLists?.initialize(repeating: nil, count: 34)
+  }
+  let size = (byteCount + 15) & ~15
+  if chunkLeft < size {
+    chunkNext = allocateRaw(65536)
+    chunkLeft = 65536
+  }
+  let p = chunkNext.unsafelyUnwrapped
+  chunkNext = p + size
+  chunkLeft -= size
+  return p
+}
+
+@inline(__always) func freeObject(_ p: UnsafeMutableRawPointer, _ byteCount: Int) {
+  if byteCount <= 512, let lists = freeLists {
+    let index = (byteCount &+ 15) &>> 4
+    p.storeBytes(of: lists[index], as: UnsafeMutableRawPointer?.self)
+    lists[index] = p
+  } else {
+    free(p)
+  }
+}
+
+/// malloc; small requests that fail mean that the machine has nothing left at all. Large requests
+/// must be checked first with `checkAllocation`.
+func allocateRaw(_ byteCount: Int) -> UnsafeMutableRawPointer {
+  guard let p = malloc(max(byteCount, 16)) else {
+    _ = write(2, "lull: out of memory\n", 20)
+    exit(1)
+  }
+  return p
+}
+
+/// The most bytes that one object may take: what the machine has, so that `[0] * 10**12` is an
+/// error and not a killed process.
+let maximumObjectBytes: Int = {
+  let pages = sysconf(Int32(_SC_PHYS_PAGES))
+  let size = sysconf(Int32(_SC_PAGESIZE))
+  return pages > 0 && size > 0 ? max(pages * size / 4 * 3, 1 << 28) : 1 << 32
+}()
+
+func checkAllocation(_ count: Int, _ unit: Int) throws(LullError) {
+  let (bytes, overflow) = count.multipliedReportingOverflow(by: unit)
+  if overflow || bytes > maximumObjectBytes {
+    throw LullError.memory("")
+  }
+  if bytes > 1 << 24 {
+    guard let p = malloc(bytes) else { throw LullError.memory("") }
+    free(p)
+  }
+}
+
+// MARK: - Destruction
+
+@exclusivity(unchecked) nonisolated(unsafe) private var destroyDepth = 0
+nonisolated(unsafe) private var pending: [UnsafeMutablePointer<Header>] = []
+
+/// Frees an object whose count has reached zero. Past a depth of 64 the object waits in a list
+/// that the outermost call empties.
+@inline(never) func destroy(_ h: UnsafeMutablePointer<Header>) {
+  if destroyDepth > 64 {
+    pending.append(h)
+    return
+  }
+  destroyDepth += 1
+  destroyNow(h)
+  if destroyDepth == 1 {
+    while let next = pending.popLast() { destroyNow(next) }
+  }
+  destroyDepth -= 1
+}
+
+private func destroyNow(_ h: UnsafeMutablePointer<Header>) {
+  let p = UnsafeMutableRawPointer(h)
+  let size: Int
+  switch h.pointee.kind {
+  case .str:
+    let s = p.assumingMemoryBound(to: StrBody.self)
+    if h.pointee.flags & Header.flagTrailingDict == 0 {
+      freeObject(p, StrBody.headSize + s.pointee.capacity)
+      return
+    }
+    size = StrBody.headSize + s.pointee.capacity
+  case .instance:
+    let o = p.assumingMemoryBound(to: InstanceBody.self)
+    let n = o.pointee.shape.pointee.count
+    let slots = o.pointee.slots
+    for i in 0..<n { slots[i].release() }
+    let inline = Int(o.pointee.inlineCapacity)
+    if o.pointee.external { free(slots) }
+    let type = h.pointee.type
+    freeObject(p, InstanceBody.headSize + inline * 16)
+    releaseType(type)
+    return
+  case .list:
+    let l = p.assumingMemoryBound(to: ListBody.self)
+    for i in 0..<l.pointee.count { l.pointee.items[i].release() }
+    if l.pointee.capacity > 0 { free(l.pointee.items) }
+    size = MemoryLayout<ListBody>.size
+  case .tuple:
+    let t = p.assumingMemoryBound(to: TupleBody.self)
+    let n = t.pointee.count
+    for i in 0..<n { t.items[i].release() }
+    if h.pointee.flags & Header.flagTrailingDict == 0 {
+      freeObject(p, TupleBody.headSize + n * 16)
+      return
+    }
+    size = TupleBody.headSize + n * 16
+  case .dict:
+    p.assumingMemoryBound(to: DictBody.self).destroyContents()
+    size = MemoryLayout<DictBody>.size
+  case .set:
+    p.assumingMemoryBound(to: SetBody.self).destroyContents()
+    size = MemoryLayout<SetBody>.size
+  case .boundMethod:
+    let b = p.assumingMemoryBound(to: BoundMethodBody.self)
+    b.pointee.receiver.release()
+    b.pointee.function.release()
+    size = MemoryLayout<BoundMethodBody>.size
+  case .cell:
+    p.assumingMemoryBound(to: CellBody.self).pointee.value.release()
+    size = MemoryLayout<CellBody>.size
+  case .slice:
+    let s = p.assumingMemoryBound(to: SliceBody.self)
+    s.pointee.start.release()
+    s.pointee.stop.release()
+    s.pointee.step.release()
+    size = MemoryLayout<SliceBody>.size
+  case .function:
+    let f = p.assumingMemoryBound(to: FunctionBody.self)
+    for v in [
+      f.pointee.globals, f.pointee.defaults, f.pointee.keywordDefaults, f.pointee.dict,
+      f.pointee.name, f.pointee.qualname, f.pointee.doc,
+    ] { v.release() }
+    if let cells = f.pointee.cells {
+      for i in 0..<f.pointee.cellCount { cells[i].release() }
+      free(cells)
+    }
+    f.deinitialize(count: 1)
+    size = MemoryLayout<FunctionBody>.size
+  case .generator:
+    destroyGenerator(p.assumingMemoryBound(to: GeneratorBody.self))
+    size = MemoryLayout<GeneratorBody>.size
+  case .iterator:
+    let i = p.assumingMemoryBound(to: IteratorBody.self)
+    i.pointee.a.release()
+    i.pointee.b.release()
+    i.deinitialize(count: 1)
+    size = MemoryLayout<IteratorBody>.size
+  case .range:
+    let r = p.assumingMemoryBound(to: RangeBody.self)
+    if let big = r.pointee.big { big.release() }
+    r.deinitialize(count: 1)
+    size = MemoryLayout<RangeBody>.size
+  case .bigInt:
+    p.assumingMemoryBound(to: BigIntBody.self).deinitialize(count: 1)
+    size = MemoryLayout<BigIntBody>.size
+  case .bytes:
+    p.assumingMemoryBound(to: BytesBody.self).deinitialize(count: 1)
+    size = MemoryLayout<BytesBody>.size
+  case .complex, .float:
+    size = MemoryLayout<ComplexBody>.size
+  case .exception:
+    let e = p.assumingMemoryBound(to: ExceptionBody.self)
+    for v in [e.pointee.args, e.pointee.cause, e.pointee.context, e.pointee.dict] { v.release() }
+    e.deinitialize(count: 1)
+    size = MemoryLayout<ExceptionBody>.size
+  case .native:
+    let n = p.assumingMemoryBound(to: NativeBody.self)
+    n.pointee.dict.release()
+    n.deinitialize(count: 1)
+    size = MemoryLayout<NativeBody>.size
+  case .property, .staticMethod, .classMethod:
+    let w = p.assumingMemoryBound(to: WrapperBody.self)
+    for v in [w.pointee.a, w.pointee.b, w.pointee.c, w.pointee.doc] { v.release() }
+    size = MemoryLayout<WrapperBody>.size
+  case .superObject:
+    let s = p.assumingMemoryBound(to: SuperBody.self)
+    s.pointee.receiver.release()
+    releaseType(s.pointee.type)
+    size = MemoryLayout<SuperBody>.size
+  case .dictView:
+    p.assumingMemoryBound(to: DictViewBody.self).pointee.dict.release()
+    size = MemoryLayout<DictViewBody>.size
+  case .module:
+    let m = p.assumingMemoryBound(to: ModuleBody.self)
+    m.pointee.dict.release()
+    m.deinitialize(count: 1)
+    size = MemoryLayout<ModuleBody>.size
+  case .builtin:
+    p.assumingMemoryBound(to: BuiltinBody.self).deinitialize(count: 1)
+    size = MemoryLayout<BuiltinBody>.size
+  case .type:
+    destroyType(p.assumingMemoryBound(to: TypeBody.self))
+    size = MemoryLayout<TypeBody>.size
+  case .code:
+    p.assumingMemoryBound(to: CodeBody.self).deinitialize(count: 1)
+    size = MemoryLayout<CodeBody>.size
+  default:
+    return
+  }
+  if h.pointee.flags & Header.flagTrailingDict != 0 {
+    let type = h.pointee.type
+    let aligned = (size + 15) & ~15
+    p.load(fromByteOffset: aligned, as: Value.self).release()
+    freeObject(p, aligned + 16)
+    releaseType(type)
+  } else {
+    let type = h.pointee.type
+    let owns = h.pointee.kind == .exception
+    freeObject(p, size)
+    if owns { releaseType(type) }
+  }
+}
