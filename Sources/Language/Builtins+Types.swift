@@ -237,7 +237,7 @@ func installTypes() {
     },
     Builtin("throw", "throw(self, type, value=None, tb=None, /)") { (a) throws(LullError) in
       let g = a[0].body(GeneratorBody.self)
-      let e = try raiseError(a.isNone(2 - 1) ? a[1] : a[2], .undefined)
+      let e = try raiseError(a.isNone(2) ? a[1] : a[2], .undefined)
       let v = try throwIntoGenerator(g, e)
       if v.isUndefined { throw stopIteration(g.pointee.returned) }
       return v
@@ -572,10 +572,13 @@ private func setMethods(_ frozen: Bool) -> [Builtin] {
   }
   var out = [
     Builtin("union", "union(self, *others)") { (a) throws(LullError) in
-      try each(a) { (r, o) throws(LullError) in
-        try r.set.merge(o.set)
-        return r.retained()
+      let r = a[0].set.copy(frozen: a[0].set.isFrozen)
+      for x in a.rest(1) {
+        if x.kind == .set { try r.set.merge(x.set) } else {
+          try forEach(x) { (y) throws(LullError) in try r.set.add(y) }
+        }
       }
+      return r
     },
     Builtin("intersection", "intersection(self, *others)") { (a) throws(LullError) in
       try each(a) { (r, o) throws(LullError) in try setIntersection(r.set, o.set, r.set.isFrozen) }
@@ -641,11 +644,7 @@ private func setMethods(_ frozen: Bool) -> [Builtin] {
       Builtin(name, "\(name)(self, other, /)") { (a) throws(LullError) in
         let o = try asSet(a[1])
         defer { o.release() }
-        if let r = try setBinary(op, a[0], o) {
-          a[0].set.clear()
-          try a[0].set.merge(r.set)
-          r.release()
-        }
+        try updateSet(op, a[0], o)
         return .none
       })
   }

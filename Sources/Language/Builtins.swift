@@ -70,14 +70,18 @@ public struct SignatureParameter: @unchecked Sendable {
 }
 
 public struct Signature: @unchecked Sendable {
-  /// In binding order: positional-only, positional, keyword-only; `*rest` and `**keywords` come
-  /// after these in `Args`.
+  /// Positional-only, positional, keyword-only. In `Args` all stand in the order of the signature
+  /// text: `*rest` just before the keyword-only ones, `**keywords` last.
   public private(set) var parameters: [SignatureParameter] = []
   public private(set) var positionalOnly = 0
   public private(set) var firstKeywordOnly = 0
   public private(set) var rest: String?
   public private(set) var keywords: String?
   private(set) var required = 0
+  /// Where parameter `i` of `parameters` lies in `Args`.
+  @inline(__always) func slot(_ i: Int) -> Int {
+    rest != nil && i >= firstKeywordOnly ? i + 1 : i
+  }
   var slotCount: Int { parameters.count + (rest != nil ? 1 : 0) + (keywords != nil ? 1 : 0) }
 
   init(_ text: String) {
@@ -186,8 +190,8 @@ public struct Signature: @unchecked Sendable {
   }
   public func index(_ name: String) -> Int? {
     let s = record.takeUnretainedValue().parameters
-    for (i, p) in s.parameters.enumerated() where p.name == name { return i }
-    if s.rest == name { return s.parameters.count }
+    for (i, p) in s.parameters.enumerated() where p.name == name { return s.slot(i) }
+    if s.rest == name { return s.firstKeywordOnly }
     if s.keywords == name { return s.slotCount - 1 }
     return nil
   }
@@ -275,12 +279,12 @@ extension Builtin {
         let t = makeTuple(uninitialized: extra)
         for i in 0..<extra { t.tuple.items[i] = args[s.firstKeywordOnly + i].retained() }
         owned.append(t)
-        bound[named] = t
+        bound[s.firstKeywordOnly] = t
       } else {
         throw tooMany(positional, s)
       }
     } else if s.rest != nil {
-      bound[named] = core.pointee.emptyTuple
+      bound[s.firstKeywordOnly] = core.pointee.emptyTuple
     }
     for i in 0..<min(positional, s.firstKeywordOnly) { bound[i] = args[i] }
 
@@ -295,11 +299,11 @@ extension Builtin {
         let name = kwNames[k].string
         var found = false
         for i in s.positionalOnly..<named where s.parameters[i].name == name {
-          if !bound[i].isUndefined {
+          if !bound[s.slot(i)].isUndefined {
             throw LullError.typeError(
               "\(self.name)() got multiple values for argument '\(name)'")
           }
-          bound[i] = args[positional + k]
+          bound[s.slot(i)] = args[positional + k]
           found = true
           break
         }
@@ -311,10 +315,10 @@ extension Builtin {
         throw unexpectedKeyword(name, s)
       }
     }
-    for i in 0..<named where bound[i].isUndefined {
+    for i in 0..<named where bound[s.slot(i)].isUndefined {
       let p = s.parameters[i]
       if p.isRequired { throw missing(bound, s) }
-      bound[i] = p.defaultValue
+      bound[s.slot(i)] = p.defaultValue
     }
     return try run(Args(bound, slots, Unmanaged.passUnretained(self)))
   }
@@ -343,7 +347,7 @@ extension Builtin {
     let most = s.firstKeywordOnly - selfOffset
     given = max(0, given - selfOffset)
     for i in s.positionalOnly..<s.parameters.count
-    where s.parameters[i].isRequired && bound[i].isUndefined {
+    where s.parameters[i].isRequired && bound[s.slot(i)].isUndefined {
       if i >= s.firstKeywordOnly {
         return .typeError(
           "\(title) missing 1 required keyword-only argument: '\(s.parameters[i].name)'")

@@ -550,12 +550,8 @@ public func inplace(_ op: BinaryOperator, _ a: Value, _ b: Value) throws(LullErr
         try a.set.merge(b.set)
         return a.retained()
       case .subtract, .bitAnd, .bitXor:
-        if let r = try setBinary(op, a, b) {
-          a.set.clear()
-          try a.set.merge(r.set)
-          r.release()
-          return a.retained()
-        }
+        try updateSet(op, a, b)
+        return a.retained()
       default: break
       }
     }
@@ -1264,4 +1260,26 @@ func sameOrEqual(_ x: Value, _ y: Value) throws(LullError) -> Bool {
   x.retained()
   defer { x.release() }
   return try valuesEqual(x, y)
+}
+
+/// `a -= b`, `a &= b`, `a ^= b` for sets, step by step as CPython, so that the order agrees.
+func updateSet(_ op: BinaryOperator, _ a: Value, _ b: Value) throws(LullError) {
+  switch op {
+  case .subtract:
+    if a.isSame(b) { return a.set.clear() }
+    for e in b.set.elements { _ = try a.set.remove(e.key) }
+  case .bitXor:
+    if a.isSame(b) { return a.set.clear() }
+    for e in b.set.elements {
+      if !(try a.set.remove(e.key)) { try a.set.add(e.key, e.hash) }
+    }
+  default:
+    let r = try setIntersection(a.set, b.set, false)
+    swap(&a.set.pointee.table, &r.set.pointee.table)
+    swap(&a.set.pointee.mask, &r.set.pointee.mask)
+    swap(&a.set.pointee.fill, &r.set.pointee.fill)
+    swap(&a.set.pointee.count, &r.set.pointee.count)
+    a.set.pointee.version &+= 1
+    r.release()
+  }
 }
