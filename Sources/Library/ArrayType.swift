@@ -14,7 +14,7 @@ private let methodNames: Set<String> = [
   "squeeze", "std", "sum", "swapaxes", "var", "view",
 ]
 
-nonisolated(unsafe) let arrayType: NativeType = {
+let arrayType: NativeType = {
   let type = NativeType(
     "array", module: "mlx.core",
     doc:
@@ -134,7 +134,7 @@ nonisolated(unsafe) let arrayType: NativeType = {
     return scalar.double != 0 || scalar.imaginary != 0
   }
   type.hash = { (me) throws(LullError) in
-    me.nativeObject().map { Int(bitPattern: ObjectIdentifier($0).hashValue) } ?? 0
+    me.nativeObject().map { ObjectIdentifier($0).hashValue } ?? 0
   }
   type.float = { (me) throws(LullError) in try oneValue(me).double }
   type.int = { (me) throws(LullError) in
@@ -160,7 +160,7 @@ nonisolated(unsafe) let arrayType: NativeType = {
     guard x.size == 1 else {
       throw LullError.typeError("the format '\(spec)' needs one value, this array has \(x.size)")
     }
-    return try formatText(value(of: engine { try x.item() }), spec)
+    return try Language.format(value(of: engine { try x.item() }), spec)
   }
   type.properties = arrayProperties
   type.methods = ownMethods + methodsFromFunctions()
@@ -232,7 +232,7 @@ private func property(
   }
 }
 
-nonisolated(unsafe) private let arrayProperties: [NativeProperty] = [
+private let arrayProperties: [NativeProperty] = [
   property("shape", "The length of each axis, as a tuple.") { makeTuple(ints: $0.shape) },
   property("dtype", "The type of the elements.") { dtypeValue($0.dtype) },
   property("ndim", "The number of axes.") { Value($0.rank) },
@@ -252,7 +252,7 @@ nonisolated(unsafe) private let arrayProperties: [NativeProperty] = [
   },
 ]
 
-nonisolated(unsafe) private let ownMethods: [Builtin] = [
+private let ownMethods: [Builtin] = [
   special(
     "item", "self", "arrays", "The one value, as a plain number.", [">>> mx.array(3).item()\n3"],
     stream: false
@@ -267,15 +267,15 @@ nonisolated(unsafe) private let ownMethods: [Builtin] = [
     "reshape", "self, *shape", "arrays", "The array in another shape.",
     [">>> mx.arange(4).reshape(2, 2)\narray([[0, 1],\n       [2, 3]], dtype=int32)"]
   ) {
-    try $0.array(0).reshaped($0.restInts(2))
+    try $0.array(0).reshaped($0.restInts(1))
   },
   function(
     "transpose", "self, *axes", "arrays", "The array with its axes in another order.",
     [">>> mx.zeros((2, 3)).transpose().shape\n(3, 2)"]
   ) {
-    let rest = $0.args.rest(2)
+    let rest = $0.args.rest(1)
     if rest.count == 0 || (rest.count == 1 && rest[0].isNone) { return try transpose($0.array(0)) }
-    return try transpose($0.array(0), $0.restInts(2))
+    return try transpose($0.array(0), $0.restInts(1))
   },
 ]
 
@@ -311,7 +311,7 @@ final class AtIndexBox {
   }
 }
 
-nonisolated(unsafe) private let atType: NativeType = {
+private let atType: NativeType = {
   let type = NativeType("ArrayAt", module: "mlx.core", doc: "Updates of an array at indices.")
   type.getItem = { (me, index) throws(LullError) in
     guard let box = me.native(AtBox.self) else { return .none }
@@ -320,7 +320,7 @@ nonisolated(unsafe) private let atType: NativeType = {
   return type
 }()
 
-nonisolated(unsafe) private let atIndexType: NativeType = {
+private let atIndexType: NativeType = {
   let type = NativeType(
     "ArrayAtIndex", module: "mlx.core", doc: "Updates of an array at given indices.")
   func method(_ name: String, _ doc: String, _ mode: UpdateMode) -> Builtin {

@@ -9,7 +9,7 @@ final class DTypeBox {
 }
 
 /// A family of dtypes, as NumPy arranges them.
-final class CategoryBox {
+final class CategoryBox: Sendable {
   let name: String
   let parent: CategoryBox?
   init(_ name: String, _ parent: CategoryBox?) {
@@ -42,7 +42,7 @@ private func category(of dtype: DType) -> CategoryBox {
   return dtype.isUnsigned ? unsignedInteger : signedInteger
 }
 
-nonisolated(unsafe) let dtypeType: NativeType = {
+let dtypeType: NativeType = {
   let type = NativeType("Dtype", module: "mlx.core", doc: "The type of an array's elements.")
   type.repr = { (v) throws(LullError) in "mlx.core." + (v.native(DTypeBox.self)?.dtype.name ?? "?")
   }
@@ -60,7 +60,7 @@ nonisolated(unsafe) let dtypeType: NativeType = {
   return type
 }()
 
-nonisolated(unsafe) private let categoryType: NativeType = {
+private let categoryType: NativeType = {
   let type = NativeType("DtypeCategory", module: "mlx.core", doc: "A family of dtypes.")
   type.repr = { (v) throws(LullError) in
     "DtypeCategory." + (v.native(CategoryBox.self)?.name ?? "?")
@@ -95,7 +95,7 @@ private func categoryOrType(_ v: Value) throws(LullError) -> (CategoryBox, DType
   return (category(of: dtype), dtype)
 }
 
-nonisolated(unsafe) let dtypeFunctions: [Builtin] = [
+let dtypeFunctions: [Builtin] = [
   Builtin(
     "issubdtype", "issubdtype(arg1, arg2)", chapter: "dtypes",
     doc: "Whether a dtype or category belongs to a category (or is the dtype) arg2.",
@@ -113,7 +113,8 @@ nonisolated(unsafe) let dtypeFunctions: [Builtin] = [
   ) { (a) throws(LullError) in
     var result: DType?
     for v in a.rest(0) {
-      let dtype = try v.ndarray?.dtype ?? dtypeOf(v)
+      let dtype: DType
+      if let x = v.ndarray { dtype = x.dtype } else { dtype = try dtypeOf(v) }
       result = result.map { DType.promoted($0, dtype) } ?? dtype
     }
     guard let result else {
@@ -158,7 +159,7 @@ private final class InfoBox {
   init(_ fields: [(String, Value)]) { self.fields = fields }
   deinit { for (_, v) in fields { v.drop() } }
 }
-nonisolated(unsafe) private let infoType: NativeType = {
+private let infoType: NativeType = {
   let type = NativeType("info", module: "mlx.core", doc: "Limits of a dtype.")
   type.getAttribute = { (v, name) throws(LullError) in
     v.native(InfoBox.self)?.fields.first { $0.0 == name }?.1.retain()

@@ -128,7 +128,7 @@ func loadArrays(_ tensors: [SafetensorsTensor]) throws(LullError) -> Value {
   }
 }
 
-nonisolated(unsafe) let fileFunctions: [Builtin] = [
+let fileFunctions: [Builtin] = [
   Builtin(
     "load", "load(file, /, format=None, return_metadata=False, *, stream=None)", chapter: "files",
     doc:

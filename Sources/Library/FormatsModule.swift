@@ -11,7 +11,7 @@ extension LullError {
   }
 }
 
-func text<R>(_ body: () throws -> R) throws(LullError) -> R {
+func textual<R>(_ body: () throws -> R) throws(LullError) -> R {
   do { return try body() } catch let error as TextError {
     throw LullError(error)
   } catch let error as FormatError {
@@ -25,7 +25,7 @@ func text<R>(_ body: () throws -> R) throws(LullError) -> R {
 
 // MARK: - Quantised weights
 
-nonisolated(unsafe) let quantizedWeightType: NativeType = {
+let quantizedWeightType: NativeType = {
   let type = NativeType(
     "QuantizedWeight", module: "lull.formats",
     doc: "A matrix of a GGUF file, kept in the blocks that the file has.")
@@ -148,7 +148,7 @@ private func ids(_ v: Value) throws(LullError) -> [Int] {
   return try intSequence(v) { _ in LullError.typeError("token ids must be ints") }
 }
 
-nonisolated(unsafe) let tokenizerType: NativeType = {
+let tokenizerType: NativeType = {
   let type = NativeType(
     "Tokenizer", module: "lull.formats",
     doc: "Text to token ids and back, as a model was trained with.")
@@ -182,7 +182,7 @@ nonisolated(unsafe) let tokenizerType: NativeType = {
       var variables = JSONObject()
       if !a.isNone(2) { variables["tools"] = try json(a[2]) }
       for (key, v) in dictItems(a[5]) { variables[key.stringValue ?? ""] = try json(v) }
-      let rendered = try Library.text {
+      let rendered = try textual {
         try t.applyChatTemplate(
           messages: messages, addGenerationPrompt: prompt, variables: variables)
       }
@@ -231,7 +231,7 @@ nonisolated(unsafe) let tokenizerType: NativeType = {
   return type
 }()
 
-nonisolated(unsafe) private let detokenizerType: NativeType = {
+private let detokenizerType: NativeType = {
   let type = NativeType(
     "StreamingDetokenizer", module: "lull.formats",
     doc: "Turns token ids into text one by one; never shows part of a character.")
@@ -306,7 +306,7 @@ func json(_ v: Value, _ depth: Int = 0) throws(LullError) -> JSON {
   throw LullError.typeError("a value of type \(v.typeNameText) has no JSON form")
 }
 
-nonisolated(unsafe) let formatsFunctions: [Builtin] = [
+let formatsFunctions: [Builtin] = [
   Builtin(
     "load_gguf", "load_gguf(path)", chapter: "files",
     doc: "(metadata, tensors) of a GGUF file; quantised matrices stay as the file has them."
@@ -327,13 +327,13 @@ nonisolated(unsafe) let formatsFunctions: [Builtin] = [
     doc: "The tokenizer inside a GGUF file."
   ) { (a) throws(LullError) in
     let path = try pathText(a[0])
-    return tokenizerType.make(TokenizerBox(try text { try Tokenizer(gguf: GGUF(path: path)) }))
+    return tokenizerType.make(TokenizerBox(try textual { try Tokenizer(gguf: GGUF(path: path)) }))
   },
   Builtin(
     "load_tokenizer", "load_tokenizer(path)", chapter: "models",
     doc: "The tokenizer of a model directory (tokenizer.json)."
   ) { (a) throws(LullError) in
     let path = try pathText(a[0])
-    return tokenizerType.make(TokenizerBox(try text { try Tokenizer.load(directory: path) }))
+    return tokenizerType.make(TokenizerBox(try textual { try Tokenizer.load(directory: path) }))
   },
 ]

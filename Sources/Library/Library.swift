@@ -20,16 +20,18 @@ public let coreFunctions: [Builtin] =
   + indexingFunctions + linearFunctions + dtypeFunctions + transformFunctions
   + evaluationFunctions + fileFunctions
 
+private let submodules: Set<String> = ["random", "fast"]
+
 private func coreModule() -> NativeModule {
   var values: [(String, Value)] = dtypeNames()
   values.append(("array", arrayType.value.retain()))
   values.append(("Dtype", dtypeType.value.retain()))
-  values.append(("random", ModuleRegistry.module("mlx.core.random") ?? .none))
-  values.append(("fast", ModuleRegistry.module("mlx.core.fast") ?? .none))
   values += constants()
   values.append(("newaxis", .none))
   values.append(("cpu", deviceType.make(DeviceBox())))
-  return NativeModule(builtins: coreFunctions, values: values)
+  return NativeModule(builtins: coreFunctions, values: values) { name in
+    submodules.contains(name) ? try importModuleValue("mlx.core." + name) : nil
+  }
 }
 
 private func constants() -> [(String, Value)] {
@@ -40,7 +42,7 @@ private func constants() -> [(String, Value)] {
 }
 
 final class DeviceBox {}
-nonisolated(unsafe) private let deviceType: NativeType = {
+private let deviceType: NativeType = {
   let type = NativeType(
     "DeviceType", module: "mlx.core", doc: "A device; the processor is the only one.")
   type.repr = { (v) throws(LullError) in "DeviceType.cpu" }
@@ -51,13 +53,9 @@ public enum Library {
   /// Registers the modules; cheap.
   public static func install() {
     ModuleRegistry.add("mlx.core") { coreModule() }
-    ModuleRegistry.add("mlx.core.random") {
-      NativeModule(builtins: randomFunctions, values: [], name: "mlx.core.random")
-    }
-    ModuleRegistry.add("mlx.core.fast") {
-      NativeModule(builtins: fastFunctions, values: [], name: "mlx.core.fast")
-    }
-    ModuleRegistry.add("lull.formats") { NativeModule(builtins: formatsFunctions, values: []) }
+    ModuleRegistry.add("mlx.core.random") { NativeModule(builtins: randomFunctions) }
+    ModuleRegistry.add("mlx.core.fast") { NativeModule(builtins: fastFunctions) }
+    ModuleRegistry.add("lull.formats") { NativeModule(builtins: formatsFunctions) }
   }
 
   /// The names that the prelude adds.

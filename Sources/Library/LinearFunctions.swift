@@ -3,7 +3,7 @@
 import Engine
 import Language
 
-nonisolated(unsafe) let linearFunctions: [Builtin] = [
+let linearFunctions: [Builtin] = [
   function(
     "matmul", "a, b, /", "linear algebra", "Matrix product; leading axes broadcast.",
     [
@@ -59,7 +59,7 @@ nonisolated(unsafe) let linearFunctions: [Builtin] = [
     [
       ">>> mx.einsum('ij,j->i', mx.array([[1.0, 2.0], [3.0, 4.0]]), mx.array([1.0, 1.0]))\narray([3, 7], dtype=float32)"
     ]
-  ) { try einsum($0.string(0), restArrays($0, 2)) },
+  ) { try einsum($0.string(0), restArrays($0, 1)) },
   function(
     "quantized_matmul",
     "x, w, /, scales=None, biases=None, transpose=True, group_size=None, bits=None, mode='affine'",
@@ -125,7 +125,7 @@ private func quantizedWeight(_ a: ArrayArgs, _ w: Int, _ scales: Int) throws -> 
     bits: bits, mode: mode)
 }
 
-nonisolated(unsafe) let fastFunctions: [Builtin] = [
+let fastFunctions: [Builtin] = [
   function(
     "rms_norm", "x, weight, eps", "fast",
     "x / sqrt(mean(x * x) + eps) * weight over the last axis.",
@@ -192,7 +192,7 @@ private func shapeOrEmpty(_ a: ArrayArgs, _ i: Int) throws -> Shape {
   a.has(i) ? try a.shape(i, op: "random") : Shape()
 }
 
-nonisolated(unsafe) let randomFunctions: [Builtin] = [
+let randomFunctions: [Builtin] = [
   special(
     "seed", "seed", "random", "Seed the shared state of random numbers.",
     [">>> mx.random.seed(7)"], stream: false

@@ -3,7 +3,7 @@
 import Engine
 import Language
 
-nonisolated(unsafe) let creationFunctions: [Builtin] = [
+let creationFunctions: [Builtin] = [
   function(
     "zeros", "shape, dtype=None", "creation", "Zeros; float32 unless a dtype is given.",
     [">>> mx.zeros((2, 2))\narray([[0, 0],\n       [0, 0]], dtype=float32)"]
@@ -129,8 +129,8 @@ nonisolated(unsafe) let creationFunctions: [Builtin] = [
       ">>> mx.meshgrid(mx.array([1, 2]), mx.array([3, 4]))[0]\narray([[1, 2],\n       [1, 2]], dtype=int32)"
     ]
   ) { a in
-    let arrays = try restArrays(a, 2)
-    return list(try meshgrid(arrays, sparse: a.bool(0), indexing: a.string(1)))
+    let arrays = try restArrays(a, 0)
+    return list(try meshgrid(arrays, sparse: a.bool(1), indexing: a.string(2)))
   },
 ]
 
@@ -141,7 +141,7 @@ func restArrays(_ a: ArrayArgs, _ i: Int) throws -> [NDArray] {
   return out
 }
 
-nonisolated(unsafe) let shapeFunctions: [Builtin] = [
+let shapeFunctions: [Builtin] = [
   function(
     "reshape", "a, /, shape", "shape", "a in another shape of the same size; -1 is worked out.",
     [">>> mx.reshape(mx.arange(4), (2, 2))\narray([[0, 1],\n       [2, 3]], dtype=int32)"]
@@ -189,7 +189,7 @@ nonisolated(unsafe) let shapeFunctions: [Builtin] = [
     [
       ">>> mx.broadcast_arrays(mx.array([1, 2]), mx.array([[3], [4]]))[0]\narray([[1, 2],\n       [1, 2]], dtype=int32)"
     ]
-  ) { tuple(try broadcastArrays(restArrays($0, 1))) },
+  ) { tuple(try broadcastArrays(restArrays($0, 0))) },
   special(
     "broadcast_shapes", "*shapes", "shape", "The shape that shapes broadcast to.",
     [">>> mx.broadcast_shapes((3, 1), (4,))\n(3, 4)"], stream: false
@@ -300,7 +300,7 @@ func checkedRank(_ values: [Int], _ op: OperationName) throws(ArrayError) -> [In
 }
 
 private func atLeast(_ a: ArrayArgs, _ rank: Int) throws -> Value {
-  let arrays = try restArrays(a, 1).map { (x: NDArray) throws -> NDArray in
+  let arrays = try restArrays(a, 0).map { (x: NDArray) throws -> NDArray in
     var y = x
     while y.rank < rank { y = try expandDims(y, [0]) }
     return y

@@ -200,7 +200,7 @@ private func callable(_ a: Args) throws(LullError) -> Value {
   return a[0]
 }
 
-nonisolated(unsafe) let transformFunctions: [Builtin] = [
+let transformFunctions: [Builtin] = [
   Builtin(
     "grad", "grad(fun, argnums=None, argnames=None)", chapter: "transforms",
     doc:
@@ -238,7 +238,7 @@ nonisolated(unsafe) let transformFunctions: [Builtin] = [
     let args = ArrayArgs(a)
     let (primals, cotangents) = (try args.arrays(1), try args.arrays(2))
     let (outputs, gradients) = try engine {
-      try throughFunction(f) { call in try vjp(primals, cotangents: cotangents, call) }
+      try throughFunction(f) { (call) throws(ArrayError) in try vjp(primals, cotangents: cotangents, call) }
     }
     return makeTupleValue([list(outputs), list(gradients)])
   },
@@ -253,7 +253,7 @@ nonisolated(unsafe) let transformFunctions: [Builtin] = [
     let args = ArrayArgs(a)
     let (primals, tangents) = (try args.arrays(1), try args.arrays(2))
     let (outputs, results) = try engine {
-      try throughFunction(f) { call in try jvp(primals, tangents: tangents, call) }
+      try throughFunction(f) { (call) throws(ArrayError) in try jvp(primals, tangents: tangents, call) }
     }
     return makeTupleValue([list(outputs), list(results)])
   },
@@ -292,7 +292,7 @@ private func throughFunction<R>(
 
 // MARK: - Evaluation
 
-nonisolated(unsafe) let evaluationFunctions: [Builtin] = [
+let evaluationFunctions: [Builtin] = [
   Builtin(
     "eval", "eval(*args)", chapter: "evaluation",
     doc: "Compute the arrays in the arguments (arrays, or trees of them) now.",
