@@ -20,7 +20,7 @@ let package = Package(
   ],
   targets: [
     .target(name: "Kernels", cSettings: kernelFlags, linkerSettings: [.linkedLibrary("m")]),
-    .systemLibrary(name: "COpenBLAS", providers: [.apt(["libopenblas-dev"])]),
+    .target(name: "COpenBLAS", linkerSettings: [.linkedLibrary("dl")]),
     .target(name: "CReadline", linkerSettings: [.linkedLibrary("readline")]),
     .target(name: "Engine", dependencies: ["Kernels", "COpenBLAS"], swiftSettings: strict),
     .target(name: "Formats", dependencies: ["Kernels"], swiftSettings: strict),

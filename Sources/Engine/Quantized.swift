@@ -8,9 +8,6 @@
 import COpenBLAS
 import Kernels
 
-/// OpenBLAS is called from the pool's workers, so it must not start threads of its own.
-private let oneThreadBLAS: Void = openblas_set_num_threads(1)
-
 /// y = x @ W.T (transpose) or x @ W.
 struct QuantizedMatmul: Primitive {
   let weight: QuantizedWeight
@@ -92,7 +89,7 @@ struct QuantizedMatmul: Primitive {
     let panel = ((rows + rounds * threads - 1) / (rounds * threads) + 15) / 16 * 16
     let scratch = try Buffer(byteCount: threads * panel * columns * 4)
     let scratchPointer = scratch.pointer.assumingMemoryBound(to: Float.self)
-    _ = oneThreadBLAS
+    try requireBLAS()
     let packed = try weight.packedTiles()
     try weight.withStored { (stored) throws(ArrayError) in
       parallelFor((rows + panel - 1) / panel) { chunk, worker in
@@ -126,7 +123,7 @@ struct QuantizedMatmul: Primitive {
     let panel = min(128, (rows + 15) / 16 * 16)
     let scratch = try Buffer(byteCount: threads * panel * columns * 4)
     let scratchPointer = scratch.pointer.assumingMemoryBound(to: Float.self)
-    _ = oneThreadBLAS
+    try requireBLAS()
     let packed = try weight.packedTiles()
     let share = (m + threads - 1) / threads
     try weight.withStored { (stored) throws(ArrayError) in
