@@ -15,6 +15,7 @@ int lull_blas_load(void);
 // What was found: the library's name and kernels, or why it could not be opened.
 const char *lull_blas_description(void);
 
+typedef int blasint;
 #define LULL_BLAS(name) __asm__("lull_blas_" #name)
 void cblas_sgemm(enum CBLAS_ORDER, enum CBLAS_TRANSPOSE, enum CBLAS_TRANSPOSE, int m, int n, int k,
                  float alpha, const float *a, int lda, const float *b, int ldb, float beta, float *c,
