@@ -54,7 +54,7 @@ func installBuiltins() {
       let t = a[0].typeObject
       let rest = a.rest(1)
       if t.pointee.kind == .instance { return makeInstance(t) }
-      let w = UnsafeMutablePointer<Value>.allocate(capacity: rest.count + 1)
+      let w = UnsafeMutablePointer<Value>.allocate(capacity: rest.count + 1 + windowSlack)
       defer { w.deallocate() }
       for i in 0..<rest.count { w[i] = rest[i] }
       if !t.pointee.isUserDefined {
@@ -506,6 +506,7 @@ let builtinFunctions: [Builtin] = [
     }
     return d
   },
+  openFunction,
   Builtin("input", "input(prompt='', /)", doc: "Read one line from standard input.") {
     (a) throws(LullError) in
     standardOutput.write(try display(a[0]))
@@ -569,6 +570,8 @@ func sortList(_ l: ListPtr, key: Value, reverse: Bool) throws(LullError) {
   } else {
     sortIndices(&order) { x, y in
       if failure != nil { return false }
+      let quick = quickLess(keys[x], keys[y])
+      if quick >= 0 { return quick == 1 }
       do throws(LullError) {
         let r = try compare(.less, keys[x], keys[y])
         return r.tag == .bool ? r.asBool : try truthReleasing(r)
@@ -586,6 +589,25 @@ func sortList(_ l: ListPtr, key: Value, reverse: Bool) throws(LullError) {
   for k in ownedKeys { k.release() }
   if let failure { throw failure }
   if changed { throw LullError.valueError("list modified during sort") }
+}
+/// `a < b` for tuples of plain ints, floats and strs: 1 or 0; -1 when it takes the general way.
+private func quickLess(_ a: Value, _ b: Value) -> Int {
+  guard a.tag == .tuple, b.tag == .tuple else { return -1 }
+  let n = min(a.tuple.pointee.count, b.tuple.pointee.count)
+  for k in 0..<n {
+    let x = a.tuple.items[k]
+    let y = b.tuple.items[k]
+    if x.tag != y.tag { return -1 }
+    switch x.tag {
+    case .int: if x.asInt != y.asInt { return x.asInt < y.asInt ? 1 : 0 }
+    case .float: if x.asDouble != y.asDouble { return x.asDouble < y.asDouble ? 1 : 0 }
+    case .str:
+      let c = x.str.compare(y.str)
+      if c != 0 { return c < 0 ? 1 : 0 }
+    default: return -1
+    }
+  }
+  return a.tuple.pointee.count < b.tuple.pointee.count ? 1 : 0
 }
 /// Merge sort with insertion sort on short runs; finds an already sorted input in one pass.
 private func sortIndices(_ a: inout [Int], _ less: (Int, Int) -> Bool) {

@@ -25,6 +25,8 @@ public final class Builtin: @unchecked Sendable {
   /// Number of parameters when all are plain positional ones (no `*`), else -1.
   private(set) var plainCount = -2
   private(set) var requiredCount = 0
+  /// Defaults of a plain parameter list, for filling in omitted arguments in place.
+  private var defaultValues: UnsafeMutablePointer<Value>?
   /// For messages about methods: `list.append()`.
   public var owner: String?
 
@@ -52,6 +54,11 @@ public final class Builtin: @unchecked Sendable {
       plainCount = -1
     }
     requiredCount = s.required
+    if plainCount > 0 {
+      let d = UnsafeMutablePointer<Value>.allocate(capacity: plainCount)
+      for (i, p) in s.parameters.enumerated() { (d + i).initialize(to: p.defaultValue) }
+      defaultValues = d
+    }
     return s
   }
   @inline(__always) var plain: Int {
@@ -256,7 +263,20 @@ extension Builtin {
     _ args: UnsafeMutablePointer<Value>, _ argc: Int
   ) throws(LullError) -> Value {
     if plain == argc { return try run(Args(args, argc, Unmanaged.passUnretained(self))) }
+    if argc >= requiredCount, argc < plainCount { return try callFilling(args, argc) }
     return try callBinding(args, argc, nil, 0)
+  }
+  /// Fills omitted optional arguments in behind the given ones (borrowed, and cleared again).
+  @inline(never) func callFilling(
+    _ args: UnsafeMutablePointer<Value>, _ argc: Int
+  ) throws(LullError) -> Value {
+    let n = plainCount
+    guard let defaultValues, n - argc <= windowSlack - 2 else {
+      return try callBinding(args, argc, nil, 0)
+    }
+    for i in argc..<n { args[i] = defaultValues[i] }
+    defer { for i in argc..<n { args[i].tag = .undefined } }
+    return try run(Args(args, n, Unmanaged.passUnretained(self)))
   }
 
   @inline(never) func callBinding(

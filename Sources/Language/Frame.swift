@@ -645,7 +645,7 @@ func allocateInstance(
     throw LullError.typeError("type '\(base.pointee.name)' is not an acceptable base type")
   }
   if mutable && ownInit && t.pointee.kind != .native {
-    plain = try c.call(w, 0)
+    plain = try c.callBinding(w, 0, nil, 0)
   } else if t.pointee.kind == .native, ownInit {
     plain = base.pointee.native?.makeEmpty?() ?? .undefined
     if plain.isUndefined {

@@ -340,6 +340,7 @@ private func sysModule() -> NativeModule {
 }
 
 func registerStandardModules() {
+  registerSystemModules()
   let makers: [(String, () throws(LullError) -> NativeModule)] = [
     ("math", { () throws(LullError) in mathModule() }),
     ("time", { () throws(LullError) in timeModule() }),

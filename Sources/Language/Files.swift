@@ -1,0 +1,160 @@
+// `open`: files as text or bytes. The whole file is read when it is opened for reading; writes are
+// collected and go out when the file is flushed or closed, or when the object is dropped.
+import Glibc
+
+private final class FileObject {
+  let path: String
+  let mode: String
+  let isBinary: Bool
+  var content: [UInt8] = []
+  var position = 0
+  var pending: [UInt8] = []
+  var handle: UnsafeMutablePointer<FILE>?
+  var isClosed = false
+
+  init(_ path: String, _ mode: String) throws(LullError) {
+    self.path = path
+    self.mode = mode
+    isBinary = mode.contains("b")
+    let kinds = mode.filter { "rwax".contains($0) }
+    guard kinds.count == 1, mode.allSatisfy({ "rwaxbt+".contains($0) }) else {
+      throw LullError.valueError("invalid mode: '\(mode)'")
+    }
+    if kinds == "r" {
+      content = try readFile(path)
+    } else {
+      guard let h = fopen(path, kinds == "w" ? "wb" : kinds == "a" ? "ab" : "wbx") else {
+        throw osError(errno, path)
+      }
+      handle = h
+    }
+  }
+  deinit { close() }
+  func flush() {
+    guard let handle, !pending.isEmpty else { return }
+    _ = fwrite(pending, 1, pending.count, handle)
+    fflush(handle)
+    pending = []
+  }
+  func close() {
+    flush()
+    if let handle { fclose(handle) }
+    handle = nil
+    isClosed = true
+  }
+  func value(_ bytes: ArraySlice<UInt8>) throws(LullError) -> Value {
+    if isBinary { return makeBytes(Array(bytes)) }
+    var out: [UInt8] = []
+    out.reserveCapacity(bytes.count)
+    var previous: UInt8 = 0
+    // Universal newlines.
+    for b in bytes {
+      if b == 13 { out.append(10) } else if !(b == 10 && previous == 13) { out.append(b) }
+      previous = b
+    }
+    return try decodeBytes(out, "utf-8", "strict")
+  }
+  func line() -> ArraySlice<UInt8> {
+    let start = position
+    while position < content.count {
+      position += 1
+      if content[position - 1] == 10 { break }
+    }
+    return content[start..<position]
+  }
+}
+
+private func file(_ v: Value, reading: Bool? = nil) throws(LullError) -> FileObject {
+  guard let f = v.native(FileObject.self) else { throw LullError.typeError("not a file") }
+  if f.isClosed { throw LullError.valueError("I/O operation on closed file.") }
+  if reading == true, f.handle != nil { throw LullError("OSError", "not readable") }
+  if reading == false, f.handle == nil { throw LullError("OSError", "not writable") }
+  return f
+}
+
+private let fileType: NativeType = {
+  let t = NativeType("TextIOWrapper", module: "_io", doc: "An open file.")
+  t.methods = [
+    Builtin("read", "read(self, size=-1, /)", chapter: "files", doc: "The rest of the file.") { (a) throws(LullError) in
+      let f = try file(a[0], reading: true)
+      let n = a.isNone(1) ? -1 : try a.int(1)
+      let end = n < 0 ? f.content.count : min(f.content.count, f.position + n)
+      defer { f.position = end }
+      return try f.value(f.content[f.position..<end])
+    },
+    Builtin("readline", "readline(self, /)", chapter: "files", doc: "The next line.") { (a) throws(LullError) in
+      let f = try file(a[0], reading: true)
+      return try f.value(f.line())
+    },
+    Builtin("readlines", "readlines(self, /)", chapter: "files", doc: "The remaining lines.") { (a) throws(LullError) in
+      let f = try file(a[0], reading: true)
+      let out = makeList()
+      while f.position < f.content.count { out.list.append(try f.value(f.line())) }
+      return out
+    },
+    Builtin("write", "write(self, data, /)", chapter: "files", doc: "Append text or bytes.") { (a) throws(LullError) in
+      let f = try file(a[0], reading: false)
+      if f.isBinary {
+        guard a[1].kind == .bytes else {
+          throw LullError.typeError("a bytes-like object is required, not '\(typeName(a[1]))'")
+        }
+        f.pending += a[1].bytes
+      } else {
+        f.pending += try a.str(1).buffer
+      }
+      if f.pending.count > 1 << 16 { f.flush() }
+      return Value(try length(a[1]))
+    },
+    Builtin("writelines", "writelines(self, lines, /)", chapter: "files", doc: "Append each line.") { (a) throws(LullError) in
+      let f = try file(a[0], reading: false)
+      try forEach(a[1]) { (x) throws(LullError) in
+        f.pending += x.kind == .bytes ? x.bytes : Array(x.string.utf8)
+      }
+      return .none
+    },
+    Builtin("flush", "flush(self, /)", chapter: "files", doc: "Write out what is pending.") { (a) throws(LullError) in
+      try file(a[0]).flush()
+      return .none
+    },
+    Builtin("close", "close(self, /)", chapter: "files", doc: "Close the file.") { (a) throws(LullError) in
+      a[0].native(FileObject.self)?.close()
+      return .none
+    },
+  ]
+  t.properties = [
+    NativeProperty("name") { (v) throws(LullError) in makeStr(v.native(FileObject.self)?.path ?? "") },
+    NativeProperty("mode") { (v) throws(LullError) in makeStr(v.native(FileObject.self)?.mode ?? "") },
+    NativeProperty("closed") { (v) throws(LullError) in Value(v.native(FileObject.self)?.isClosed ?? true) },
+  ]
+  t.next = { (v) throws(LullError) in
+    let f = try file(v, reading: true)
+    if f.position >= f.content.count { return .undefined }
+    return try f.value(f.line())
+  }
+  t.enter = { (v) throws(LullError) in
+    _ = try file(v)
+    return v.retain()
+  }
+  t.exit = { (v, _) throws(LullError) in
+    v.native(FileObject.self)?.close()
+    return false
+  }
+  return t
+}()
+
+let openFunction = Builtin(
+  "open", "open(file, mode='r', buffering=-1, encoding=None, errors=None, newline=None)",
+  chapter: "files", doc: "Open a file for reading or writing."
+) { (a) throws(LullError) in
+  var path = a[0].string
+  if a[0].kind != .str {
+    let f = a[0].type.lookup(.__fspath__)
+    if f.isUndefined {
+      throw LullError.typeError("expected str, bytes or os.PathLike object, not \(typeName(a[0]))")
+    }
+    let r = try callMethod(f, a[0])
+    path = r.string
+    r.release()
+  }
+  return fileType.make(try FileObject(path, try a.string(1)))
+}

@@ -1,0 +1,166 @@
+// `os` and `os.path`: the small part that scripts use.
+import Glibc
+
+private func path(_ v: Value) throws(LullError) -> String {
+  if v.kind == .str { return v.string }
+  let f = v.type.lookup(.__fspath__)
+  if f.isUndefined {
+    throw LullError.typeError("expected str, bytes or os.PathLike object, not \(typeName(v))")
+  }
+  let r = try callMethod(f, v)
+  defer { r.release() }
+  return r.string
+}
+private func check(_ code: Int32, _ p: String) throws(LullError) -> Value {
+  if code != 0 { throw osError(errno, p) }
+  return .none
+}
+private func splitPath(_ p: String) -> (String, String) {
+  guard let slash = p.lastIndex(of: "/") else { return ("", p) }
+  var head = String(p[...slash])
+  while head.count > 1, head.hasSuffix("/"), head.contains(where: { $0 != "/" }) { head.removeLast() }
+  return (head, String(p[p.index(after: slash)...]))
+}
+private func splitExtension(_ p: String) -> (String, String) {
+  let name = splitPath(p).1
+  let stem = name.drop { $0 == "." }
+  guard let dot = stem.lastIndex(of: ".") else { return (p, "") }
+  let ext = String(stem[dot...])
+  return (String(p.dropLast(ext.count)), ext)
+}
+func currentDirectory() -> String {
+  guard let c = getcwd(nil, 0) else { return "/" }
+  defer { free(c) }
+  return String(cString: c)
+}
+private func normalized(_ p: String) -> String {
+  var parts: [Substring] = []
+  for s in p.split(separator: "/") where s != "." {
+    if s == "..", let last = parts.last, last != ".." {
+      parts.removeLast()
+    } else if s != ".." || !p.hasPrefix("/") {
+      parts.append(s)
+    }
+  }
+  let joined = parts.joined(separator: "/")
+  return p.hasPrefix("/") ? "/" + joined : joined.isEmpty ? "." : joined
+}
+private func text(_ name: String, _ doc: String, _ f: @escaping (String) -> Value) -> Builtin {
+  Builtin(name, "\(name)(path, /)", chapter: "os", doc: doc) { (a) throws(LullError) in
+    f(try path(a[0]))
+  }
+}
+
+private func pathModule() -> NativeModule {
+  NativeModule(
+    builtins: [
+      Builtin("join", "join(path, *paths)", chapter: "os", doc: "Join path parts.") { (a) throws(LullError) in
+        var p = try path(a[0])
+        for v in a.rest(1) {
+          let q = try path(v)
+          if q.hasPrefix("/") { p = q } else if p.isEmpty || p.hasSuffix("/") { p += q } else { p += "/" + q }
+        }
+        return makeStr(p)
+      },
+      text("exists", "Whether a path exists.") { Value(access($0, F_OK) == 0) },
+      text("isfile", "Whether a path is a file.") { Value(access($0, F_OK) == 0 && !isDirectory($0)) },
+      text("isdir", "Whether a path is a directory.") { Value(isDirectory($0)) },
+      text("basename", "The last part.") { makeStr(splitPath($0).1) },
+      text("dirname", "All but the last part.") { makeStr(splitPath($0).0) },
+      text("split", "Directory and last part.") { makePair(makeStr(splitPath($0).0), makeStr(splitPath($0).1)) },
+      text("splitext", "Root and extension.") { makePair(makeStr(splitExtension($0).0), makeStr(splitExtension($0).1)) },
+      text("abspath", "The absolute path.") { makeStr(normalized($0.hasPrefix("/") ? $0 : currentDirectory() + "/" + $0)) },
+      text("normpath", "Without dots and double slashes.") { makeStr(normalized($0)) },
+      text("isabs", "Whether absolute.") { Value($0.hasPrefix("/")) },
+      text("expanduser", "With ~ replaced.") { p in
+        guard p == "~" || p.hasPrefix("~/"), let h = getenv("HOME") else { return makeStr(p) }
+        return makeStr(String(cString: h) + p.dropFirst())
+      },
+      Builtin("getsize", "getsize(path, /)", chapter: "os", doc: "The size in bytes.") { (a) throws(LullError) in
+        let p = try path(a[0])
+        var s = stat()
+        if stat(p, &s) != 0 { throw osError(errno, p) }
+        return Value(Int(s.st_size))
+      },
+    ], values: [("sep", makeStr("/"))])
+}
+
+private func osModule() -> NativeModule {
+  let environment = makeDict()
+  var e = environ
+  while let entry = e.pointee {
+    let s = String(cString: entry)
+    if let eq = s.firstIndex(of: "=") {
+      environment.dict.store(string: String(s[..<eq]), makeStr(String(s[s.index(after: eq)...])))
+    }
+    e += 1
+  }
+  return NativeModule(
+    builtins: [
+      Builtin("getcwd", "getcwd()", chapter: "os", doc: "The working directory.") { (_) throws(LullError) in makeStr(currentDirectory()) },
+      Builtin("chdir", "chdir(path, /)", chapter: "os", doc: "Change the working directory.") { (a) throws(LullError) in
+        let p = try path(a[0])
+        return try check(chdir(p), p)
+      },
+      Builtin("listdir", "listdir(path='.', /)", chapter: "os", doc: "The names in a directory.") { (a) throws(LullError) in
+        let p = try path(a[0])
+        guard let d = opendir(p) else { throw osError(errno, p) }
+        defer { closedir(d) }
+        let out = makeList()
+        while let entry = readdir(d) {
+          let n = withUnsafePointer(to: &entry.pointee.d_name) {
+            $0.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
+          }
+          if n != ".", n != ".." { out.list.append(makeStr(n)) }
+        }
+        return out
+      },
+      Builtin("mkdir", "mkdir(path, mode=511)", chapter: "os", doc: "Make a directory.") { (a) throws(LullError) in
+        let p = try path(a[0])
+        return try check(mkdir(p, mode_t(truncatingIfNeeded: try a.int(1))), p)
+      },
+      Builtin("makedirs", "makedirs(name, mode=511, exist_ok=False)", chapter: "os", doc: "Make a directory and its parents.") { (a) throws(LullError) in
+        let p = try path(a[0])
+        if isDirectory(p) {
+          if try truth(a[2]) { return .none }
+          throw osError(17, p)
+        }
+        var made = p.hasPrefix("/") ? "/" : ""
+        for part in p.split(separator: "/") {
+          made += (made.isEmpty || made.hasSuffix("/") ? "" : "/") + part
+          if !isDirectory(made) { _ = try check(mkdir(made, 0o777), made) }
+        }
+        return .none
+      },
+      Builtin("remove", "remove(path, /)", chapter: "os", doc: "Delete a file.") { (a) throws(LullError) in
+        let p = try path(a[0])
+        return try check(unlink(p), p)
+      },
+      Builtin("rmdir", "rmdir(path, /)", chapter: "os", doc: "Delete an empty directory.") { (a) throws(LullError) in
+        let p = try path(a[0])
+        return try check(rmdir(p), p)
+      },
+      Builtin("rename", "rename(src, dst, /)", chapter: "os", doc: "Rename.") { (a) throws(LullError) in
+        let p = try path(a[0])
+        return try check(rename(p, try path(a[1])), p)
+      },
+      Builtin("getenv", "getenv(key, default=None, /)", chapter: "os", doc: "An environment variable.") { (a) throws(LullError) in
+        guard let v = getenv(try a.string(0)) else { return a[1].retain() }
+        return makeStr(String(cString: v))
+      },
+      Builtin("getpid", "getpid()", chapter: "os", doc: "The process id.") { (_) throws(LullError) in Value(Int(getpid())) },
+      Builtin("cpu_count", "cpu_count()", chapter: "os", doc: "The number of processors.") { (_) throws(LullError) in
+        Value(sysconf(Int32(_SC_NPROCESSORS_ONLN)))
+      },
+    ],
+    values: [("environ", environment), ("sep", makeStr("/")), ("linesep", makeStr("\n")), ("name", makeStr("posix"))],
+    lazy: { name in
+      name == "path"
+        ? try importModule("os.path", level: 0, globals: core.pointee.builtins.dict, top: false) : nil
+    })
+}
+
+func registerSystemModules() {
+  ModuleRegistry.add("os") { () throws(LullError) in osModule() }
+  ModuleRegistry.add("os.path") { () throws(LullError) in pathModule() }
+}
