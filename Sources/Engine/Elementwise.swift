@@ -226,11 +226,15 @@ public func isnan(_ x: NDArray) -> NDArray { .unary(.isnan, x, dtype: .bool) }
 public func isinf(_ x: NDArray) -> NDArray { .unary(.isinf, x, dtype: .bool) }
 public func isfinite(_ x: NDArray) -> NDArray { .unary(.isfinite, x, dtype: .bool) }
 public func isposinf(_ x: NDArray) throws(ArrayError) -> NDArray {
-  if x.dtype.isComplex { throw .dtype(op: "isposinf", found: x.dtype, needed: "a real dtype") }
+  if x.dtype.isComplex {
+    return try equal(x, NDArray(.complex(.infinity, 0)))
+  }
   return .unary(.isposinf, x, dtype: .bool)
 }
 public func isneginf(_ x: NDArray) throws(ArrayError) -> NDArray {
-  if x.dtype.isComplex { throw .dtype(op: "isneginf", found: x.dtype, needed: "a real dtype") }
+  if x.dtype.isComplex {
+    return try equal(x, NDArray(.complex(-.infinity, 0)))
+  }
   return .unary(.isneginf, x, dtype: .bool)
 }
 public func real(_ x: NDArray) -> NDArray {

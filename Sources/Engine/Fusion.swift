@@ -153,7 +153,11 @@ struct Fusion {
     case .subtract: value = two(lullSub)
     case .multiply: value = two(lullMul)
     case .divide: value = two(lullDiv)
-    case .floorDivide: value = two(lullFloorDiv)
+    case .floorDivide:
+      if node.dtype == .float16 || node.dtype == .bfloat16 {
+        return emit(lullFloor, type, normalized(two(lullDiv), node.dtype))
+      }
+      value = two(lullFloorDiv)
     case .remainder: value = two(lullRem)
     case .power: value = two(lullPow)
     case .maximum: value = two(lullMax)

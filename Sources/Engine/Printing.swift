@@ -67,9 +67,8 @@ extension NDArray {
       out += dtype == .uint64 ? String(p.loadUnaligned(as: UInt64.self)) : general(value)
     case .complex(let real, let imaginary):
       out += general(real)
-      let text = general(imaginary)
-      if !text.hasPrefix("-") { out += "+" }
-      out += text + "j"
+      if imaginary >= 0 || imaginary.isNaN { out += "+" }
+      out += general(imaginary) + "j"
     }
   }
 

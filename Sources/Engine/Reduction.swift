@@ -112,7 +112,7 @@ extension NDArray {
     _ kind: Reduction.Kind, _ x: NDArray, mask: Int, keepdims: Bool, dtype: DType
   ) throws(ArrayError) -> NDArray {
     if mask == 0 && kind != .argmax && kind != .argmin {
-      return kind == .any || kind == .all ? x.astype(.bool) : x.astype(dtype)
+      return kind == .any || kind == .all ? x.astype(.bool) : x  // as MLX: the dtype stays
     }
     let shape = x.reducedShape(mask, keepdims: keepdims)
     return NDArray(

@@ -8,3 +8,4 @@
 #include "fast.h"
 #include "movement.h"
 #include "rows.h"
+#include "sorting.h"

@@ -1,0 +1,518 @@
+// Reading and writing by index, with NumPy's rules: integers, slices, new axes, an ellipsis,
+// arrays of integers and boolean masks, in any mix.
+//
+// Ints and slices are views. Index arrays are brought to one broadcast shape and become a
+// `Gather` over axes that were moved to the front: the result is [index shape..., rest...], and
+// the index dimensions go to the place of the first index array where all are adjacent, else to
+// the front. Writes are `Scatter` over the same layout. Every index is checked when evaluated.
+
+import Kernels
+
+public enum Index {
+  case int(Int)
+  case slice(SliceRange)
+  case newAxis
+  case ellipsis
+  /// Integers, or a mask of bools over as many axes as it has dimensions.
+  case array(NDArray)
+}
+
+public enum ScatterMode: Int32, Sendable {
+  case set, add, prod, max, min
+  var name: OperationName {
+    switch self {
+    case .set: "scatter"
+    case .add: "scatter_add"
+    case .prod: "scatter_prod"
+    case .max: "scatter_max"
+    case .min: "scatter_min"
+    }
+  }
+}
+
+/// Byte offsets of index tuples over the leading axes of `x`, checked.
+private func offsets(
+  _ indices: [NDArray], into x: NDArray, strides: Shape, op: OperationName
+) throws(ArrayError) -> Buffer {
+  let count = indices[0].size
+  let buffer = try Buffer(byteCount: count * 8)
+  var keep: [NDArray] = []
+  for index in indices { keep.append(try index.rowContiguous(as: .int64)) }
+  let pointers: [UnsafePointer<Int64>?] = keep.map { UnsafePointer($0.pointer(as: Int64.self)) }
+  let sizes = indices.indices.map { Int64(x.shape[$0]) }
+  let steps = indices.indices.map { Int64(strides[$0] * x.dtype.byteCount) }
+  let bad = lull_index_offsets(
+    buffer.pointer.assumingMemoryBound(to: Int64.self), pointers, Int32(indices.count), sizes,
+    steps, Int64(count))
+  if bad >= 0 {
+    let (axis, at) = (Int(bad) / count, Int(bad) % count)
+    throw .indexOutOfRange(
+      op: op, index: keep[axis].pointer(as: Int.self)[at], axis: axis, size: x.shape[axis])
+  }
+  withExtendedLifetime(keep) {}
+  return buffer
+}
+
+/// x[i0, i1, ...] for index arrays of one shape over the leading axes.
+struct Gather: Primitive {
+  var name: OperationName { "take" }
+
+  func evaluate(_ out: NDArray) throws(ArrayError) {
+    var x = out.input(0)
+    let k = out.inputCount - 1
+    let indices = (1...k).map { out.input($0) }
+    if out.size == 0 {
+      try out.allocate()
+      if indices[0].size > 0 { _ = try offsets(indices, into: x, strides: x.strides, op: name) }
+      return
+    }
+    // The slices must lie row-major; the indexed axes may have any strides.
+    let rest = Shape(x.shape.dropFirst(k))
+    if !NDArray.isRowMajor(rest, Shape(x.strides.dropFirst(k))) { x = try x.rowContiguous() }
+    let places = try offsets(indices, into: x, strides: x.strides, op: name)
+    try out.allocate()
+    lull_gather(
+      out.pointer.assumingMemoryBound(to: CChar.self),
+      x.pointer.assumingMemoryBound(to: CChar.self),
+      places.pointer.assumingMemoryBound(to: Int64.self), Int64(indices[0].size),
+      Int64(rest.uncheckedElementCount * x.dtype.byteCount))
+    withExtendedLifetime(places) {}
+  }
+
+  func vjp(_ out: NDArray, _ cotangent: NDArray) throws(ArrayError) -> [NDArray?] {
+    let x = out.input(0)
+    let indices = (1..<out.inputCount).map { out.input($0) }
+    let zero = try NDArray.zeros(x.shape, dtype: x.dtype)
+    return [try scatter(zero, indices, cotangent, .add)] + indices.map { _ in nil }
+  }
+}
+
+/// A copy of x with slices replaced by, or combined with, updates: inputs x, updates, indices.
+struct Scatter: Primitive {
+  let mode: ScatterMode
+  var name: OperationName { mode.name }
+
+  func evaluate(_ out: NDArray) throws(ArrayError) {
+    let x = out.input(0)
+    let updates = try out.input(1).rowContiguous()
+    let indices = (2..<out.inputCount).map { out.input($0) }
+    let k = indices.count
+    // Checked before anything is written.
+    let strides = x.shape.rowMajorStrides
+    let places =
+      indices[0].size > 0 ? try offsets(indices, into: x, strides: strides, op: name) : nil
+    if !out.takeDonation(0) {
+      try out.allocate()
+      NDArray.copy(
+        shape: x.shape, from: x.pointer, x.strides, to: out.pointer, out.strides,
+        width: x.dtype.byteCount)
+    }
+    guard let places, updates.size > 0 else { return }
+    let rest = Shape(x.shape.dropFirst(k))
+    lull_scatter(
+      out.pointer.assumingMemoryBound(to: CChar.self),
+      updates.pointer.assumingMemoryBound(to: CChar.self),
+      places.pointer.assumingMemoryBound(to: Int64.self), Int64(indices[0].size),
+      Int64(rest.uncheckedElementCount), Int32(x.dtype.rawValue), mode.rawValue)
+    withExtendedLifetime(places) {}
+  }
+
+  func vjp(_ out: NDArray, _ cotangent: NDArray) throws(ArrayError) -> [NDArray?] {
+    let updates = out.input(1)
+    let indices = (2..<out.inputCount).map { out.input($0) }
+    let picked = try gather(cotangent, indices)
+    let none: [NDArray?] = indices.map { _ in nil }
+    switch mode {
+    case .set:
+      let zero = try NDArray.zeros(updates.shape, dtype: updates.dtype)
+      return [try scatter(cotangent, indices, zero, .set), picked] + none
+    case .add: return [cotangent, picked] + none
+    case .prod:
+      // Sound where each place is updated once.
+      let old = try gather(out.input(0), indices)
+      let scaled = try scatter(cotangent, indices, updates, .prod)
+      return [scaled, try multiply(picked, old)] + none
+    case .max, .min:
+      let isKept = try equal(out.input(0), out)
+      let isTaken = try equal(updates, gather(out, indices))
+      let zero = try NDArray.zeros(Shape(), dtype: cotangent.dtype)
+      return [
+        try `where`(isKept, cotangent, zero), try `where`(isTaken, picked, zero),
+      ] + none
+    }
+  }
+}
+
+func gather(_ x: NDArray, _ indices: [NDArray]) throws(ArrayError) -> NDArray {
+  var shape = indices[0].shape
+  guard shape.count + x.rank - indices.count <= Shape.maxRank else {
+    throw .tooManyDimensions(op: "take", count: shape.count + x.rank - indices.count)
+  }
+  for i in indices.count..<x.rank { shape.append(x.shape[i]) }
+  _ = try shape.elementCount(op: "take")
+  return NDArray(Gather(), shape: shape, dtype: x.dtype, inputs: [x] + indices)
+}
+
+/// Updates must have (or broadcast to) the shape [index shape..., rest...].
+func scatter(_ x: NDArray, _ indices: [NDArray], _ updates: NDArray, _ mode: ScatterMode)
+  throws(ArrayError) -> NDArray
+{
+  var shape = indices[0].shape
+  guard shape.count + x.rank - indices.count <= Shape.maxRank else {
+    throw .tooManyDimensions(op: mode.name, count: shape.count + x.rank - indices.count)
+  }
+  for i in indices.count..<x.rank { shape.append(x.shape[i]) }
+  let values = try updates.dropLeadingOnes(shape.count).astype(x.dtype).broadcast(to: shape)
+  return NDArray(
+    Scatter(mode: mode), shape: x.shape, dtype: x.dtype, inputs: [x, values] + indices)
+}
+
+private func integers(_ x: NDArray, op: OperationName) throws(ArrayError) -> NDArray {
+  guard x.dtype.isInteger else {
+    throw .dtype(op: op, found: x.dtype, needed: "integer indices")
+  }
+  return x.astype(.int64)
+}
+
+/// Elements of the flattened array, or slices along an axis.
+public func take(_ x: NDArray, _ indices: NDArray, axis: Int? = nil) throws(ArrayError) -> NDArray {
+  let index = try integers(indices, op: "take")
+  guard let axis else { return try gather(flatten(x), [index]) }
+  let a = try x.axis(axis, op: "take")
+  if a == 0 { return try gather(x, [index]) }
+  let picked = try gather(moveaxis(x, a, 0), [index])
+  // [index..., before..., after...] -> [before..., index..., after...]
+  let n = index.rank
+  let order = Array(n..<(n + a)) + Array(0..<n) + Array((n + a)..<picked.rank)
+  return try transpose(picked, order)
+}
+
+struct TakeAlong: Primitive {
+  var name: OperationName { "take_along_axis" }
+  func evaluate(_ out: NDArray) throws(ArrayError) {
+    let x = try out.input(0).rowContiguous()
+    let index = try out.input(1).rowContiguous(as: .int64)
+    try out.allocate()
+    if out.size == 0 { return }
+    let (n, m) = (x.shape.last!, out.shape.last!)
+    let bad = lull_take_along(
+      out.pointer.assumingMemoryBound(to: CChar.self),
+      x.pointer.assumingMemoryBound(to: CChar.self), index.pointer(as: Int64.self),
+      Int64(out.size / m), Int64(n), Int64(m), Int32(x.dtype.byteCount))
+    if bad >= 0 {
+      out.buffer = nil
+      throw .indexOutOfRange(
+        op: name, index: index.pointer(as: Int.self)[Int(bad)], axis: x.rank - 1, size: n)
+    }
+  }
+  func vjp(_ out: NDArray, _ cotangent: NDArray) throws(ArrayError) -> [NDArray?] {
+    let x = out.input(0)
+    let zero = try NDArray.zeros(x.shape, dtype: x.dtype)
+    return [
+      NDArray(
+        PutAlong(mode: .add), shape: x.shape, dtype: x.dtype, zero, out.input(1), cotangent),
+      nil,
+    ]
+  }
+}
+struct PutAlong: Primitive {
+  let mode: ScatterMode
+  var name: OperationName { mode == .add ? "scatter_add_axis" : "put_along_axis" }
+  func evaluate(_ out: NDArray) throws(ArrayError) {
+    let x = out.input(0)
+    let index = try out.input(1).rowContiguous(as: .int64)
+    let updates = try out.input(2).rowContiguous()
+    try out.allocate()
+    copyAll(x, out)
+    if index.size == 0 { return }
+    let (n, m) = (x.shape.last!, index.shape.last!)
+    let bad = lull_put_along(
+      out.pointer.assumingMemoryBound(to: CChar.self),
+      updates.pointer.assumingMemoryBound(to: CChar.self), index.pointer(as: Int64.self),
+      Int64(index.size / m), Int64(n), Int64(m), Int32(x.dtype.rawValue), mode.rawValue)
+    if bad >= 0 {
+      out.buffer = nil
+      throw .indexOutOfRange(
+        op: name, index: index.pointer(as: Int.self)[Int(bad)], axis: x.rank - 1, size: n)
+    }
+  }
+  private func copyAll(_ x: NDArray, _ out: NDArray) {
+    NDArray.copy(
+      shape: x.shape, from: x.pointer, x.strides, to: out.pointer, out.strides,
+      width: x.dtype.byteCount)
+  }
+  func vjp(_ out: NDArray, _ cotangent: NDArray) throws(ArrayError) -> [NDArray?] {
+    let index = out.input(1)
+    let picked = NDArray(TakeAlong(), shape: index.shape, dtype: out.dtype, cotangent, index)
+    if mode == .add { return [cotangent, nil, picked] }
+    guard mode == .set else { throw .notDifferentiable(op: name, reason: "only set and add are") }
+    let zero = try NDArray.zeros(index.shape, dtype: out.dtype)
+    let hole = NDArray(
+      PutAlong(mode: .set), shape: out.shape, dtype: out.dtype, cotangent, index, zero)
+    return [hole, nil, picked]
+  }
+}
+
+/// The operands of an along-axis operation with that axis last and the others broadcast.
+private func along(_ x: NDArray, _ indices: NDArray, _ axis: Int?, op: OperationName)
+  throws(ArrayError) -> (x: NDArray, index: NDArray, axis: Int)
+{
+  var (x, index) = (x, try integers(indices, op: op))
+  if axis == nil {
+    x = try flatten(x)
+    index = try flatten(index)
+  }
+  let a = try x.axis(axis ?? 0, op: op)
+  guard index.rank == x.rank else {
+    throw .shapeMismatch(
+      op: op, lhs: x.shape.array, rhs: index.shape.array,
+      reason: "indices need as many dimensions as the array")
+  }
+  x = try moveaxis(x, a, -1)
+  index = try moveaxis(index, a, -1)
+  var (p, q) = (x.shape, index.shape)
+  (p[p.count - 1], q[q.count - 1]) = (1, 1)
+  var common = try Shape.broadcast(p, q, op: op)
+  common[common.count - 1] = x.shape.last!
+  x = try x.broadcast(to: common)
+  common[common.count - 1] = index.shape.last!
+  index = try index.broadcast(to: common)
+  return (x, index, a)
+}
+public func takeAlongAxis(_ x: NDArray, _ indices: NDArray, axis: Int?) throws(ArrayError)
+  -> NDArray
+{
+  let (y, index, a) = try along(x, indices, axis, op: "take_along_axis")
+  let out = NDArray(TakeAlong(), shape: index.shape, dtype: x.dtype, y, index)
+  return try moveaxis(out, -1, a)
+}
+public func putAlongAxis(
+  _ x: NDArray, _ indices: NDArray, _ values: NDArray, axis: Int?, mode: ScatterMode = .set
+) throws(ArrayError) -> NDArray {
+  let (y, index, a) = try along(x, indices, axis, op: "put_along_axis")
+  let moved: NDArray
+  if axis == nil {
+    moved = try values.size == 1 ? values : flatten(values)
+  } else if values.rank == x.rank {
+    moved = try moveaxis(values, a, -1)
+  } else {
+    moved = values
+  }
+  let update = try moved.astype(x.dtype).broadcast(to: index.shape)
+  let out = NDArray(PutAlong(mode: mode), shape: y.shape, dtype: x.dtype, y, index, update)
+  return axis == nil ? try out.reshaped(x.shape) : try moveaxis(out, -1, a)
+}
+
+/// Where the array is not zero: one int64 index array a dimension. Evaluates.
+public func nonzero(_ x: NDArray) throws(ArrayError) -> [NDArray] {
+  let mask = x.astype(.bool)
+  try mask.eval()
+  let flat = try mask.rowContiguous()
+  let bytes = flat.pointer(as: UInt8.self)
+  let count = Int(lull_nonzero(nil, bytes, Int64(flat.size)))
+  let places = try NDArray(uninitialized: [count], dtype: .int64)
+  _ = lull_nonzero(places.pointer(as: Int64.self), bytes, Int64(flat.size))
+  if x.rank <= 1 { return [places] }
+  var result: [NDArray] = []
+  let strides = x.shape.rowMajorStrides
+  for axis in 0..<x.rank {
+    let step = try NDArray(.int(strides[axis]), dtype: .int64)
+    let size = try NDArray(.int(Swift.max(x.shape[axis], 1)), dtype: .int64)
+    result.append(try remainder(floorDivide(places, step), size))
+  }
+  return result
+}
+
+// MARK: - Mixed indices
+
+/// What a mix of indices comes to: a view by slices, then index arrays over some of its axes.
+private struct Plan {
+  var view: NDArray
+  var ranges: [SliceRange]  // over the original's axes
+  var squeezed: [Int] = []  // original axes that an integer took away
+  /// Per dimension of the result of basic indexing: an original axis or nil for a new axis.
+  var dims: [Int?] = []
+  var arrays: [(axis: Int, index: NDArray)] = []  // axes of the original
+  var arraysFirst = false
+  var arrayPlace = 0  // number of result dimensions before the index dimensions
+}
+
+private func plan(_ x: NDArray, _ indices: [Index]) throws(ArrayError) -> Plan {
+  var used = 0
+  var ellipses = 0
+  for index in indices {
+    switch index {
+    case .newAxis: break
+    case .ellipsis: ellipses += 1
+    case .array(let a): used += a.dtype == .bool ? Swift.max(a.rank, 0) : 1
+    default: used += 1
+    }
+  }
+  if ellipses > 1 {
+    throw .argument(op: "index", message: "an index can only have one ellipsis ('...')")
+  }
+  if used > x.rank { throw .tooManyIndices(count: used, shape: x.shape.array) }
+  let hasArrays = indices.contains { if case .array = $0 { true } else { false } }
+  var plan = Plan(view: x, ranges: [SliceRange](repeating: SliceRange(), count: x.rank))
+  var axis = 0
+  var groups = 0
+  var inGroup = false
+  func endGroup() { inGroup = false }
+  func addArray(_ axis: Int, _ index: NDArray) {
+    if !inGroup {
+      groups += 1
+      inGroup = true
+      if groups == 1 { plan.arrayPlace = plan.dims.count }
+    }
+    plan.arrays.append((axis, index))
+  }
+  func keepAxis() {
+    plan.dims.append(axis)
+    axis += 1
+  }
+  for index in indices {
+    switch index {
+    case .int(let i):
+      let n = x.shape[axis]
+      let j = i < 0 ? i &+ n : i
+      guard j >= 0, j < n else {
+        throw .indexOutOfRange(op: "index", index: i, axis: axis, size: n)
+      }
+      if hasArrays {
+        addArray(axis, try NDArray(.int(j), dtype: .int64))
+      } else {
+        plan.ranges[axis] = SliceRange(j, j + 1)
+        plan.squeezed.append(axis)
+      }
+      axis += 1
+    case .slice(let range):
+      endGroup()
+      plan.ranges[axis] = range
+      keepAxis()
+    case .newAxis:
+      endGroup()
+      plan.dims.append(nil)
+    case .ellipsis:
+      endGroup()
+      for _ in 0..<(x.rank - used) { keepAxis() }
+    case .array(let a):
+      if a.dtype == .bool {
+        if a.rank == 0 {
+          throw .argument(op: "index", message: "a mask needs at least one dimension")
+        }
+        for i in 0..<a.rank where a.shape[i] != x.shape[axis + i] {
+          throw .shapeMismatch(
+            op: "index", lhs: x.shape.array, rhs: a.shape.array,
+            reason: "a boolean index has the shape of the axes that it indexes")
+        }
+        for found in try nonzero(a) {
+          addArray(axis, found)
+          axis += 1
+        }
+      } else {
+        addArray(axis, try integers(a, op: "index"))
+        axis += 1
+      }
+    }
+  }
+  while axis < x.rank { keepAxis() }
+  plan.arraysFirst = groups > 1
+  if plan.arraysFirst { plan.arrayPlace = 0 }
+  plan.view = try slice(x, plan.ranges)
+  return plan
+}
+
+/// The index arrays brought to one shape.
+private func broadcastIndices(_ plan: Plan) throws(ArrayError) -> [NDArray] {
+  var shape = Shape()
+  for (_, index) in plan.arrays {
+    shape = try Shape.broadcast(shape, index.shape, op: "index")
+  }
+  var result: [NDArray] = []
+  for (_, index) in plan.arrays { result.append(try index.broadcast(to: shape)) }
+  return result
+}
+
+extension NDArray {
+  /// x[indices], as NumPy has it. A view for ints and slices; a mask is evaluated for its count.
+  public func at(_ indices: [Index]) throws(ArrayError) -> NDArray {
+    let p = try plan(self, indices)
+    if p.arrays.isEmpty {
+      let y = p.view
+      return try y.reshaped(Shape.checked(p.dims.map { $0.map { y.shape[$0] } ?? 1 }, op: "index"))
+    }
+    let axes = p.arrays.map(\.axis)
+    let rest = p.dims.compactMap { $0 }
+    let indices = try broadcastIndices(p)
+    let picked = try gather(transpose(p.view, axes + rest), indices)
+    // [index..., rest...]: the index dimensions to their place, new axes in between.
+    let n = indices[0].rank
+    let before = p.dims.prefix(p.arrayPlace).compactMap { $0 }.count
+    let order =
+      Array(n..<(n + before)) + Array(0..<n) + Array((n + before)..<(n + rest.count))
+    let moved = try transpose(picked, order)
+    var final: [Int] = []
+    for (i, dim) in p.dims.enumerated() {
+      if i == p.arrayPlace { final += indices[0].shape.array }
+      final.append(dim.map { p.view.shape[$0] } ?? 1)
+    }
+    if p.arrayPlace >= p.dims.count { final += indices[0].shape.array }
+    return try moved.reshaped(Shape.checked(final, op: "index"))
+  }
+
+  /// The array with x[indices] replaced by, or combined with, `value` (broadcast to the place).
+  public func updating(_ indices: [Index], _ value: NDArray, _ mode: ScatterMode = .set)
+    throws(ArrayError) -> NDArray
+  {
+    // A mask over the whole array with one value needs no index arrays.
+    if mode == .set, indices.count == 1, case .array(let mask) = indices[0],
+      mask.dtype == .bool, mask.shape == shape, value.size == 1
+    {
+      return try `where`(mask, value.astype(dtype).reshaped(Shape()), self)
+    }
+    let p = try plan(self, indices)
+    let view = p.view
+    if p.arrays.isEmpty {
+      let target = try Shape.checked(p.dims.map { $0.map { view.shape[$0] } ?? 1 }, op: "index")
+      var update = try value.dropLeadingOnes(target.count).astype(dtype).broadcast(to: target)
+      update = try update.reshaped(view.shape)
+      switch mode {
+      case .set: break
+      case .add: update = try add(view, update)
+      case .prod: update = try multiply(view, update)
+      case .max: update = try maximum(view, update)
+      case .min: update = try minimum(view, update)
+      }
+      return try sliceUpdate(self, update, p.ranges)
+    }
+    let axes = p.arrays.map(\.axis)
+    let rest = p.dims.compactMap { $0 }
+    let indices = try broadcastIndices(p)
+    let n = indices[0].rank
+    // The place's shape as the user sees it, without new axes.
+    var final: [Int] = []
+    for (i, dim) in p.dims.enumerated() {
+      if i == p.arrayPlace { final += indices[0].shape.array }
+      final.append(dim.map { view.shape[$0] } ?? 1)
+    }
+    if p.arrayPlace >= p.dims.count { final += indices[0].shape.array }
+    let target = try Shape.checked(final, op: "index")
+    let before = p.dims.prefix(p.arrayPlace).compactMap { $0 }.count
+    var update = try value.dropLeadingOnes(target.count).astype(dtype).broadcast(to: target)
+    let plain =
+      p.dims.prefix(p.arrayPlace).compactMap { $0.map { view.shape[$0] } }
+      + indices[0].shape.array
+      + p.dims.dropFirst(p.arrayPlace).compactMap { $0.map { view.shape[$0] } }
+    update = try update.reshaped(plain)
+    let order =
+      Array(before..<(before + n)) + Array(0..<before) + Array((before + n)..<(n + rest.count))
+    update = try transpose(update, order)
+    let moved = try transpose(view, axes + rest)
+    let written = try scatter(moved, indices, update, mode)
+    var inverse = [Int](repeating: 0, count: rank)
+    for (i, axis) in (axes + rest).enumerated() { inverse[axis] = i }
+    let back = try transpose(written, inverse)
+    return try p.view.shape == shape && p.view === self
+      ? back : sliceUpdate(self, back, p.ranges)
+  }
+}

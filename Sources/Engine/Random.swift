@@ -1,0 +1,219 @@
+// Random numbers from Threefry keys, number for number as MLX makes them.
+//
+// A key is two uint32. Functions without a key draw one from the global sequence, which `seed`
+// starts: each draw splits the sequence's key, keeps the first half and uses the second.
+
+import Kernels
+
+struct RandomBits: Primitive {
+  let width: Int
+  var name: OperationName { "random.bits" }
+  func evaluate(_ out: NDArray) throws(ArrayError) {
+    let key = try out.input(0).rowContiguous()
+    try out.allocate()
+    if out.size == 0 { return }
+    let keys = key.size / 2
+    lull_random_bits(
+      out.pointer.assumingMemoryBound(to: CChar.self), key.pointer(as: UInt32.self), Int64(keys),
+      Int64(out.byteCount / keys))
+  }
+  func vjp(_ out: NDArray, _ cotangent: NDArray) throws(ArrayError) -> [NDArray?] { [nil] }
+}
+
+public enum Random {
+  nonisolated(unsafe) private static var state: NDArray?
+
+  public static func key(_ seed: UInt64) throws(ArrayError) -> NDArray {
+    let key = try NDArray(uninitialized: [2], dtype: .uint32)
+    key.pointer(as: UInt32.self)[0] = UInt32(seed >> 32)
+    key.pointer(as: UInt32.self)[1] = UInt32(truncatingIfNeeded: seed)
+    return key
+  }
+  /// Starts the global sequence.
+  public static func seed(_ seed: UInt64) throws(ArrayError) { state = try key(seed) }
+
+  /// The global sequence's key, to save and restore it.
+  public static func currentState() throws(ArrayError) -> NDArray {
+    if state == nil { try seed(UInt64.random(in: 0...UInt64.max)) }
+    return state!
+  }
+  public static func restore(_ key: NDArray) throws(ArrayError) { state = try checked(key) }
+
+  private static func checked(_ key: NDArray) throws(ArrayError) -> NDArray {
+    guard key.dtype == .uint32, key.shape.last == 2, key.rank == 1 else {
+      throw .argument(op: "random", message: "a key is an array of two uint32")
+    }
+    return key
+  }
+  private static func next(_ key: NDArray?) throws(ArrayError) -> NDArray {
+    if let key { return try checked(key) }
+    let both = try split(currentState())
+    try evaluate([both.0])
+    state = both.0
+    return both.1
+  }
+
+  /// Unsigned integers of 1, 2 or 4 bytes.
+  public static func bits(_ shape: Shape, width: Int = 4, key: NDArray? = nil) throws(ArrayError)
+    -> NDArray
+  {
+    guard width == 1 || width == 2 || width == 4 else {
+      throw .argument(op: "random.bits", message: "width must be 1, 2 or 4, not \(width)")
+    }
+    let dtype: DType = width == 1 ? .uint8 : width == 2 ? .uint16 : .uint32
+    _ = try shape.elementCount(op: "random.bits")
+    return NDArray(RandomBits(width: width), shape: shape, dtype: dtype, try next(key))
+  }
+  public static func split(_ key: NDArray, count: Int) throws(ArrayError) -> NDArray {
+    let shape = try Shape.checked([count, 2], op: "random.split")
+    return NDArray(RandomBits(width: 4), shape: shape, dtype: .uint32, try checked(key))
+  }
+  public static func split(_ key: NDArray) throws(ArrayError) -> (NDArray, NDArray) {
+    let both = try split(key, count: 2)
+    return (
+      try slice(both, axis: 0, from: 0, to: 1).reshaped([2] as Shape),
+      try slice(both, axis: 0, from: 1, to: 2).reshaped([2] as Shape)
+    )
+  }
+
+  /// Numbers in [low, high), the bounds broadcast to the shape.
+  public static func uniform(
+    low: NDArray, high: NDArray, _ shape: Shape, dtype: DType = .float32, key: NDArray? = nil
+  ) throws(ArrayError) -> NDArray {
+    guard dtype.isFloating else {
+      throw .dtype(op: "random.uniform", found: dtype, needed: "a float dtype")
+    }
+    let a = low.astype(dtype)
+    let range = try subtract(high.astype(dtype), a)
+    let upper: Double =
+      switch dtype {
+      case .float16: Double(0.99951171875)
+      case .bfloat16: 0.99609375
+      default: Double(Float(1).nextDown)
+      }
+    let scale = try NDArray(.float(Double(UInt32.max)), dtype: .float32)
+    let raw = try bits(shape, key: key).astype(.float32)
+    let unit = try minimum(divide(raw, scale), NDArray(.float(upper), dtype: .float32))
+    return try add(multiply(range, unit.astype(dtype)), a)
+  }
+  public static func uniform(
+    _ low: Double = 0, _ high: Double = 1, _ shape: Shape, dtype: DType = .float32,
+    key: NDArray? = nil
+  ) throws(ArrayError) -> NDArray {
+    try uniform(
+      low: NDArray(.float(low), dtype: dtype), high: NDArray(.float(high), dtype: dtype), shape,
+      dtype: dtype, key: key)
+  }
+
+  private static func symmetric(_ shape: Shape, _ dtype: DType, _ key: NDArray?)
+    throws(ArrayError) -> NDArray
+  {
+    let low: Double =
+      switch dtype {
+      case .float16: -0.99951171875
+      case .bfloat16: -0.99609375
+      default: -Double(Float(1).nextDown)
+      }
+    return try uniform(low, 1, shape, dtype: dtype, key: key)
+  }
+
+  public static func normal(
+    _ shape: Shape, dtype: DType = .float32, loc: NDArray? = nil, scale: NDArray? = nil,
+    key: NDArray? = nil
+  ) throws(ArrayError) -> NDArray {
+    let u = try symmetric(shape, dtype, key)
+    var x = try multiply(NDArray(.float(1.4142135623730951), dtype: dtype), erfinv(u))
+    if let scale { x = try multiply(x, scale.astype(dtype)) }
+    if let loc { x = try add(x, loc.astype(dtype)) }
+    return x
+  }
+  public static func laplace(
+    _ shape: Shape, dtype: DType = .float32, loc: Double = 0, scale: Double = 1,
+    key: NDArray? = nil
+  ) throws(ArrayError) -> NDArray {
+    let u = try symmetric(shape, dtype, key)
+    let tail = log1p(try negative(abs(u)))
+    var x = try multiply(sign(u), tail)
+    x = try multiply(x, NDArray(.float(-scale), dtype: dtype))
+    return loc == 0 ? x : try add(x, NDArray(.float(loc), dtype: dtype))
+  }
+  /// Integers in [low, high).
+  public static func randint(
+    low: NDArray, high: NDArray, _ shape: Shape, dtype: DType = .int32, key: NDArray? = nil
+  ) throws(ArrayError) -> NDArray {
+    guard dtype.isInteger else {
+      throw .dtype(op: "random.randint", found: dtype, needed: "an integer dtype")
+    }
+    let u = try uniform(low: low, high: high, shape, key: key)
+    return try maximum(u, low).astype(dtype)
+  }
+  /// True with probability p (broadcast to the shape).
+  public static func bernoulli(_ p: NDArray, _ shape: Shape? = nil, key: NDArray? = nil)
+    throws(ArrayError) -> NDArray
+  {
+    guard p.dtype.isFloating else {
+      throw .dtype(op: "random.bernoulli", found: p.dtype, needed: "a float dtype")
+    }
+    let u = try uniform(0, 1, shape ?? p.shape, key: key)
+    return try less(u, p.broadcast(to: shape ?? p.shape))
+  }
+  public static func truncatedNormal(
+    low: NDArray, high: NDArray, _ shape: Shape? = nil, dtype: DType = .float32,
+    key: NDArray? = nil
+  ) throws(ArrayError) -> NDArray {
+    var target = try Shape.broadcast(low.shape, high.shape, op: "random.truncated_normal")
+    if let shape { target = shape }
+    let root = try NDArray(.float(1.4142135623730951), dtype: dtype)
+    let (a, b) = (low.astype(dtype), high.astype(dtype))
+    let u = try uniform(
+      low: erf(divide(a, root)), high: erf(divide(b, root)), target, dtype: dtype, key: key)
+    return try maximum(minimum(multiply(root, erfinv(u)), b), a)
+  }
+  public static func gumbel(_ shape: Shape, dtype: DType = .float32, key: NDArray? = nil)
+    throws(ArrayError) -> NDArray
+  {
+    let u = try uniform(0, 1, shape, dtype: dtype, key: key)
+    return try negative(log(negative(log(u))))
+  }
+  /// Indices drawn with the probabilities that unnormalised logits give along an axis.
+  public static func categorical(
+    _ logits: NDArray, axis: Int = -1, shape: Shape? = nil, count: Int? = nil,
+    key: NDArray? = nil
+  ) throws(ArrayError) -> NDArray {
+    let a = try logits.axis(axis, op: "random.categorical")
+    if logits.size == 0 { throw .empty(op: "random.categorical", what: "a draw") }
+    if let count {
+      // [..., count]: the drawn axis last, one column a draw.
+      let moved = try moveaxis(logits, a, -1)
+      var noise = moved.shape
+      noise.insert(count, at: noise.count - 1)
+      let wide = try expandDims(moved, [moved.rank - 1])
+      return try argmax(add(wide, gumbel(noise, key: key)), axis: -1)
+    }
+    if let shape {
+      var rest = logits.shape
+      let n = rest[a]
+      rest.remove(at: a)
+      guard try Shape.broadcast(shape, rest, op: "random.categorical") == shape else {
+        throw .broadcast(op: "random.categorical", lhs: shape.array, rhs: rest.array)
+      }
+      var full = shape
+      let place = a + shape.count - rest.count
+      full.insert(n, at: place)
+      return try argmax(add(logits, gumbel(full, key: key)), axis: place)
+    }
+    return try argmax(add(logits, gumbel(logits.shape, key: key)), axis: a)
+  }
+  /// 0 ..< n in random order.
+  public static func permutation(_ n: Int, key: NDArray? = nil) throws(ArrayError) -> NDArray {
+    let shape = try Shape.checked([n], op: "random.permutation")
+    return try argsort(bits(shape, key: key), axis: 0)
+  }
+  /// The array with the slices of one axis in random order.
+  public static func permutation(_ x: NDArray, axis: Int = 0, key: NDArray? = nil)
+    throws(ArrayError) -> NDArray
+  {
+    let a = try x.axis(axis, op: "random.permutation")
+    return try take(x, permutation(x.shape[a], key: key), axis: a)
+  }
+}

@@ -1,0 +1,265 @@
+// Sorting (sorting.h): every dtype becomes an unsigned key whose order is the wanted one, keys are
+// sorted by least-significant-digit radix passes (or by merging when short), and mapped back.
+#include "Kernels.h"
+#include <string.h>
+
+static inline uint32_t key_f32(uint32_t u) {
+  if ((u & 0x7fffffff) > 0x7f800000) return UINT32_MAX;
+  return u ^ ((uint32_t)((int32_t)u >> 31) | 0x80000000u);
+}
+static inline uint32_t unkey_f32(uint32_t k) {
+  return k ^ ((k >> 31) ? 0x80000000u : 0xffffffffu);
+}
+static inline uint64_t key_f64(uint64_t u) {
+  if ((u & 0x7fffffffffffffffull) > 0x7ff0000000000000ull) return UINT64_MAX;
+  return u ^ ((uint64_t)((int64_t)u >> 63) | 0x8000000000000000ull);
+}
+static inline uint64_t unkey_f64(uint64_t k) {
+  return k ^ ((k >> 63) ? 0x8000000000000000ull : ~0ull);
+}
+
+static uint64_t load_key(const char *x, int64_t i, int dtype) {
+  switch (dtype) {
+  case lullBool: case lullUInt8: return ((const uint8_t *)x)[i];
+  case lullUInt16: return ((const uint16_t *)x)[i];
+  case lullUInt32: return ((const uint32_t *)x)[i];
+  case lullUInt64: return ((const uint64_t *)x)[i];
+  case lullInt8: return (uint8_t)(((const uint8_t *)x)[i] ^ 0x80);
+  case lullInt16: return (uint16_t)(((const uint16_t *)x)[i] ^ 0x8000);
+  case lullInt32: return ((const uint32_t *)x)[i] ^ 0x80000000u;
+  case lullInt64: return ((const uint64_t *)x)[i] ^ 0x8000000000000000ull;
+  case lullFloat16: {
+    uint16_t u = ((const uint16_t *)x)[i];
+    if ((u & 0x7fff) > 0x7c00) return 0xffff;
+    return (uint16_t)(u ^ ((u & 0x8000) ? 0xffff : 0x8000));
+  }
+  case lullBFloat16: {
+    uint16_t u = ((const uint16_t *)x)[i];
+    if ((u & 0x7fff) > 0x7f80) return 0xffff;
+    return (uint16_t)(u ^ ((u & 0x8000) ? 0xffff : 0x8000));
+  }
+  case lullFloat32: return key_f32(((const uint32_t *)x)[i]);
+  case lullFloat64: return key_f64(((const uint64_t *)x)[i]);
+  default: {
+    const uint32_t *c = (const uint32_t *)x + 2 * i;
+    uint32_t re = key_f32(c[0]), im = key_f32(c[1]);
+    if (re == UINT32_MAX || im == UINT32_MAX) return UINT64_MAX;
+    return (uint64_t)re << 32 | im;
+  }
+  }
+}
+static void store_key(char *d, int64_t i, uint64_t k, int dtype) {
+  switch (dtype) {
+  case lullBool: case lullUInt8: ((uint8_t *)d)[i] = k; break;
+  case lullUInt16: ((uint16_t *)d)[i] = k; break;
+  case lullUInt32: ((uint32_t *)d)[i] = k; break;
+  case lullUInt64: ((uint64_t *)d)[i] = k; break;
+  case lullInt8: ((uint8_t *)d)[i] = k ^ 0x80; break;
+  case lullInt16: ((uint16_t *)d)[i] = k ^ 0x8000; break;
+  case lullInt32: ((uint32_t *)d)[i] = (uint32_t)k ^ 0x80000000u; break;
+  case lullInt64: ((uint64_t *)d)[i] = k ^ 0x8000000000000000ull; break;
+  case lullFloat16: case lullBFloat16:
+    ((uint16_t *)d)[i] = (k & 0x8000) ? k ^ 0x8000 : k ^ 0xffff; break;
+  case lullFloat32: ((uint32_t *)d)[i] = unkey_f32(k); break;
+  case lullFloat64: ((uint64_t *)d)[i] = unkey_f64(k); break;
+  default:
+    ((uint32_t *)d)[2 * i] = unkey_f32(k >> 32);
+    ((uint32_t *)d)[2 * i + 1] = unkey_f32((uint32_t)k);
+  }
+}
+
+typedef struct { uint64_t key; uint32_t index, pad; } Pair;
+
+// Each sorter sorts a[0..n) with b as scratch; the result is left in a.
+#define SORTER(name, T, KEY, DIGITS, BITS)                                                  \
+  static void merge_##name(T *a, T *b, int64_t n) {                                         \
+    for (int64_t s = 0; s < n; s += 16) {                                                   \
+      int64_t e = s + 16 < n ? s + 16 : n;                                                  \
+      for (int64_t i = s + 1; i < e; ++i) {                                                 \
+        T v = a[i];                                                                         \
+        int64_t j = i;                                                                      \
+        for (; j > s && KEY(a[j - 1]) > KEY(v); --j) a[j] = a[j - 1];                       \
+        a[j] = v;                                                                           \
+      }                                                                                     \
+    }                                                                                       \
+    T *from = a, *to = b;                                                                   \
+    for (int64_t w = 16; w < n; w *= 2) {                                                   \
+      for (int64_t s = 0; s < n; s += 2 * w) {                                              \
+        int64_t m = s + w < n ? s + w : n, e = s + 2 * w < n ? s + 2 * w : n;               \
+        int64_t i = s, j = m, k = s;                                                        \
+        while (i < m && j < e) {                                                            \
+          if (KEY(from[j]) < KEY(from[i])) to[k++] = from[j++];                             \
+          else to[k++] = from[i++];                                                         \
+        }                                                                                   \
+        while (i < m) to[k++] = from[i++];                                                  \
+        while (j < e) to[k++] = from[j++];                                                  \
+      }                                                                                     \
+      T *t = from; from = to; to = t;                                                       \
+    }                                                                                       \
+    if (from != a) memcpy(a, from, n * sizeof(T));                                          \
+  }                                                                                         \
+  static void radix_##name(T *a, T *b, int64_t n) {                                         \
+    enum { buckets = 1 << BITS };                                                           \
+    if (n < 512) { merge_##name(a, b, n); return; }                                         \
+    uint32_t counts[DIGITS][buckets];                                                       \
+    memset(counts, 0, sizeof counts);                                                       \
+    for (int64_t i = 0; i < n; ++i)                                                         \
+      for (int d = 0; d < DIGITS; ++d) counts[d][KEY(a[i]) >> (d * BITS) & (buckets - 1)]++; \
+    T *from = a, *to = b;                                                                   \
+    for (int d = 0; d < DIGITS; ++d) {                                                      \
+      uint32_t *c = counts[d];                                                              \
+      if (c[KEY(a[0]) >> (d * BITS) & (buckets - 1)] == n) continue;                        \
+      uint32_t at = 0;                                                                      \
+      for (int k = 0; k < buckets; ++k) { uint32_t next = at + c[k]; c[k] = at; at = next; } \
+      for (int64_t i = 0; i < n; ++i)                                                       \
+        to[c[KEY(from[i]) >> (d * BITS) & (buckets - 1)]++] = from[i];                      \
+      T *t = from; from = to; to = t;                                                       \
+    }                                                                                       \
+    if (from != a) memcpy(a, from, n * sizeof(T));                                          \
+  }
+#define PLAIN(x) (x)
+#define HIGH(x) ((x) >> 32)
+#define KEYOF(x) ((x).key)
+SORTER(u32, uint32_t, PLAIN, 3, 11)
+SORTER(u64, uint64_t, PLAIN, 8, 8)
+SORTER(indexed, uint64_t, HIGH, 3, 11)
+SORTER(pair, Pair, KEYOF, 8, 8)
+
+typedef struct {
+  char *values;
+  uint32_t *indices;
+  const char *x;
+  int dtype;
+  int64_t rows, n, each, slot;
+  char *scratch;
+} Sort;
+
+static void sort_row(const Sort *s, int64_t row, char *scratch) {
+  int64_t n = s->n;
+  int size = lull_dtype_size(s->dtype);
+  const char *x = s->x + row * n * size;
+  if (s->indices) {
+    uint32_t *out = s->indices + row * n;
+    if (size <= 4) {
+      uint64_t *a = (uint64_t *)scratch, *b = a + n;
+      if (s->dtype == lullFloat32)
+        for (int64_t i = 0; i < n; ++i) a[i] = (uint64_t)key_f32(((const uint32_t *)x)[i]) << 32 | (uint32_t)i;
+      else
+        for (int64_t i = 0; i < n; ++i) a[i] = load_key(x, i, s->dtype) << 32 | (uint32_t)i;
+      radix_indexed(a, b, n);
+      for (int64_t i = 0; i < n; ++i) out[i] = (uint32_t)a[i];
+    } else {
+      Pair *a = (Pair *)scratch, *b = a + n;
+      for (int64_t i = 0; i < n; ++i) a[i] = (Pair){load_key(x, i, s->dtype), (uint32_t)i, 0};
+      radix_pair(a, b, n);
+      for (int64_t i = 0; i < n; ++i) out[i] = a[i].index;
+    }
+    return;
+  }
+  char *d = s->values + row * n * size;
+  if (size <= 4) {
+    uint32_t *a = (uint32_t *)scratch, *b = a + n;
+    if (s->dtype == lullFloat32) {
+      for (int64_t i = 0; i < n; ++i) a[i] = key_f32(((const uint32_t *)x)[i]);
+      radix_u32(a, b, n);
+      for (int64_t i = 0; i < n; ++i) ((uint32_t *)d)[i] = unkey_f32(a[i]);
+      return;
+    }
+    for (int64_t i = 0; i < n; ++i) a[i] = (uint32_t)load_key(x, i, s->dtype);
+    radix_u32(a, b, n);
+    for (int64_t i = 0; i < n; ++i) store_key(d, i, a[i], s->dtype);
+  } else {
+    uint64_t *a = (uint64_t *)scratch, *b = a + n;
+    for (int64_t i = 0; i < n; ++i) a[i] = load_key(x, i, s->dtype);
+    radix_u64(a, b, n);
+    for (int64_t i = 0; i < n; ++i) store_key(d, i, a[i], s->dtype);
+  }
+}
+
+static void sort_chunk(void *context, int64_t chunk, int worker) {
+  const Sort *s = context;
+  int64_t to = (chunk + 1) * s->each;
+  for (int64_t row = chunk * s->each; row < to && row < s->rows && !lull_interrupt_flag; ++row)
+    sort_row(s, row, s->scratch + worker * s->slot);
+}
+
+int64_t lull_sort_scratch(int64_t n, int threads) { return (n * 32 + 256) * threads; }
+
+void lull_sort(void *values, uint32_t *indices, const void *x, int dtype, int64_t rows, int64_t n,
+               void *scratch) {
+  Sort s = {values, indices, x, dtype, rows, n, 1, n * 32 + 256, scratch};
+  s.each = n < 16384 ? 16384 / (n + 1) + 1 : 1;
+  if (rows * n < 16384) s.each = rows;
+  lull_parallel_for((rows + s.each - 1) / s.each, sort_chunk, &s);
+}
+
+void lull_search_sorted(uint32_t *out, const double *sorted, int64_t n, const double *values,
+                        int64_t count, int right) {
+  for (int64_t i = 0; i < count; ++i) {
+    double v = values[i];
+    int64_t low = 0, high = n;
+    while (low < high) {
+      int64_t mid = low + (high - low) / 2;
+      double m = sorted[mid];
+      // NaN sorts last.
+      int before = right ? (m <= v || v != v) : (m < v || (v != v && m == m));
+      if (before) low = mid + 1; else high = mid;
+    }
+    out[i] = (uint32_t)low;
+  }
+}
+
+static inline uint32_t rotate(uint32_t x, int k) { return x << k | x >> (32 - k); }
+static inline void threefry(const uint32_t key[2], uint32_t a, uint32_t b, uint32_t out[2]) {
+  static const int rotations[2][4] = {{13, 15, 26, 6}, {17, 29, 16, 24}};
+  uint32_t ks[3] = {key[0], key[1], key[0] ^ key[1] ^ 0x1BD11BDA};
+  a += ks[0];
+  b += ks[1];
+  for (int i = 0; i < 5; ++i) {
+    for (int r = 0; r < 4; ++r) {
+      a += b;
+      b = rotate(b, rotations[i & 1][r]) ^ a;
+    }
+    a += ks[(i + 1) % 3];
+    b += ks[(i + 2) % 3] + i + 1;
+  }
+  out[0] = a;
+  out[1] = b;
+}
+
+typedef struct {
+  char *out;
+  const uint32_t *key;
+  int64_t bytes, half, words;
+} Random;
+
+enum { randomChunk = 1 << 14 };
+
+static void put(const Random *r, int64_t word, uint32_t value) {
+  int64_t left = r->bytes - word * 4;
+  if (left > 0) memcpy(r->out + word * 4, &value, left < 4 ? left : 4);
+}
+static void random_chunk(void *context, int64_t chunk, int worker) {
+  const Random *r = context;
+  int64_t odd = r->words & 1, from = chunk * randomChunk, to = from + randomChunk;
+  if (to > r->half) to = r->half;
+  uint32_t v[2];
+  for (int64_t i = from; i < to; ++i) {
+    threefry(r->key, (uint32_t)i, (uint32_t)(r->half + odd + i), v);
+    put(r, i, v[0]);
+    put(r, r->half + odd + i, v[1]);
+  }
+}
+
+void lull_random_bits(char *out, const uint32_t *keys, int64_t count, int64_t bytes) {
+  for (int64_t k = 0; k < count; ++k) {
+    int64_t words = (bytes + 3) / 4;
+    Random r = {out + k * bytes, keys + 2 * k, bytes, words / 2, words};
+    lull_parallel_for((r.half + randomChunk - 1) / randomChunk, random_chunk, &r);
+    if (words & 1) {
+      uint32_t v[2];
+      threefry(r.key, (uint32_t)r.half, 0, v);
+      put(&r, r.half, v[0]);
+    }
+  }
+}
