@@ -100,6 +100,8 @@ struct FastAttention: Primitive {
     let (batch, heads, queries, dim) = (q.shape[0], q.shape[1], q.shape[2], q.shape[3])
     let (kvHeads, keys, valueDim) = (k.shape[1], k.shape[2], v.shape[3])
     let group = heads / kvHeads
+    let factor = try NDArray(weak: .float(Double(scale)), like: .float32)
+    let hidden = try NDArray(weak: .float(-.infinity), like: .float32)
     // Query heads that share keys stand beside each other: [batch, kvHeads, group * queries, ...].
     func grouped(_ x: NDArray, _ width: Int) throws(ArrayError) -> NDArray {
       try x.reshaped([batch, kvHeads, group * queries, width])
@@ -107,32 +109,32 @@ struct FastAttention: Primitive {
     func perHead(_ x: NDArray, _ width: Int) throws(ArrayError) -> NDArray {
       try x.reshaped([batch, heads, queries, width])
     }
-    let scaledQ = try grouped(multiply(q, NDArray.scalar(scale)), dim)
-    var scores = try perHead(matmul(scaledQ, k.swapAxes(2, 3)), keys)
+    let scaledQ = try grouped(multiply(q, factor), dim)
+    var scores = try perHead(matmul(scaledQ, swapaxes(k, 2, 3)), keys)
     if hasMask {
       let mask = out.input(3)
       scores =
         mask.dtype == .bool
-        ? try select(mask, scores, NDArray.scalar(-Float.infinity)) : try add(scores, mask)
+        ? try `where`(mask, scores, hidden) : try add(scores, mask)
     }
     if causal {
-      let visible = try NDArray.lowerTriangle(rows: queries, columns: keys, k: keys - queries)
-      scores = try select(visible, scores, NDArray.scalar(-Float.infinity))
+      let visible = try NDArray.tri(queries, keys, k: keys - queries, dtype: .bool)
+      scores = try `where`(visible, scores, hidden)
     }
     let p = try softmax(scores, axes: [-1])
     let dy = try grouped(cotangent, valueDim)
     let pGrouped = try grouped(p, keys)
-    let dv = try matmul(pGrouped.swapAxes(2, 3), dy)
-    let dp = try perHead(matmul(dy, v.swapAxes(2, 3)), keys)
+    let dv = try matmul(swapaxes(pGrouped, 2, 3), dy)
+    let dp = try perHead(matmul(dy, swapaxes(v, 2, 3)), keys)
     let ds = try multiply(
-      p, subtract(dp, sum(multiply(dp, p), axes: [-1], keepDims: true)))
+      p, subtract(dp, sum(multiply(dp, p), axes: [-1], keepdims: true)))
     let dsGrouped = try grouped(ds, keys)
-    let dq = try perHead(multiply(matmul(dsGrouped, k), NDArray.scalar(scale)), dim)
-    let dk = try matmul(dsGrouped.swapAxes(2, 3), scaledQ)
+    let dq = try perHead(multiply(matmul(dsGrouped, k), factor), dim)
+    let dk = try matmul(swapaxes(dsGrouped, 2, 3), scaledQ)
     var gradients: [NDArray?] = [dq, dk, dv]
     if hasMask {
       let mask = out.input(3)
-      gradients.append(mask.dtype == .bool ? nil : try sumTo(ds, mask.shape))
+      gradients.append(mask.dtype == .bool ? nil : try ds.sumTo(mask.shape))
     }
     return gradients
   }

@@ -28,13 +28,13 @@ struct FastRMSNorm: Primitive {
   /// With n = x r, r = 1/rms: dx = r (g - n mean(g n)), g = dy w; dw = sum of dy n over rows.
   func vjp(_ out: NDArray, _ cotangent: NDArray) throws(ArrayError) -> [NDArray?] {
     let x = out.input(0)
-    let r = try rsqrt(add(mean(square(x), axes: [-1], keepDims: true), NDArray.scalar(eps)))
+    let r = try rsqrt(add(mean(square(x), axes: [-1], keepdims: true), try NDArray(weak: .float(Double(eps)), like: .float32)))
     let normal = try multiply(x, r)
     let g = hasWeight ? try multiply(cotangent, out.input(1)) : cotangent
-    let shared = try mean(multiply(g, normal), axes: [-1], keepDims: true)
+    let shared = try mean(multiply(g, normal), axes: [-1], keepdims: true)
     let dx = try multiply(r, subtract(g, multiply(normal, shared)))
     if !hasWeight { return [dx] }
-    return [dx, try sumTo(multiply(cotangent, normal), out.input(1).shape)]
+    return [dx, try multiply(cotangent, normal).sumTo(out.input(1).shape)]
   }
 }
 
@@ -67,21 +67,21 @@ struct FastLayerNorm: Primitive {
   /// With n = (x - mean) r: dx = r (g - mean(g) - n mean(g n)), g = dy w; dw = sum dy n; db = sum dy.
   func vjp(_ out: NDArray, _ cotangent: NDArray) throws(ArrayError) -> [NDArray?] {
     let x = out.input(0)
-    let centred = try subtract(x, mean(x, axes: [-1], keepDims: true))
+    let centred = try subtract(x, mean(x, axes: [-1], keepdims: true))
     let r = try rsqrt(
-      add(mean(square(centred), axes: [-1], keepDims: true), NDArray.scalar(eps)))
+      add(mean(square(centred), axes: [-1], keepdims: true), try NDArray(weak: .float(Double(eps)), like: .float32)))
     let normal = try multiply(centred, r)
     let g = hasWeight ? try multiply(cotangent, out.input(1)) : cotangent
-    let shared = try mean(multiply(g, normal), axes: [-1], keepDims: true)
+    let shared = try mean(multiply(g, normal), axes: [-1], keepdims: true)
     let dx = try multiply(
       r,
       subtract(
-        subtract(g, mean(g, axes: [-1], keepDims: true)), multiply(normal, shared)))
+        subtract(g, mean(g, axes: [-1], keepdims: true)), multiply(normal, shared)))
     var gradients: [NDArray?] = [dx]
     if hasWeight {
-      gradients.append(try sumTo(multiply(cotangent, normal), out.input(1).shape))
+      gradients.append(try multiply(cotangent, normal).sumTo(out.input(1).shape))
     }
-    if hasBias { gradients.append(try sumTo(cotangent, x.shape.suffixShape(1))) }
+    if hasBias { gradients.append(try cotangent.sumTo([x.shape[x.rank - 1]])) }
     return gradients
   }
 }
