@@ -134,7 +134,7 @@ public enum Random {
     let u = try symmetric(shape, dtype, key)
     let tail = log1p(try negative(abs(u)))
     var x = try multiply(sign(u), tail)
-    x = try multiply(x, NDArray(.float(-scale), dtype: dtype))
+    if scale != 1 { x = try multiply(x, NDArray(.float(scale), dtype: dtype)) }
     return loc == 0 ? x : try add(x, NDArray(.float(loc), dtype: dtype))
   }
   /// Integers in [low, high).
@@ -145,7 +145,7 @@ public enum Random {
       throw .dtype(op: "random.randint", found: dtype, needed: "an integer dtype")
     }
     let u = try uniform(low: low, high: high, shape, key: key)
-    return try maximum(u, low).astype(dtype)
+    return try floor(maximum(u, low)).astype(dtype)
   }
   /// True with probability p (broadcast to the shape).
   public static func bernoulli(_ p: NDArray, _ shape: Shape? = nil, key: NDArray? = nil)
@@ -183,12 +183,13 @@ public enum Random {
     let a = try logits.axis(axis, op: "random.categorical")
     if logits.size == 0 { throw .empty(op: "random.categorical", what: "a draw") }
     if let count {
-      // [..., count]: the drawn axis last, one column a draw.
-      let moved = try moveaxis(logits, a, -1)
-      var noise = moved.shape
-      noise.insert(count, at: noise.count - 1)
-      let wide = try expandDims(moved, [moved.rank - 1])
-      return try argmax(add(wide, gumbel(noise, key: key)), axis: -1)
+      // One more dimension at the end, with a draw in each place of it.
+      var noise = logits.shape
+      if noise.count == Shape.maxRank {
+        throw .tooManyDimensions(op: "random.categorical", count: noise.count + 1)
+      }
+      noise.append(count)
+      return try argmax(add(expandDims(logits, [-1]), gumbel(noise, key: key)), axis: a)
     }
     if let shape {
       var rest = logits.shape
