@@ -239,8 +239,10 @@ struct SliceUpdate: Primitive {
   let steps: Shape
   var name: OperationName { "slice_update" }
   func evaluate(_ out: NDArray) throws(ArrayError) {
+    // Before anything else holds the input: only then can its memory be taken over.
+    let isDonated = out.takeDonation(0)
     let (x, update) = (out.input(0), out.input(1))
-    if !out.takeDonation(0) {
+    if !isDonated {
       try out.allocate()
       NDArray.copy(
         shape: x.shape, from: x.pointer, x.strides, to: out.pointer, out.strides,
