@@ -1,0 +1,248 @@
+// The command line: a contract (DESIGN section 8).
+//
+// Exit status: 0 all well, 1 a program or cell failed, 2 wrong usage, 130 interrupted. A failure of
+// usage or of a file is one line on standard error; a traceback is for programs only. Arguments are
+// read by hand, because start-up time counts.
+
+import Formats
+import Glibc
+import Language
+import Notebook
+import Session
+
+enum ExitCode {
+  static let ok: Int32 = 0
+  static let failed: Int32 = 1
+  static let usage: Int32 = 2
+  static let interrupted: Int32 = 130
+}
+
+private let usageText = """
+  usage: lull                           start the interactive prompt
+         lull FILE [ARGS]               run a program (.lull or .py)
+         lull -c CODE [ARGS]            run code given as text
+         lull run NOTEBOOK [options]    run a notebook (.ipynb, or text with '# %%' cells)
+         lull help [NAME]               help on a function or command
+         lull --version | --help
+
+  options of run:
+    -o OUT             write the executed notebook to OUT (.ipynb)
+    --in-place         write it over NOTEBOOK
+    -p NAME VALUE      set a parameter; can be repeated
+    --allow-errors     go on after a cell that fails
+    --timeout SECONDS  interrupt a cell that takes longer
+
+  Without a FILE and with standard input not a terminal, the program is read from there.
+  """
+
+func runCommandLine(_ arguments: [String]) -> Int32 {
+  guard let first = arguments.first else {
+    return isatty(0) == 1 ? startREPL() : runStandardInput(["-"])
+  }
+  let rest = Array(arguments.dropFirst())
+  switch first {
+  case "--version", "-V":
+    printLine("lull \(Installation.version)")
+    return ExitCode.ok
+  case "--help", "-h":
+    printLine(usageText)
+    return ExitCode.ok
+  case "-c":
+    guard let code = rest.first else { return wrongUsage("-c needs code to run") }
+    return runProgram(code, file: "<string>", directory: ".", ["-c"] + rest.dropFirst())
+  case "-": return runStandardInput(arguments)
+  case "run": return runNotebookCommand(rest)
+  case "help": return help(rest)
+  default: break
+  }
+  if first.hasPrefix("-") {
+    let known = ["--version", "--help", "-c", "run", "help"]
+    let hint = nearestName(first, among: known).map { "; did you mean '\($0)'?" } ?? ""
+    return wrongUsage("unknown option '\(first)'\(hint)")
+  }
+  return runFile(first, arguments)
+}
+
+// MARK: - Programs
+
+private func runFile(_ path: String, _ arguments: [String]) -> Int32 {
+  if path.hasSuffix(".ipynb") {
+    return wrongUsage("'\(path)' is a notebook: run it with 'lull run \(path)'")
+  }
+  guard fileExists(path) else {
+    if !path.contains("/"), !path.contains("."),
+      let near = nearestName(path, among: ["run", "help"])
+    {
+      return wrongUsage("no file or command '\(path)'; did you mean '\(near)'?")
+    }
+    return fail("no file '\(path)'")
+  }
+  let bytes: [UInt8]
+  do { bytes = try Formats.readFile(path) } catch { return fail("cannot read '\(path)'") }
+  guard let source = String(validating: bytes, as: UTF8.self) else {
+    return fail("'\(path)' is not a program: its text is not UTF-8")
+  }
+  return runProgram(source, file: path, directory: parent(of: path), arguments)
+}
+
+private func runStandardInput(_ arguments: [String]) -> Int32 {
+  var bytes: [UInt8] = []
+  var buffer = [UInt8](repeating: 0, count: 1 << 16)
+  while true {
+    let n = read(0, &buffer, buffer.count)
+    if n > 0 {
+      bytes += buffer[..<n]
+    } else if n == 0 || errno != EINTR {
+      break
+    }
+  }
+  guard let source = String(validating: bytes, as: UTF8.self) else {
+    return fail("standard input is not a program: its text is not UTF-8")
+  }
+  return runProgram(source, file: "<stdin>", directory: ".", arguments)
+}
+
+private func runProgram(
+  _ source: String, file: String, directory: String, _ arguments: [String]
+) -> Int32 {
+  var source = source
+  if source.unicodeScalars.first == "\u{FEFF}" { source.unicodeScalars.removeFirst() }
+  let session = Session(directory: directory, arguments: arguments)
+  session.onOutput = showInProgram
+  let status = session.runProgram(source, file: file)
+  OutputSink.standardOutput.flush()
+  switch status {
+  case .done: return ExitCode.ok
+  case .failed(let error): return error.isInterrupt ? ExitCode.interrupted : ExitCode.failed
+  case .exit(let code, let message):
+    if let message { OutputSink.standardError.write(message + "\n") }
+    return code
+  }
+}
+
+/// What programs print goes straight out; their traceback to standard error.
+private func showInProgram(_ output: CellOutput) {
+  switch output {
+  case .stream(let name, let text):
+    if name == "stdout" {
+      OutputSink.standardOutput.write(text)
+    } else {
+      OutputSink.standardOutput.flush()
+      OutputSink.standardError.write(text)
+    }
+  case .display(let bundle), .result(let bundle, _):
+    OutputSink.standardOutput.write(bundle.plain + "\n")
+  case .error(let error):
+    OutputSink.standardOutput.flush()
+    OutputSink.standardError.write(error.traceback)
+  }
+}
+
+// MARK: - Notebooks
+
+private func runNotebookCommand(_ arguments: [String]) -> Int32 {
+  var options = NotebookOptions()
+  var path: String?
+  var i = 0
+  func value(_ option: String) -> String? {
+    i += 1
+    return i < arguments.count ? arguments[i] : nil
+  }
+  while i < arguments.count {
+    var word = arguments[i]
+    var attached: String?
+    if word.hasPrefix("--"), let equals = word.firstIndex(of: "=") {
+      attached = String(word[word.index(after: equals)...])
+      word = String(word[..<equals])
+    }
+    switch word {
+    case "-o", "--output":
+      guard let out = attached ?? value(word) else { return wrongRun("\(word) needs a file name") }
+      options.output = out
+    case "--in-place": options.inPlace = true
+    case "--allow-errors": options.allowErrors = true
+    case "-p", "--parameter":
+      guard let name = attached ?? value(word), let text = value(word) else {
+        return wrongRun("\(word) needs a name and a value")
+      }
+      guard isName(name) else { return wrongRun("'\(name)' is not a name for a parameter") }
+      options.parameters.append((name, text))
+    case "--timeout":
+      guard let text = attached ?? value(word) else { return wrongRun("--timeout needs seconds") }
+      guard let seconds = Double(text), seconds > 0, seconds < 1e9 else {
+        return wrongRun("--timeout needs a positive number of seconds, not '\(text)'")
+      }
+      options.timeout = seconds
+    case "--help", "-h":
+      printLine(usageText)
+      return ExitCode.ok
+    default:
+      if word.hasPrefix("-"), word != "-" {
+        let known = ["--output", "--in-place", "--allow-errors", "--parameter", "--timeout"]
+        let hint = nearestName(word, among: known).map { "; did you mean '\($0)'?" } ?? ""
+        return wrongRun("unknown option '\(word)'\(hint)")
+      }
+      if path != nil { return wrongRun("one notebook at a time: '\(word)' is one too many") }
+      path = word
+    }
+    i += 1
+  }
+  guard let path else { return wrongRun("name the notebook to run") }
+  if options.inPlace, options.output != nil {
+    return wrongRun("-o and --in-place exclude each other")
+  }
+  switch runNotebook(path, options) {
+  case .done: return ExitCode.ok
+  case .failed: return ExitCode.failed
+  case .interrupted: return ExitCode.interrupted
+  case .exit(let code): return code
+  case .unusable(let message): return fail(message)
+  }
+}
+
+private func isName(_ text: String) -> Bool {
+  guard let first = text.first, first.isLetter || first == "_" else { return false }
+  return text.allSatisfy { $0.isLetter || $0.isNumber || $0 == "_" }
+    && !languageKeywords.contains(text)
+}
+
+// MARK: - Help
+
+private func help(_ arguments: [String]) -> Int32 {
+  let session = Session()
+  session.onOutput = showInProgram
+  guard let name = arguments.first else {
+    printLine(usageText + "\n")
+    OutputSink.standardOutput.write(session.commandList())
+    return ExitCode.ok
+  }
+  if arguments.count > 1 { return wrongUsage("help takes one name") }
+  do throws(LullError) {
+    OutputSink.standardOutput.write(try session.help(on: name))
+    return ExitCode.ok
+  } catch {
+    return fail(([error.message] + error.notes).joined(separator: "; "))
+  }
+}
+
+// MARK: - Messages
+
+private func printLine(_ text: String) { OutputSink.standardOutput.write(text + "\n") }
+
+/// A failure that is no program's: one line.
+func fail(_ message: String) -> Int32 {
+  OutputSink.standardOutput.flush()
+  let line = String(message.map { $0 == "\n" ? " " : $0 })
+  OutputSink.standardError.write("lull: \(line)\n")
+  return ExitCode.failed
+}
+
+private func wrongUsage(_ message: String) -> Int32 {
+  OutputSink.standardError.write("lull: \(message)\nTry 'lull --help'.\n")
+  return ExitCode.usage
+}
+
+private func wrongRun(_ message: String) -> Int32 {
+  OutputSink.standardError.write("lull run: \(message)\nTry 'lull --help'.\n")
+  return ExitCode.usage
+}

@@ -1,0 +1,183 @@
+// The interactive prompt.
+//
+// A cell is typed line by line: while the parser says that more lines can make it valid, the prompt is
+// `... ` with the indentation filled in. Pasted text and recalled entries come as one string with
+// newlines and run as one cell. Ctrl-C clears the line at the prompt and interrupts what runs; the
+// session goes on. Ctrl-D, `exit` and `quit` leave.
+
+import CReadline
+import Glibc
+import Session
+
+/// What the C callbacks reach; set once, before the first prompt.
+nonisolated(unsafe) private var promptSession: Session?
+/// The text of the entry above the current line, for completion.
+nonisolated(unsafe) private var entryAbove = ""
+nonisolated(unsafe) private var interruptPipe: Int32 = -1
+
+func startREPL() -> Int32 {
+  let session = Session(arguments: [""])
+  let colours = Colours(isOn: isatty(1) == 1 && getenv("NO_COLOR") == nil && environment("TERM") != "dumb")
+  session.onOutput = { show($0, colours) }
+  promptSession = session
+  startReadline()
+  var history = History()
+  for entry in history.load() { lull_history_add(entry) }
+  OutputSink.standardOutput.write(
+    "Lull \(Installation.version): arrays and local language models. "
+      + "%help lists commands, Ctrl-D leaves.\n")
+
+  while true {
+    OutputSink.standardOutput.flush()
+    switch readCell(session) {
+    case .end:
+      OutputSink.standardOutput.write("\n")
+      return ExitCode.ok
+    case .interrupted: continue
+    case .cell(let text):
+      let bare = text.filter { $0 != " " && $0 != "\n" && $0 != "\t" }
+      if bare.isEmpty { continue }
+      var entry = text
+      while entry.last == "\n" { entry.removeLast() }
+      if history.append(entry) { lull_history_add(entry) }
+      if bare == "exit" || bare == "quit" { return ExitCode.ok }
+      let status = runCell(text, session)
+      if case .exit(let code, let message) = status {
+        OutputSink.standardOutput.flush()
+        if let message { OutputSink.standardError.write(message + "\n") }
+        return code
+      }
+    }
+  }
+}
+
+// MARK: - Reading
+
+private enum Input {
+  case cell(String)
+  case interrupted
+  case end
+}
+
+private func startReadline() {
+  var ends: [Int32] = [-1, -1]
+  if pipe(&ends) == 0 {
+    interruptPipe = ends[1]
+    for end in ends {
+      _ = fcntl(end, F_SETFL, O_NONBLOCK)
+      _ = fcntl(end, F_SETFD, FD_CLOEXEC)
+    }
+  }
+  lull_readline_start(ends[0]) { text, wordLength, isPath in
+    guard let session = promptSession, let text else { return nil }
+    let source = entryAbove + String(cString: text)
+    let completion = session.complete(source, cursor: source.utf8.count)
+    wordLength?.pointee = Int32(source.utf8.count - completion.start)
+    isPath?.pointee = completion.isPath ? 1 : 0
+    if completion.candidates.isEmpty { return nil }
+    return strdup(completion.candidates.map { $0 + "\n" }.joined())
+  }
+}
+
+/// While readline has the terminal, SIGINT wakes it through the pipe; while a cell runs, the session's
+/// own handler has it.
+private func readLine(_ prompt: String, _ initial: String) -> (text: String?, status: Int) {
+  var sessionAction = sigaction()
+  var promptAction = sigaction()
+  promptAction.__sigaction_handler.sa_handler = { _ in
+    var byte: UInt8 = 3
+    _ = write(interruptPipe, &byte, 1)
+  }
+  sigaction(SIGINT, &promptAction, &sessionAction)
+  defer { sigaction(SIGINT, &sessionAction, nil) }
+  var status: Int32 = 0
+  guard let line = lull_readline(prompt, initial, &status) else { return (nil, Int(status)) }
+  defer { free(line) }
+  return (String(cString: line), Int(status))
+}
+
+private func readCell(_ session: Session) -> Input {
+  entryAbove = ""
+  var (line, status) = readLine(">>> ", "")
+  guard var cell = line else {
+    return status == Int(LULL_INTERRUPTED) ? .interrupted : .end
+  }
+  // Pasted or recalled: complete as it is if it can be.
+  if cell.contains("\n") {
+    let closed = cell.last == "\n" ? cell : cell + "\n"
+    if case .incomplete = session.inputStatus(closed) {} else { return .cell(cell) }
+  }
+  while true {
+    let closed: Bool
+    let indent: String
+    switch session.inputStatus(cell) {
+    case .incomplete(let next): (closed, indent) = (false, next)
+    default: (closed, indent) = (true, "")
+    }
+    if closed { return .cell(cell) }
+    entryAbove = cell + "\n"
+    (line, status) = readLine("... ", indent)
+    guard let more = line else {
+      if status == Int(LULL_INTERRUPTED) { return .interrupted }
+      // Ctrl-D ends the cell as a blank line does.
+      OutputSink.standardOutput.write("\n")
+      return .cell(cell + "\n")
+    }
+    // A line of blanks ends a block; inside brackets and strings it is only a blank line.
+    let isBlank = !more.contains { $0 != " " && $0 != "\t" }
+    cell += "\n" + (isBlank ? "" : more)
+  }
+}
+
+// MARK: - Running
+
+private func runCell(_ text: String, _ session: Session) -> CellStatus {
+  let status = session.run(cell: text)
+  OutputSink.standardOutput.flush()
+  return status
+}
+
+struct Colours {
+  let isOn: Bool
+  func error(_ text: String) -> String { isOn ? "\u{1B}[31m\(text)\u{1B}[0m" : text }
+  func faint(_ text: String) -> String { isOn ? "\u{1B}[2m\(text)\u{1B}[0m" : text }
+}
+
+nonisolated(unsafe) private var isAtLineStart = true
+
+private func show(_ output: CellOutput, _ colours: Colours) {
+  let out = OutputSink.standardOutput
+  switch output {
+  case .stream(let name, let text):
+    if name == "stdout" {
+      out.write(text)
+      out.flush()
+    } else {
+      out.flush()
+      OutputSink.standardError.write(text)
+    }
+    if let last = text.last { isAtLineStart = last == "\n" }
+  case .display(let bundle), .result(let bundle, _):
+    endLine()
+    out.write(bundle.plain + "\n")
+  case .error(let error):
+    endLine()
+    out.flush()
+    if error.isInterrupt {
+      OutputSink.standardError.write(colours.error("KeyboardInterrupt") + "\n")
+      return
+    }
+    let lines = error.lines
+    // The last lines, from the exception's name on, are the message.
+    let message = lines.lastIndex { !$0.hasPrefix(" ") } ?? 0
+    for (i, line) in lines.enumerated() {
+      OutputSink.standardError.write((i >= message ? colours.error(line) : line) + "\n")
+    }
+  }
+}
+
+/// A value or an error begins on a line of its own.
+private func endLine() {
+  if !isAtLineStart { OutputSink.standardOutput.write("\n") }
+  isAtLineStart = true
+}

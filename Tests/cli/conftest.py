@@ -1,0 +1,44 @@
+"""What the tests of the command line share. LULL names another program to test than the built one."""
+
+import os
+import pathlib
+import subprocess
+
+import pytest
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+LULL = os.environ.get("LULL", str(ROOT / "lull"))
+
+SEED = """import mlx.core as mx
+a = mx.array([1, 2, 3, 4])
+b = mx.array([1.5, 2.5, 3.5, 4.5])
+c = a + b
+print(c)
+"""
+SEED_OUTPUT = "array([2.5, 4.5, 6.5, 8.5], dtype=float32)"
+
+
+class Result:
+    def __init__(self, done):
+        self.code = done.returncode
+        self.out = done.stdout
+        self.err = done.stderr
+
+
+@pytest.fixture
+def lull(tmp_path):
+    """Runs lull in an empty directory: lull("-c", "print(1)", stdin=..., env=...)."""
+
+    def run(*arguments, stdin="", env=None, timeout=60, cwd=tmp_path):
+        done = subprocess.run(
+            [LULL, *map(str, arguments)],
+            input=stdin,
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            cwd=cwd,
+            env={**os.environ, "XDG_STATE_HOME": str(tmp_path / "state"), **(env or {})},
+        )
+        return Result(done)
+
+    return run

@@ -1,0 +1,132 @@
+"""Commands in cells, help, and the session's names, driven through text notebooks."""
+
+import pytest
+
+
+@pytest.fixture
+def cells(lull, tmp_path):
+    """Runs cells and returns the result."""
+
+    def run(*sources, allow=False):
+        path = tmp_path / "cells.lull"
+        path.write_text("".join(f"# %%\n{s}\n" for s in sources))
+        return lull("run", path, *(["--allow-errors"] if allow else []))
+
+    return run
+
+
+def out(result):
+    assert result.code == 0, result.err
+    return result.out
+
+
+def test_who(cells):
+    assert out(cells("x = 1\ndef f(): pass\n_hidden = 2", "%who")) == "x  f\n"
+
+
+def test_whos_evaluates_nothing(cells):
+    text = out(cells("x = ones((3, 4)) + 1\nn = 5\ns = 'text'", "%whos"))
+    rows = {line.split()[0]: line for line in text.splitlines()}
+    assert "(3, 4) float32, pending" in rows["x"]
+    assert "5" in rows["n"] and "'text'" in rows["s"]
+
+
+def test_time(cells):
+    text = out(cells("x = ones((200, 200))\n%time y = x @ x", "y[0, 0]"))
+    first, second = text.splitlines()
+    assert first.startswith("time: ") and "build" in first and "evaluated 1 pending array" in first
+    assert second == "array(200, dtype=float32)"
+
+
+def test_time_gives_the_value(cells):
+    text = out(cells("%time 6 * 7", "_ + 1"))
+    assert text.splitlines()[1:] == ["42", "43"]
+
+
+def test_time_cell(cells):
+    text = out(cells("%%time\nx = 1\nfor i in range(10):\n    x += i\nx"))
+    assert text.splitlines()[0].startswith("time: ")
+    assert text.splitlines()[1] == "46"
+
+
+def test_timeit(cells):
+    text = out(cells("%timeit -n 10 -r 2 ones(10) + 1"))
+    assert text.startswith("best ") and "2 rounds of 10 runs, arrays evaluated in each run" in text
+    assert "rounds of" in out(cells("x = 3\n%timeit x + 1"))
+
+
+def test_commands_keep_line_numbers(cells):
+    result = cells("x = 1\n%time sum(\n  [1,\n   2])\n1 / 0", allow=True)
+    assert '<cell 1>", line 5' in result.err
+
+
+def test_percent_inside_expressions_and_strings(cells):
+    source = 'a = """\n%time no\n%who\n"""\nb = (7\n  % 4)\nc = 7 \\\n  % 4\n# %who in a comment\n(a, b, c)'
+    assert out(cells(source)) == "('\\n%time no\\n%who\\n', 3, 3)\n"
+
+
+def test_help_marks(cells):
+    text = out(cells("def area(w, h=2):\n    '''The area.'''\n    return w * h", "area?", "area??"))
+    assert "area(w, h=2)" in text and "The area." in text and "return w * h" in text
+    assert "softmax(" in out(cells("softmax?"))
+    assert "softmax(" in out(cells("help(softmax)"))
+    assert "%timeit" in out(cells("%timeit?"))
+    pending = out(cells("x = ones((2, 3)) + 1", "x?"))
+    assert "shape (2, 3)" in pending and "pending" in pending and "24 bytes" in pending
+    assert "evaluated" in out(cells("x = ones((2, 3)) + 1\nmx.eval(x)", "x?"))
+
+
+def test_assignment(cells):
+    assert out(cells("here = %pwd\ntype(here)")).strip() == "<class 'str'>"
+
+
+def test_unknown_command(cells):
+    result = cells("%tmie 1")
+    assert result.code == 1
+    assert "there is no command '%tmie'" in result.err
+    assert "did you mean '%time'?" in result.err
+
+
+def test_unknown_option(cells):
+    result = cells("%generate m 'x' --max-token 3")
+    assert result.code == 1
+    assert "did you mean '--max-tokens'?" in result.err
+
+
+def test_shell_is_refused(cells):
+    result = cells("!ls")
+    assert result.code == 1 and "shell commands" in result.err
+
+
+def test_traceback_shows_the_command(cells):
+    result = cells("%load no/such/file.gguf")
+    assert result.code == 1
+    assert "%load no/such/file.gguf" in result.err
+    assert "_command_" not in result.err
+    assert "FileNotFoundError: no model at 'no/such/file.gguf'" in result.err
+
+
+def test_history_and_outputs(cells):
+    text = out(cells("1 + 1", "2 + 2", "(_, __, In[1], Out[1])", "%history -n 2"))
+    assert text.splitlines()[2] == "(4, 2, '1 + 1', 2)"
+    assert "2: 2 + 2" in text
+
+
+def test_reset(cells):
+    result = cells("x = 1", "%reset", "x")
+    assert result.code == 1 and "NameError" in result.err
+
+
+def test_run_and_files(cells, tmp_path):
+    (tmp_path / "part.lull").write_text("import sys\nvalue = sys.argv[0]\n")
+    text = out(cells("%run part.lull", "value", "%ls"))
+    assert text.splitlines()[0] == "'part.lull'" and "part.lull" in text.splitlines()[1]
+
+
+def test_late_names(cells):
+    assert out(cells("nn.Linear(2, 3).weight.shape", "np.array([1.5]).dtype", "float16")) != ""
+
+
+def test_state_persists_and_display(cells):
+    source = "class A:\n    def __repr__(self): return 'A!'\n    def _repr_html_(self): return '<b>A</b>'"
+    assert out(cells(source, "display(A())\nA()")) == "A!\nA!\n"

@@ -1,0 +1,55 @@
+"""Every program of Tests/Programs prints what its .out file says, and what CPython prints."""
+
+import functools
+import re
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+from conftest import LULL, ROOT
+
+FOLDER = ROOT / "Tests" / "Programs"
+PROGRAMS = sorted(FOLDER.rglob("*.lull")) if FOLDER.exists() else []
+
+
+@functools.cache
+def cpython():
+    """CPython 3.11 or later, or None."""
+    for name in [sys.executable, "python3"]:
+        path = shutil.which(name)
+        if not path:
+            continue
+        code = "import sys; print(sys.implementation.name, sys.version_info >= (3, 11))"
+        done = subprocess.run([path, "-c", code], capture_output=True, text=True)
+        if done.stdout.split() == ["cpython", "True"]:
+            return path
+    return None
+
+
+def run(command):
+    return subprocess.run(
+        command, capture_output=True, text=True, timeout=60, stdin=subprocess.DEVNULL, cwd=FOLDER
+    )
+
+
+def is_plain_python(source):
+    """Whether CPython can run it: it imports nothing of ours and expects no error of ours."""
+    ours = re.search(r"^\s*(import|from)\s+(mlx|mlx_lm|lull|models|numpy)\b", source, re.M)
+    return not ours and "# lull only" not in source
+
+
+@pytest.mark.parametrize("path", PROGRAMS, ids=lambda p: str(p.relative_to(FOLDER)))
+def test_program(path):
+    expected = path.with_suffix(".out")
+    done = run([LULL, str(path)])
+    if expected.exists():
+        assert done.stdout == expected.read_text(), done.stderr
+    else:
+        assert done.returncode == 0, done.stderr
+    python = cpython()
+    if python and is_plain_python(path.read_text()):
+        reference = run([python, str(path)])
+        assert done.stdout == reference.stdout
+        assert (done.returncode == 0) == (reference.returncode == 0), done.stderr
