@@ -1,5 +1,7 @@
-// Dispatch of the quantised kernels, and the table of block formats.
+// Dispatch of the quantised kernels, the table of block formats, and quantising.
 #include "Kernels.h"
+#include <math.h>
+#include <string.h>
 
 #define KERNELS(isa)                                                                                   \
   void lull_##isa##_quant_rows(const LullQuantized *, int64_t, int64_t, float *, int64_t);             \
@@ -79,4 +81,38 @@ void lull_packed_dot(int type, const uint8_t *packed, int64_t rows, int64_t colu
 void lull_packed_columns(int type, const uint8_t *packed, int64_t columns, int64_t first_tile,
                          int64_t tiles, float *out, int64_t stride) {
   CHOOSE(packed_columns, type, packed, columns, first_tile, tiles, out, stride)
+}
+
+void lull_quantize_affine(const float *w, int64_t groups, int group, int bits, uint8_t *codes,
+                          float *scales, float *biases) {
+  const float steps = (float)((1 << bits) - 1);
+  int64_t bytes = (int64_t)group * bits / 8;
+  for (int64_t g = 0; g < groups; g++, w += group, codes += bytes) {
+    float low = w[0], high = w[0];
+    for (int i = 1; i < group; i++) {
+      low = w[i] < low ? w[i] : low;
+      high = w[i] > high ? w[i] : high;
+    }
+    int from_low = fabsf(low) > fabsf(high);
+    float scale = (high - low) / steps;
+    if (!(scale > 1e-7f)) scale = 1e-7f;
+    if (!from_low) scale = -scale;
+    float edge = from_low ? low : high, bias = 0;
+    float first = rintf(edge / scale);
+    if (first != 0) {
+      scale = edge / first;
+      bias = edge;
+    }
+    scales[g] = scale;
+    biases[g] = bias;
+    memset(codes, 0, (size_t)bytes);
+    for (int i = 0; i < group; i++) {
+      float q = rintf((w[i] - bias) / scale);
+      q = q > 0 ? (q < steps ? q : steps) : 0;  // NaN becomes 0
+      uint32_t code = (uint32_t)q;
+      int64_t bit = (int64_t)i * bits;
+      codes[bit / 8] |= (uint8_t)(code << bit % 8);
+      if (bit % 8 + bits > 8) codes[bit / 8 + 1] |= (uint8_t)(code >> (8 - bit % 8));
+    }
+  }
 }

@@ -60,6 +60,19 @@ let linearFunctions: [Builtin] = [
       ">>> mx.einsum('ij,j->i', mx.array([[1.0, 2.0], [3.0, 4.0]]), mx.array([1.0, 1.0]))\narray([3, 7], dtype=float32)"
     ]
   ) { try einsum($0.string(0), restArrays($0, 1)) },
+  special(
+    "quantize", "w, /, group_size=None, bits=None, mode='affine'", "quantization",
+    "(codes, scales, biases) of w, quantised over groups of the last axis.",
+    [">>> [x.shape for x in mx.quantize(mx.ones((2, 64)))]\n[(2, 8), (2, 1), (2, 1)]"]
+  ) { a in
+    let mode = try a.string(3)
+    guard mode == "affine" else {
+      throw LullError.valueError("quantize: mode '\(mode)' is not supported; 'affine' is")
+    }
+    let made = try quantize(
+      a.array(0), group: a.optionalInt(1) ?? 64, bits: a.optionalInt(2) ?? 4)
+    return tuple([made.codes, made.scales, made.biases])
+  },
   function(
     "quantized_matmul",
     "x, w, /, scales=None, biases=None, transpose=True, group_size=None, bits=None, mode='affine'",

@@ -39,6 +39,11 @@ typedef struct {
   const uint8_t *scales, *biases;  // MLX: [rows, columns / group]
 } LullQuantized;
 
+// MLX's affine quantisation of `groups` groups of `group` values: codes as a bit string (group * bits / 8
+// bytes each), one scale and bias a group. The end of the range that is farther from zero is exact.
+void lull_quantize_affine(const float *w, int64_t groups, int group, int bits, uint8_t *codes,
+                          float *scales, float *biases);
+
 // Rows first ..< first + count as float32 at out, `stride` floats apart.
 void lull_quant_rows(const LullQuantized *w, int64_t first, int64_t count, float *out, int64_t stride);
 
