@@ -499,10 +499,10 @@ func installStrings() {
       return makeStr(codePoints: out)
     },
     Builtin("format", "format(self, *args, **kwargs)", chapter: "str", doc: "Fill the replacement fields.") { (a) throws(LullError) in
-      makeStr(try formatTemplate(a[0].string, Array(a.rest(1)), a[2].asDict))
+      try formatTemplate(a[0].str, Array(a.rest(1)), a[2].asDict)
     },
     Builtin("format_map", "format_map(self, mapping, /)", chapter: "str", doc: "Fill the fields from a mapping.") { (a) throws(LullError) in
-      makeStr(try formatTemplate(a[0].string, [], a[1].asDict))
+      try formatTemplate(a[0].str, [], a[1].asDict)
     },
     Builtin("encode", "encode(self, encoding='utf-8', errors='strict')", chapter: "str", doc: "As bytes.") { (a) throws(LullError) in
       makeBytes(try encodeString(a[0].str, try a.string(1), try a.string(2)))

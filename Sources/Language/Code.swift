@@ -55,6 +55,7 @@ enum Op: UInt16 {
   case setAttr  // a object, b value, c name; cache
   case deleteAttr
   case getItem, setItem, deleteItem  // a = b[c]; a[b] = c; del a[b]
+  case getItemImm, setItemImm  // a = b[x]; a[x] = c
   case call  // a = result, b base (callee, then arguments), c argument count
   case callKeywords  // + x = constant with the tuple of names
   case callUnpacked  // a, b list of positionals, c dict of keywords, x callee register
@@ -182,4 +183,4 @@ final class Code {
 }
 
 /// All living code objects by id, so that a source position packs into 64 bits.
-nonisolated(unsafe) var codeTable: [Unmanaged<Code>?] = []
+@exclusivity(unchecked) nonisolated(unsafe) var codeTable: [Unmanaged<Code>?] = []

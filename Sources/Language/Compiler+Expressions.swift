@@ -194,6 +194,11 @@ extension FunctionCompiler {
       operands[instructions.count - 1] = (o.span, name.span)
     case .subscript(let o, let index):
       let r = try operand(o)
+      if let x = smallInt(index) {
+        span = e.span
+        operands[emit(.getItemImm, dst, r, x: Int(x))] = (o.span, index.span)
+        break
+      }
       let i = try operandIndex(index)
       span = e.span
       operands[emit(.getItem, dst, r, i)] = (o.span, index.span)

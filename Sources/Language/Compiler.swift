@@ -388,6 +388,11 @@ final class FunctionCompiler {
       emit(.setAttr, obj, r, try nameConstant(mangled(name.name)), x: 0, y: 0)
     case .subscript(let o, let index):
       let obj = try operand(o)
+      if let x = smallInt(index) {
+        span = target.span
+        emit(.setItemImm, obj, 0, r, x: Int(x))
+        break
+      }
       let i = try operandIndex(index)
       span = target.span
       emit(.setItem, obj, i, r)
@@ -419,6 +424,16 @@ final class FunctionCompiler {
     }
   }
 
+  /// A register that outlives temporaries: the local itself, or a hidden local (true) to be freed.
+  private func heldOperand(_ e: Expr) throws(LullError) -> (Reg, Bool) {
+    if case .name(let n) = e.kind, !scope.hasWalrus, case .local(let l) = place(of: mangled(n)) {
+      return (l, false)
+    }
+    let h = newHidden()
+    try exprInto(e, h)
+    return (h, true)
+  }
+
   private func augmented(_ target: Expr, _ op: BinaryOperator, _ value: Expr, _ s: Span)
     throws(LullError)
   {
@@ -434,29 +449,34 @@ final class FunctionCompiler {
       try inplace(op, r, r, value, s, target.span)
       try store(r, name: n, target.span)
     case .attribute(let o, let name):
-      let h = newHidden()
-      try exprInto(o, h)
+      let (h, isOwn) = try heldOperand(o)
       let r = newTemporary()
       span = target.span
       emit(.getAttr, r, h, try nameConstant(mangled(name.name)))
       try inplace(op, r, r, value, s, target.span)
       span = target.span
       emit(.setAttr, h, r, try nameConstant(mangled(name.name)))
-      freeHiddenLocal(h)
+      if isOwn { freeHiddenLocal(h) }
     case .subscript(let o, let index):
-      let h = newHidden()
-      try exprInto(o, h)
-      let i = newHidden()
-      let k = try operandIndex(index)
-      emit(.move, i, k)
-      let r = newTemporary()
-      span = target.span
-      emit(.getItem, r, h, i)
-      try inplace(op, r, r, value, s, target.span)
-      span = target.span
-      emit(.setItem, h, i, r)
-      freeHiddenLocal(i)
-      freeHiddenLocal(h)
+      let (h, isOwn) = try heldOperand(o)
+      if let x = smallInt(index) {
+        let r = newTemporary()
+        span = target.span
+        emit(.getItemImm, r, h, x: Int(x))
+        try inplace(op, r, r, value, s, target.span)
+        span = target.span
+        emit(.setItemImm, h, 0, r, x: Int(x))
+      } else {
+        let (i, isOwnIndex) = try heldOperand(index)
+        let r = newTemporary()
+        span = target.span
+        emit(.getItem, r, h, i)
+        try inplace(op, r, r, value, s, target.span)
+        span = target.span
+        emit(.setItem, h, i, r)
+        if isOwnIndex { freeHiddenLocal(i) }
+      }
+      if isOwn { freeHiddenLocal(h) }
     default: throw error("illegal expression for augmented assignment", target.span)
     }
   }

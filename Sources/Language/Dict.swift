@@ -110,6 +110,8 @@ extension UnsafeMutablePointer where Pointee == DictBody {
       i = (i &+ 1) & mask
     }
   }
+  /// `findStr` out of line: the entry, -1 when absent, -2 when only `find` can tell.
+  @inline(never) func findString(_ s: StrPtr) -> Int { findStr(s) }
   /// Entry index or -1. Borrowed key. May run user code.
   func find(_ key: Value, _ hash: Int) throws(LullError) -> Int {
     if key.tag == .str {

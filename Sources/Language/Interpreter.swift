@@ -9,18 +9,18 @@ public struct OutputStream {
 
 nonisolated(unsafe) private let outputFile = fdopen(1, "w")
 nonisolated(unsafe) private let errorFile = fdopen(2, "w")
-nonisolated(unsafe) var standardOutput = OutputStream(
+@exclusivity(unchecked) nonisolated(unsafe) var standardOutput = OutputStream(
   write: { s in
     var s = s
     s.withUTF8 { b in _ = fwrite(b.baseAddress, 1, b.count, outputFile) }
   }, flush: { fflush(outputFile) })
-nonisolated(unsafe) var standardError = OutputStream(
+@exclusivity(unchecked) nonisolated(unsafe) var standardError = OutputStream(
   write: { s in
     var s = s
     s.withUTF8 { b in _ = fwrite(b.baseAddress, 1, b.count, errorFile) }
   }, flush: { fflush(errorFile) })
 
-nonisolated(unsafe) private var runtimeStarted = false
+@exclusivity(unchecked) nonisolated(unsafe) private var runtimeStarted = false
 
 /// Makes the core types, builtins and machine. Once per process; Interpreter does it.
 public func startRuntime() {

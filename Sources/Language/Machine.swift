@@ -7,6 +7,7 @@
 //
 // Reading: `l`/`r` are borrowed operands. `consume(x)` releases operand x if it is a temporary.
 // `set(a, v)` stores an owned value and releases what was there.
+import Glibc
 
 @inline(__always) private func set(_ p: UnsafeMutablePointer<Value>, _ v: Value) {
   let old = p.pointee
@@ -57,6 +58,11 @@
   _ frame: UnsafeMutablePointer<Frame>, _ a: UInt16, _ b: UInt16
 ) -> LullError {
   unboundLocal(frame, frame.pointee.regs[Int(a)].isUndefined ? a : b)
+}
+
+@inline(__always) private func dictHasStr(_ d: Value, _ k: Value) throws(LullError) -> Bool {
+  let x = d.dict.findString(k.str)
+  return x == -2 ? try containsValue(d, k) : x >= 0
 }
 
 /// With `throwing`, the frame continues by raising that error.
@@ -695,6 +701,13 @@ private func runLoop(_ current: inout UnsafeMutablePointer<Frame>) throws(LullEr
     case .power:
       let l = regs[Int(i.pointee.b)]
       let r = regs[Int(i.pointee.c)]
+      if l.tag == .float, r.tag == .float, l.asDouble > 0 {
+        let p = pow(l.asDouble, r.asDouble)
+        if p.isFinite {
+          set(A, Value(p))
+          continue
+        }
+      }
       frame.pointee.ip = ip
       let v = try binaryOperation(.power, l, r, frame, i)
       consume(regs, i.pointee.b, localCount)
@@ -850,7 +863,8 @@ private func runLoop(_ current: inout UnsafeMutablePointer<Frame>) throws(LullEr
       if l.isUndefined || r.isUndefined {
         throw unboundOperand(frame, i.pointee.b, i.pointee.c)
       }
-      let found = (try containsValue(r, l))
+      let found =
+        r.tag == .dict && l.tag == .str ? try dictHasStr(r, l) : try containsValue(r, l)
       consume(regs, i.pointee.b, localCount)
       consume(regs, i.pointee.c, localCount)
       set(A, Value(found))
@@ -861,7 +875,8 @@ private func runLoop(_ current: inout UnsafeMutablePointer<Frame>) throws(LullEr
       if l.isUndefined || r.isUndefined {
         throw unboundOperand(frame, i.pointee.b, i.pointee.c)
       }
-      let found = !(try containsValue(r, l))
+      let found =
+        !(r.tag == .dict && l.tag == .str ? try dictHasStr(r, l) : try containsValue(r, l))
       consume(regs, i.pointee.b, localCount)
       consume(regs, i.pointee.c, localCount)
       set(A, Value(found))
@@ -1389,6 +1404,15 @@ private func runLoop(_ current: inout UnsafeMutablePointer<Frame>) throws(LullEr
             continue
           }
         }
+      } else if o.tag == .dict, k.tag == .str {
+        let x = o.dict.findString(k.str)
+        if x >= 0 {
+          let v = o.dict.pointee.entries[x].value.retained()
+          consume(regs, i.pointee.b, localCount)
+          consume(regs, i.pointee.c, localCount)
+          set(A, v)
+          continue
+        }
       }
       frame.pointee.ip = ip
       if o.isUndefined || k.isUndefined {
@@ -1398,9 +1422,78 @@ private func runLoop(_ current: inout UnsafeMutablePointer<Frame>) throws(LullEr
       consume(regs, i.pointee.b, localCount)
       consume(regs, i.pointee.c, localCount)
       set(A, v)
+    case .getItemImm:
+      let o = regs[Int(i.pointee.b)]
+      if o.tag == .list {
+        let l = o.list
+        var x = Int(i.pointee.x)
+        if x < 0 { x &+= l.pointee.count }
+        if x >= 0, x < l.pointee.count {
+          let v = l.pointee.items[x].retained()
+          consume(regs, i.pointee.b, localCount)
+          set(A, v)
+          continue
+        }
+      } else if o.tag == .tuple {
+        let t = o.tuple
+        var x = Int(i.pointee.x)
+        if x < 0 { x &+= t.pointee.count }
+        if x >= 0, x < t.pointee.count {
+          let v = t.items[x].retained()
+          consume(regs, i.pointee.b, localCount)
+          set(A, v)
+          continue
+        }
+      }
+      frame.pointee.ip = ip
+      if o.isUndefined { throw unboundLocal(frame, i.pointee.b) }
+      let v = try getItem(o, Value(Int(i.pointee.x)))
+      consume(regs, i.pointee.b, localCount)
+      set(A, v)
+    case .setItemImm:
+      let o = A.pointee
+      if o.tag == .list {
+        let l = o.list
+        var x = Int(i.pointee.x)
+        if x < 0 { x &+= l.pointee.count }
+        if x >= 0, x < l.pointee.count {
+          let v = take(regs, i.pointee.c, localCount)
+          if !v.isUndefined {
+            set(l.pointee.items + x, v)
+            consume(regs, i.pointee.a, localCount)
+            continue
+          }
+        }
+      }
+      frame.pointee.ip = ip
+      let v = regs[Int(i.pointee.c)]
+      if v.isUndefined { throw unboundLocal(frame, i.pointee.c) }
+      if o.isUndefined { throw unboundLocal(frame, i.pointee.a) }
+      try setItem(o, Value(Int(i.pointee.x)), v)
+      consume(regs, i.pointee.a, localCount)
+      consume(regs, i.pointee.c, localCount)
     case .setItem:
       let o = A.pointee
       let k = regs[Int(i.pointee.b)]
+      if o.tag == .dict, k.tag == .str {
+        let d = o.dict
+        let x = d.findString(k.str)
+        if x != -2 {
+          let v = take(regs, i.pointee.c, localCount)
+          if !v.isUndefined {
+            if x >= 0 {
+              let old = d.pointee.entries[x].value
+              d.pointee.entries[x].value = v
+              old.release()
+            } else {
+              d.insertNew(k.retained(), k.str.hashValue64, v)
+            }
+            consume(regs, i.pointee.a, localCount)
+            consume(regs, i.pointee.b, localCount)
+            continue
+          }
+        }
+      }
       if o.tag == .list, k.tag == .int {
         let l = o.list
         var x = k.asInt
@@ -1483,6 +1576,13 @@ private func runLoop(_ current: inout UnsafeMutablePointer<Frame>) throws(LullEr
             callee = f
             argc &+= 1
           }
+        } else if !t.pointee.isUserDefined, !t.pointee.isException,
+          t != typeTable[Int(Tag.type.rawValue)], let c = t.pointee.constructor
+        {
+          let v = try c.call(w, argc)
+          releaseArguments(slot, argc + (w - slot))
+          set(regs + Int(i.pointee.a), v)
+          continue
         }
       }
       if callee.tag == .function {
@@ -1595,11 +1695,12 @@ private func runLoop(_ current: inout UnsafeMutablePointer<Frame>) throws(LullEr
       try loadMethod(frame, A, constants[Int(i.pointee.c)], i)
 
     case .return:
-      var v = take(regs, i.pointee.a, localCount)
+      var v = A.pointee
       if v.isUndefined {
         frame.pointee.ip = ip
         throw unboundLocal(frame, i.pointee.a)
       }
+      A.pointee.tag = .undefined
       if !frame.pointee.initResult.isUndefined {
         if !v.isNone {
           frame.pointee.ip = ip
@@ -1632,7 +1733,8 @@ private func runLoop(_ current: inout UnsafeMutablePointer<Frame>) throws(LullEr
         localCount = frame.pointee.localCount
         continue
       }
-      clearRegisters(done)
+      // No temporary is alive here.
+      releaseArguments(regs, Int(localCount))
       m.pointee.frame = done.pointee.previous
       m.pointee.frameTop = done
       m.pointee.depth &-= 1

@@ -27,9 +27,9 @@ public enum ModuleRegistry {
   public static var names: [String] { makers.keys.sorted() }
 }
 
-nonisolated(unsafe) var moduleSearchPath: [String] = ["."]
-nonisolated(unsafe) var programArguments: [String] = [""]
-nonisolated(unsafe) private var modules = Value.undefined
+@exclusivity(unchecked) nonisolated(unsafe) var moduleSearchPath: [String] = ["."]
+@exclusivity(unchecked) nonisolated(unsafe) var programArguments: [String] = [""]
+@exclusivity(unchecked) nonisolated(unsafe) private var modules = Value.undefined
 
 /// `sys.modules`, borrowed.
 func modulesDict() -> Value {

@@ -29,15 +29,25 @@ extension UnsafeMutablePointer where Pointee == StrBody {
   /// Counts code points and sets the ASCII flag; to be called once after filling the bytes.
   func finish() {
     let n = pointee.byteCount
-    let b = bytes
-    var continuation = 0
-    var any: UInt8 = 0
-    for i in 0..<n {
-      any |= b[i]
-      if b[i] & 0xC0 == 0x80 { continuation += 1 }
+    let b = UnsafeRawPointer(bytes)
+    var i = 0
+    var any: UInt64 = 0
+    while i &+ 8 <= n {
+      any |= b.loadUnaligned(fromByteOffset: i, as: UInt64.self)
+      i &+= 8
     }
-    pointee.count = n - continuation
-    if any < 0x80 { pointee.h.flags |= Header.flagASCII }
+    while i < n {
+      any |= UInt64(b.load(fromByteOffset: i, as: UInt8.self))
+      i &+= 1
+    }
+    if any & 0x8080_8080_8080_8080 == 0 {
+      pointee.count = n
+      pointee.h.flags |= Header.flagASCII
+      return
+    }
+    var continuation = 0
+    for k in 0..<n where bytes[k] & 0xC0 == 0x80 { continuation &+= 1 }
+    pointee.count = n &- continuation
   }
 
   @inline(__always) var hashValue64: Int {
@@ -192,7 +202,7 @@ extension Value {
 
 // MARK: - Interning
 
-nonisolated(unsafe) private var internTable: [String: StrPtr] = [:]
+@exclusivity(unchecked) nonisolated(unsafe) private var internTable: [String: StrPtr] = [:]
 /// One-character ASCII strings, made by `startRuntime`.
 @exclusivity(unchecked) nonisolated(unsafe) var asciiTable: UnsafeMutablePointer<Value> =
   UnsafeMutablePointer(bitPattern: 16).unsafelyUnwrapped

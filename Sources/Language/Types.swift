@@ -55,8 +55,8 @@ struct Core {
 }
 @exclusivity(unchecked) nonisolated(unsafe) var core: UnsafeMutablePointer<Core> =
   UnsafeMutablePointer(bitPattern: 16).unsafelyUnwrapped
-nonisolated(unsafe) var exceptionTypes: [String: TypePtr] = [:]
-nonisolated(unsafe) var builtinTypes: [String: TypePtr] = [:]
+@exclusivity(unchecked) nonisolated(unsafe) var exceptionTypes: [String: TypePtr] = [:]
+@exclusivity(unchecked) nonisolated(unsafe) var builtinTypes: [String: TypePtr] = [:]
 
 /// Makes a type; its count is 1 (owned by the caller).
 func makeType(

@@ -195,7 +195,7 @@ func checkAllocation(_ count: Int, _ unit: Int) throws(LullError) {
 // MARK: - Destruction
 
 @exclusivity(unchecked) nonisolated(unsafe) private var destroyDepth = 0
-nonisolated(unsafe) private var pending: [UnsafeMutablePointer<Header>] = []
+@exclusivity(unchecked) nonisolated(unsafe) private var pending: [UnsafeMutablePointer<Header>] = []
 
 /// Frees an object whose count has reached zero. Past a depth of 64 the object waits in a list
 /// that the outermost call empties.

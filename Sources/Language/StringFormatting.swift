@@ -1,0 +1,428 @@
+// `str.format` and the `%` operator, over bytes.
+import BigInt
+
+private let openBrace: UInt8 = 123
+private let closeBrace: UInt8 = 125
+
+/// The state of one `str.format` call.
+private struct TemplateFields {
+  let args: [Value]
+  let kwargs: DictPtr?
+  /// The next automatic index.
+  var next = 0
+  /// 0 undecided, 1 automatic, 2 manual numbering.
+  var mode = 0
+}
+
+func formatTemplate(_ template: StrPtr, _ args: [Value], _ kwargs: DictPtr?) throws(LullError)
+  -> Value
+{
+  var fields = TemplateFields(args: args, kwargs: kwargs)
+  var out = TextBuilder()
+  try appendTemplate(template.buffer, &fields, &out, depth: 0)
+  return out.value()
+}
+
+private func appendTemplate(
+  _ c: UnsafeBufferPointer<UInt8>, _ fields: inout TemplateFields, _ out: inout TextBuilder,
+  depth: Int
+) throws(LullError) {
+  if depth > 2 { throw LullError.valueError("Max string recursion exceeded") }
+  let n = c.count
+  var i = 0
+  while i < n {
+    let b = c[i]
+    if b == closeBrace {
+      guard i + 1 < n, c[i + 1] == closeBrace else {
+        throw LullError.valueError("Single '}' encountered in format string")
+      }
+      out.append(b)
+      i += 2
+      continue
+    }
+    if b != openBrace {
+      out.append(b)
+      i += 1
+      continue
+    }
+    if i + 1 < n, c[i + 1] == openBrace {
+      out.append(b)
+      i += 2
+      continue
+    }
+    var level = 1
+    var end = i + 1
+    var isBracketed = false
+    while end < n {
+      if c[end] == 91 { isBracketed = true }
+      if c[end] == 93 { isBracketed = false }
+      if !isBracketed || level > 1 {
+        if c[end] == openBrace { level += 1 }
+        if c[end] == closeBrace {
+          level -= 1
+          if level == 0 { break }
+        }
+      }
+      end += 1
+    }
+    if end >= n {
+      throw LullError.valueError(
+        i + 1 >= n
+          ? "Single '{' encountered in format string" : "expected '}' before end of string")
+    }
+    let field = UnsafeBufferPointer(rebasing: c[(i + 1)..<end])
+    i = end + 1
+    try appendField(field, &fields, &out, depth: depth)
+  }
+}
+
+/// One replacement field: `name[!conversion][:spec]`.
+private func appendField(
+  _ field: UnsafeBufferPointer<UInt8>, _ fields: inout TemplateFields, _ out: inout TextBuilder,
+  depth: Int
+) throws(LullError) {
+  var k = 0
+  var isBracketed = false
+  while k < field.count {
+    if field[k] == 91 { isBracketed = true }
+    if field[k] == 93 { isBracketed = false }
+    if !isBracketed, field[k] == 33 || field[k] == 58 { break }
+    k += 1
+  }
+  let name = UnsafeBufferPointer(rebasing: field[..<k])
+  var conversion: UInt8 = 0
+  if k < field.count, field[k] == 33 {
+    guard k + 1 < field.count else {
+      throw LullError.valueError("end of string while looking for conversion specifier")
+    }
+    conversion = field[k + 1]
+    k += 2
+    if k < field.count, field[k] != 58 {
+      throw LullError.valueError("expected ':' after conversion specifier")
+    }
+  }
+  var v = try fieldValue(name, &fields)
+  defer { v.release() }
+  if conversion != 0 {
+    var text = TextBuilder()
+    switch conversion {
+    case 114: try appendRepr(v, &text)
+    case 115: try appendDisplay(v, &text)
+    case 97: text.append(text: try asciiRepr(v))
+    default:
+      throw LullError.valueError(
+        "Unknown conversion specifier '\(UnicodeScalar(conversion))'")
+    }
+    v.release()
+    v = text.value()
+  }
+  if k + 1 < field.count {
+    var spec = TextBuilder()
+    try appendTemplate(
+      UnsafeBufferPointer(rebasing: field[(k + 1)...]), &fields, &spec, depth: depth + 1)
+    try appendFormat(v, UnsafeBufferPointer(start: spec.bytes, count: spec.count), &out)
+  } else {
+    try appendFormat(v, UnsafeBufferPointer(start: nil, count: 0), &out)
+  }
+}
+
+/// The value that `0.name[key]` names, owned.
+private func fieldValue(_ name: UnsafeBufferPointer<UInt8>, _ fields: inout TemplateFields)
+  throws(LullError) -> Value
+{
+  let n = name.count
+  var i = 0
+  while i < n, name[i] != 46, name[i] != 91 { i += 1 }
+  var number = 0
+  for k in 0..<i {
+    guard name[k] >= 48, name[k] <= 57 else {
+      number = -1
+      break
+    }
+    number = min(number * 10 + Int(name[k]) - 48, 1 << 40)
+  }
+  var v: Value
+  if number < 0 {
+    let key = makeStr(String(decoding: name[..<i], as: UTF8.self))
+    defer { key.release() }
+    guard let found = fields.kwargs?.get(key.str) else { throw keyError(key) }
+    v = found.retained()
+  } else {
+    if i == 0 {
+      if fields.mode == 2 {
+        throw LullError.valueError(
+          "cannot switch from manual field specification to automatic field numbering")
+      }
+      fields.mode = 1
+      number = fields.next
+      fields.next += 1
+    } else {
+      if fields.mode == 1 {
+        throw LullError.valueError(
+          "cannot switch from automatic field numbering to manual field specification")
+      }
+      fields.mode = 2
+    }
+    guard number < fields.args.count else {
+      throw LullError.index("Replacement index \(number) out of range for positional args tuple")
+    }
+    v = fields.args[number].retained()
+  }
+  do throws(LullError) {
+    while i < n {
+      let isItem = name[i] == 91
+      if !isItem, name[i] != 46 {
+        throw LullError.valueError(
+          "Only '.' or '[' may follow ']' in format field specifier")
+      }
+      i += 1
+      let start = i
+      while i < n, isItem ? name[i] != 93 : name[i] != 46 && name[i] != 91 { i += 1 }
+      if i == start { throw LullError.valueError("Empty attribute in format string") }
+      let text = String(decoding: name[start..<i], as: UTF8.self)
+      let next: Value
+      if isItem {
+        if i >= n { throw LullError.valueError("Missing ']' in format string") }
+        i += 1
+        let key = text.utf8.allSatisfy { $0 >= 48 && $0 <= 57 } ? Int(text) : nil
+        let k = key.map { Value($0) } ?? makeStr(text)
+        defer { k.release() }
+        next = try getItem(v, k)
+      } else {
+        next = try getAttribute(v, interned(text))
+      }
+      v.release()
+      v = next
+    }
+  } catch {
+    v.release()
+    throw error
+  }
+  return v
+}
+
+// MARK: - % formatting
+
+/// The operands of one `%`: borrowed.
+private struct PercentArguments {
+  let values: Value
+  let tuple: UnsafeMutablePointer<TupleBody>?
+  var next = 0
+
+  mutating func take() throws(LullError) -> Value {
+    if let tuple {
+      guard next < tuple.pointee.count else {
+        throw LullError.typeError("not enough arguments for format string")
+      }
+      next += 1
+      return tuple.items[next - 1]
+    }
+    if next > 0 { throw LullError.typeError("not enough arguments for format string") }
+    next += 1
+    return values
+  }
+}
+
+func percentFormat(_ s: StrPtr, _ values: Value) throws(LullError) -> Value {
+  let c = s.bytes
+  let n = s.pointee.byteCount
+  var out = TextBuilder()
+  var i = 0
+  var args = PercentArguments(
+    values: values, tuple: values.kind == .tuple ? values.tuple : nil)
+  let mapping = values.kind == .dict ? values.dict : nil
+  func number(_ args: inout PercentArguments) throws(LullError) -> Int? {
+    if i < n, c[i] == 42 {
+      i += 1
+      let v = try args.take()
+      guard v.isInteger else { throw LullError.typeError("* wants int") }
+      return try indexOf(v)
+    }
+    var x = -1
+    while i < n, c[i] >= 48, c[i] <= 57 {
+      x = max(x, 0) * 10 + Int(c[i]) - 48
+      if x > 1 << 31 { throw LullError.valueError("width too big") }
+      i += 1
+    }
+    return x < 0 ? nil : x
+  }
+  while i < n {
+    if c[i] != 37 {
+      let start = i
+      while i < n, c[i] != 37 { i += 1 }
+      out.append(c + start, i - start)
+      continue
+    }
+    i += 1
+    if i >= n { throw LullError.valueError("incomplete format") }
+    if c[i] == 37 {
+      out.append(37)
+      i += 1
+      continue
+    }
+    var keyed = Value.undefined
+    if c[i] == 40 {
+      let start = i + 1
+      var depth = 1
+      i += 1
+      while i < n {
+        if c[i] == 40 { depth += 1 }
+        if c[i] == 41 {
+          depth -= 1
+          if depth == 0 { break }
+        }
+        i += 1
+      }
+      if i >= n { throw LullError.valueError("incomplete format key") }
+      guard let mapping else { throw LullError.typeError("format requires a mapping") }
+      let key = makeStr(c + start, i - start)
+      defer { key.release() }
+      guard let v = mapping.get(key.str) else { throw keyError(key) }
+      keyed = v
+      args.next = 1
+      i += 1
+    }
+    var isLeft = false
+    var isZero = false
+    var spec = FormatSpec()
+    flags: while i < n {
+      switch c[i] {
+      case 45: isLeft = true
+      case 43: spec.sign = 43
+      case 32: if spec.sign == 45 { spec.sign = 32 }
+      case 35: spec.alternate = true
+      case 48: isZero = true
+      default: break flags
+      }
+      i += 1
+    }
+    var width = try number(&args) ?? 0
+    if width < 0 {
+      isLeft = true
+      width = width == Int.min ? Int.max : -width
+    }
+    if width > 1 << 20 { try checkAllocation(width, 8) }
+    spec.width = width
+    if isLeft { spec.align = 60 }
+    var precision = -1
+    if i < n, c[i] == 46 {
+      i += 1
+      precision = max(try number(&args) ?? 0, 0)
+    }
+    while i < n, c[i] == 104 || c[i] == 108 || c[i] == 76 { i += 1 }
+    guard i < n else { throw LullError.valueError("incomplete format") }
+    let at = i
+    let t = c[i]
+    i += 1
+    switch t {
+    case 115, 114, 97, 99, 100, 105, 117, 120, 88, 111, 102, 70, 101, 69, 103, 71: break
+    default:
+      let (scalar, _) = s.decode(at)
+      throw LullError.valueError(
+        "unsupported format character '\(Unicode.Scalar(scalar).map { String($0) } ?? "?")' "
+          + "(0x\(String(scalar, radix: 16))) at index \(s.index(ofOffset: at))")
+    }
+    let v = keyed.isUndefined ? try args.take() : keyed
+    try appendPercent(
+      v, t, spec, precision: precision, isZero: isZero && !isLeft, &out)
+  }
+  if let tuple = args.tuple, args.next < tuple.pointee.count {
+    throw LullError.typeError("not all arguments converted during string formatting")
+  }
+  if args.tuple == nil, mapping == nil, args.next == 0 {
+    throw LullError.typeError("not all arguments converted during string formatting")
+  }
+  return out.value()
+}
+
+/// One conversion of `%`.
+private func appendPercent(
+  _ v: Value, _ t: UInt8, _ plain: FormatSpec, precision: Int, isZero: Bool,
+  _ out: inout TextBuilder
+) throws(LullError) {
+  var spec = plain
+  switch t {
+  case 115, 114, 97:
+    if spec.width == 0, precision < 0 {
+      return t == 115
+        ? try appendDisplay(v, &out)
+        : t == 114 ? try appendRepr(v, &out) : out.append(text: try asciiRepr(v))
+    }
+    var b = TextBuilder()
+    if t == 115 {
+      try appendDisplay(v, &b)
+    } else if t == 114 {
+      try appendRepr(v, &b)
+    } else {
+      b.append(text: try asciiRepr(v))
+    }
+    if precision >= 0 {
+      var points = 0
+      for k in 0..<b.count where b.bytes[k] & 0xC0 != 0x80 {
+        if points == precision {
+          b.count = k
+          break
+        }
+        points += 1
+      }
+    }
+    spec.pad(b, &out, defaultAlign: 62)
+  case 99:
+    var b = TextBuilder()
+    if v.kind == .str, v.str.pointee.count == 1 {
+      b.append(v.str)
+    } else if v.isIntOrBool {
+      guard v.asInt >= 0, v.asInt < 0x110000 else {
+        throw LullError.overflow("%c arg not in range(0x110000)")
+      }
+      b.append(codePoint: UInt32(v.asInt))
+    } else {
+      throw LullError.typeError("%c requires int or char")
+    }
+    spec.pad(b, &out, defaultAlign: 62)
+  case 102, 70, 101, 69, 103, 71:
+    guard v.kind == .float || v.isInteger || v.tag == .instance || v.kind == .native else {
+      throw LullError.typeError("must be real number, not \(typeName(v))")
+    }
+    spec.type = UInt32(t)
+    spec.precision = precision
+    if isZero {
+      spec.fill = 48
+      spec.align = 61
+    }
+    try appendFormattedFloat(try doubleOf(v), spec, "float", &out)
+  default:
+    var n = v.retained()
+    defer { n.release() }
+    let isDecimal = t == 100 || t == 105 || t == 117
+    if v.kind == .float, isDecimal {
+      n = try truncate(try doubleOf(v))
+    } else if !v.isInteger {
+      throw LullError.typeError(
+        "%\(UnicodeScalar(t)) format: \(isDecimal ? "a real number" : "an integer") is required, "
+          + "not \(typeName(v))")
+    }
+    if isZero {
+      spec.fill = 48
+      spec.align = 61
+    }
+    spec.type = isDecimal ? 100 : UInt32(t)
+    if precision < 0 { return try appendFormattedInt(n, spec, &out) }
+    // A precision pads the digits alone with zeros.
+    if precision > 100_000 { throw LullError.valueError("precision too big") }
+    var inner = spec
+    inner.width = 0
+    var b = TextBuilder()
+    try appendFormattedInt(n, inner, &b)
+    var head = 0
+    while head < b.count, b.bytes[head] == 43 || b.bytes[head] == 45 || b.bytes[head] == 32 {
+      head += 1
+    }
+    if spec.alternate, !isDecimal { head += 2 }
+    var padded = TextBuilder()
+    padded.append(b.bytes, head)
+    padded.append(repeating: 48, precision - (b.count - head))
+    padded.append(b.bytes + head, b.count - head)
+    spec.pad(padded, &out, defaultAlign: 62, signLength: head)
+  }
+}

@@ -1,0 +1,146 @@
+// Text under construction: a growing buffer of UTF-8 bytes.
+//
+// repr, str, f-strings, `format` and `%` all write here, so that no step between a value and its
+// text makes a Swift String or walks Characters. Small buffers come from the object free lists.
+import Glibc
+
+struct TextBuilder: ~Copyable {
+  private(set) var bytes: UnsafeMutablePointer<UInt8>
+  var count = 0
+  private var capacity: Int
+
+  init() {
+    capacity = 128
+    bytes = allocateObject(128).assumingMemoryBound(to: UInt8.self)
+  }
+  deinit { freeObject(bytes, capacity) }
+
+  /// Room for `n` more bytes.
+  @inline(__always) mutating func reserve(_ n: Int) {
+    if count &+ n > capacity { grow(n) }
+  }
+  @inline(never) private mutating func grow(_ n: Int) {
+    let size = max(capacity * 2, count + n + 64)
+    let new = allocateObject(size).assumingMemoryBound(to: UInt8.self)
+    memcpy(new, bytes, count)
+    freeObject(bytes, capacity)
+    bytes = new
+    capacity = size
+  }
+  @inline(__always) mutating func append(_ byte: UInt8) {
+    reserve(1)
+    bytes[count] = byte
+    count &+= 1
+  }
+  mutating func append(_ p: UnsafePointer<UInt8>, _ n: Int) {
+    reserve(n)
+    memcpy(bytes + count, p, n)
+    count &+= n
+  }
+  mutating func append(_ s: StrPtr) { append(s.bytes, s.pointee.byteCount) }
+  mutating func append(_ s: StaticString) { append(s.utf8Start, s.utf8CodeUnitCount) }
+  mutating func append(text: String) {
+    var text = text
+    text.withUTF8 { b in if let p = b.baseAddress { append(p, b.count) } }
+  }
+  mutating func append(repeating byte: UInt8, _ n: Int) {
+    if n <= 0 { return }
+    reserve(n)
+    memset(bytes + count, Int32(byte), n)
+    count &+= n
+  }
+  mutating func append(codePoint c: UInt32) {
+    if c < 0x80 { return append(UInt8(truncatingIfNeeded: c)) }
+    reserve(4)
+    let p = bytes + count
+    if c < 0x800 {
+      p[0] = UInt8(truncatingIfNeeded: 0xC0 | c >> 6)
+      p[1] = UInt8(truncatingIfNeeded: 0x80 | c & 0x3F)
+      count &+= 2
+    } else if c < 0x10000 {
+      p[0] = UInt8(truncatingIfNeeded: 0xE0 | c >> 12)
+      p[1] = UInt8(truncatingIfNeeded: 0x80 | c >> 6 & 0x3F)
+      p[2] = UInt8(truncatingIfNeeded: 0x80 | c & 0x3F)
+      count &+= 3
+    } else {
+      p[0] = UInt8(truncatingIfNeeded: 0xF0 | c >> 18 & 7)
+      p[1] = UInt8(truncatingIfNeeded: 0x80 | c >> 12 & 0x3F)
+      p[2] = UInt8(truncatingIfNeeded: 0x80 | c >> 6 & 0x3F)
+      p[3] = UInt8(truncatingIfNeeded: 0x80 | c & 0x3F)
+      count &+= 4
+    }
+  }
+  mutating func append(decimal n: Int) {
+    if n < 0 { append(45) }
+    append(magnitude: n.magnitude, radix: 10)
+  }
+  mutating func append(magnitude: UInt, radix: UInt, uppercase: Bool = false) {
+    var digits = 1
+    var rest = magnitude / radix
+    while rest != 0 {
+      digits &+= 1
+      rest /= radix
+    }
+    reserve(digits)
+    var p = bytes + (count &+ digits)
+    var m = magnitude
+    let letters: UInt8 = uppercase ? 55 : 87
+    for _ in 0..<digits {
+      let d = UInt8(truncatingIfNeeded: m % radix)
+      m /= radix
+      p -= 1
+      p.pointee = d < 10 ? d &+ 48 : d &+ letters
+    }
+    count &+= digits
+  }
+  /// Fixed-width hexadecimal, for escapes.
+  mutating func append(hex c: UInt32, _ digits: Int) {
+    var shift = (digits - 1) * 4
+    while shift >= 0 {
+      let d = UInt8(truncatingIfNeeded: c >> UInt32(shift) & 15)
+      append(d < 10 ? d &+ 48 : d &+ 87)
+      shift -= 4
+    }
+  }
+
+  var codePointCount: Int {
+    var n = 0
+    for i in 0..<count where bytes[i] & 0xC0 != 0x80 { n &+= 1 }
+    return n
+  }
+  func value() -> Value { makeStr(bytes, count) }
+  var string: String {
+    String(decoding: UnsafeBufferPointer(start: bytes, count: count), as: UTF8.self)
+  }
+}
+
+@_silgen_name("strfromd")
+private func strfromd(
+  _ buffer: UnsafeMutablePointer<UInt8>, _ size: Int, _ format: UnsafePointer<UInt8>, _ d: Double
+) -> Int32
+
+extension TextBuilder {
+  /// printf's `%.{precision}{conversion}`, with `#` when `alternate`.
+  mutating func append(
+    _ d: Double, conversion: UInt8, precision: Int, alternate: Bool = false
+  ) {
+    if alternate {
+      append(text: cFormat("%#.*\(UnicodeScalar(conversion))", precision, d))
+      return
+    }
+    var format = TextBuilder()
+    format.append(37)
+    format.append(46)
+    format.append(decimal: precision)
+    format.append(conversion)
+    format.append(0)
+    reserve(64)
+    let room = capacity - count
+    var n = Int(strfromd(bytes + count, room, format.bytes, d))
+    if n >= room {
+      reserve(n + 1)
+      n = Int(strfromd(bytes + count, n + 1, format.bytes, d))
+    }
+    count += max(n, 0)
+  }
+}
