@@ -33,6 +33,7 @@ let package = Package(
     .target(name: "Notebook", dependencies: ["Session", "Formats"], swiftSettings: strict),
     .executableTarget(
       name: "lull", dependencies: ["Notebook", "Session", "CReadline"], swiftSettings: strict),
+    .testTarget(name: "LibraryTests", dependencies: ["Library", "Language"]),
     .testTarget(name: "FormatsTests", dependencies: ["Formats"], swiftSettings: strict),
     .testTarget(name: "TextTests", dependencies: ["Text", "Formats"], swiftSettings: strict),
   ],

@@ -5,6 +5,10 @@ import Glibc
 public struct OutputStream {
   public var write: (String) -> Void
   public var flush: () -> Void
+  public init(write: @escaping (String) -> Void, flush: @escaping () -> Void) {
+    self.write = write
+    self.flush = flush
+  }
 }
 
 nonisolated(unsafe) private let outputFile = fdopen(1, "w")
@@ -99,6 +103,12 @@ public final class Interpreter {
   /// Adds a name to the builtins that every module sees (owned value).
   public func addBuiltin(_ name: String, _ owned: Value) {
     core.pointee.builtins.dict.set(name, owned)
+  }
+  /// Takes a builtin away from every module.
+  public func removeBuiltin(_ name: String) {
+    let d = core.pointee.builtins.dict
+    let x = d.findStr(internedPointer(name))
+    if x >= 0 { d.removeEntry(x).release() }
   }
   public func addBuiltins(_ records: [Builtin]) {
     BuiltinRegistry.add(records)

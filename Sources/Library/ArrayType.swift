@@ -14,7 +14,7 @@ private let methodNames: Set<String> = [
   "squeeze", "std", "sum", "swapaxes", "var", "view",
 ]
 
-let arrayType: NativeType = {
+public let arrayType: NativeType = {
   let type = NativeType(
     "array", module: "mlx.core",
     doc:

@@ -95,7 +95,7 @@ private func categoryOrType(_ v: Value) throws(LullError) -> (CategoryBox, DType
   return (category(of: dtype), dtype)
 }
 
-let dtypeFunctions: [Builtin] = [
+public let dtypeFunctions: [Builtin] = [
   Builtin(
     "issubdtype", "issubdtype(arg1, arg2)", chapter: "dtypes",
     doc: "Whether a dtype or category belongs to a category (or is the dtype) arg2.",

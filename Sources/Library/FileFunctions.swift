@@ -128,7 +128,7 @@ func loadArrays(_ tensors: [SafetensorsTensor]) throws(LullError) -> Value {
   }
 }
 
-let fileFunctions: [Builtin] = [
+public let fileFunctions: [Builtin] = [
   Builtin(
     "load", "load(file, /, format=None, return_metadata=False, *, stream=None)", chapter: "files",
     doc:

@@ -65,7 +65,7 @@ private func binary(
   }
 }
 
-let elementwiseFunctions: [Builtin] = [
+public let elementwiseFunctions: [Builtin] = [
   unary(
     "abs", "Absolute value; of a complex number its magnitude.", "[-1.5, 2.0]",
     "array([1.5, 2], dtype=float32)"
@@ -371,7 +371,7 @@ private func scan(
   ) { try operation($0.array(0), $0.optionalInt(1), $0.bool(2), $0.bool(3)) }
 }
 
-let reductionFunctions: [Builtin] = [
+public let reductionFunctions: [Builtin] = [
   reduction("sum", "Sum over axes (None: all).", "array([4, 6], dtype=float32)") {
     try sum($0, axes: $1, keepdims: $2)
   },

@@ -80,7 +80,7 @@ func updated(_ array: Value, _ v: Value, _ value: Value, _ mode: UpdateMode) thr
   }
 }
 
-let indexingFunctions: [Builtin] = [
+public let indexingFunctions: [Builtin] = [
   function(
     "take", "a, /, indices, axis=None", "indexing",
     "The entries of an axis (None: of the flattened array) at indices.",

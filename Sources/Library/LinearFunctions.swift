@@ -3,7 +3,7 @@
 import Engine
 import Language
 
-let linearFunctions: [Builtin] = [
+public let linearFunctions: [Builtin] = [
   function(
     "matmul", "a, b, /", "linear algebra", "Matrix product; leading axes broadcast.",
     [
@@ -138,7 +138,7 @@ private func quantizedWeight(_ a: ArrayArgs, _ w: Int, _ scales: Int) throws -> 
     bits: bits, mode: mode)
 }
 
-let fastFunctions: [Builtin] = [
+public let fastFunctions: [Builtin] = [
   function(
     "rms_norm", "x, weight, eps", "fast",
     "x / sqrt(mean(x * x) + eps) * weight over the last axis.",
@@ -205,7 +205,7 @@ private func shapeOrEmpty(_ a: ArrayArgs, _ i: Int) throws -> Shape {
   a.has(i) ? try a.shape(i, op: "random") : Shape()
 }
 
-let randomFunctions: [Builtin] = [
+public let randomFunctions: [Builtin] = [
   special(
     "seed", "seed", "random", "Seed the shared state of random numbers.",
     [">>> mx.random.seed(7)"], stream: false

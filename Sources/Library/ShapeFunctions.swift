@@ -3,7 +3,7 @@
 import Engine
 import Language
 
-let creationFunctions: [Builtin] = [
+public let creationFunctions: [Builtin] = [
   function(
     "zeros", "shape, dtype=None", "creation", "Zeros; float32 unless a dtype is given.",
     [">>> mx.zeros((2, 2))\narray([[0, 0],\n       [0, 0]], dtype=float32)"]
@@ -141,7 +141,7 @@ func restArrays(_ a: ArrayArgs, _ i: Int) throws -> [NDArray] {
   return out
 }
 
-let shapeFunctions: [Builtin] = [
+public let shapeFunctions: [Builtin] = [
   function(
     "reshape", "a, /, shape", "shape", "a in another shape of the same size; -1 is worked out.",
     [">>> mx.reshape(mx.arange(4), (2, 2))\narray([[0, 1],\n       [2, 3]], dtype=int32)"]

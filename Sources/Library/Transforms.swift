@@ -200,7 +200,7 @@ private func callable(_ a: Args) throws(LullError) -> Value {
   return a[0]
 }
 
-let transformFunctions: [Builtin] = [
+public let transformFunctions: [Builtin] = [
   Builtin(
     "grad", "grad(fun, argnums=None, argnames=None)", chapter: "transforms",
     doc:
@@ -292,7 +292,7 @@ private func throughFunction<R>(
 
 // MARK: - Evaluation
 
-let evaluationFunctions: [Builtin] = [
+public let evaluationFunctions: [Builtin] = [
   Builtin(
     "eval", "eval(*args)", chapter: "evaluation",
     doc: "Compute the arrays in the arguments (arrays, or trees of them) now.",
