@@ -112,7 +112,6 @@ void lull_readline_start(int descriptor, LullCompleter complete) {
   rl_startup_hook = insert_initial;
   rl_initialize();
   rl_variable_bind("enable-bracketed-paste", "on");
-  rl_variable_bind("blink-matching-paren", "on");
   rl_bind_key('\t', complete_here);
   // Alt-Enter adds a line to the entry instead of ending it.
   rl_bind_keyseq("\\e\\C-m", insert_newline);

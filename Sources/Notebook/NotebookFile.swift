@@ -22,7 +22,8 @@ public struct NotebookCell {
   public var outputs: [JSON] = []
   public var executionCount: Int?
 
-  public init(_ kind: Kind, _ source: String, id: String = "", metadata: JSONObject = JSONObject()) {
+  public init(_ kind: Kind, _ source: String, id: String = "", metadata: JSONObject = JSONObject())
+  {
     self.kind = kind
     self.source = source
     self.id = id
@@ -55,15 +56,20 @@ public struct Notebook {
     do throws(FormatError) {
       json = try JSON.parse(bytes, file: name)
     } catch {
-      throw NotebookError("'\(name)' is not a notebook: \(error.field.isEmpty ? "" : error.field + ": ")\(error.found)")
+      throw NotebookError(
+        "'\(name)' is not a notebook: \(error.field.isEmpty ? "" : error.field + ": ")\(error.found)"
+      )
     }
     guard case .object(let top) = json else {
       throw NotebookError("'\(name)' is not a notebook: expected an object, found \(json.typeName)")
     }
-    func bad(_ what: String) -> NotebookError { NotebookError("'\(name)' is not a valid notebook: \(what)") }
+    func bad(_ what: String) -> NotebookError {
+      NotebookError("'\(name)' is not a valid notebook: \(what)")
+    }
     guard let major = top["nbformat"]?.int else { throw bad("'nbformat' is missing") }
     guard major == 4 else {
-      throw bad("format \(major) is not supported; convert it with 'jupyter nbconvert --to notebook'")
+      throw bad(
+        "format \(major) is not supported; convert it with 'jupyter nbconvert --to notebook'")
     }
     guard let list = top["cells"]?.array else { throw bad("'cells' is missing or is not an array") }
     var notebook = Notebook()
@@ -88,7 +94,9 @@ public struct Notebook {
         cell.id = id
       }
       if let value = object["metadata"] {
-        guard case .object(let metadata) = value else { throw bad("\(place).metadata is not an object") }
+        guard case .object(let metadata) = value else {
+          throw bad("\(place).metadata is not an object")
+        }
         cell.metadata = metadata
       }
       cell.attachments = object["attachments"]
@@ -131,7 +139,9 @@ public struct Notebook {
       var salt = 0
       while true {
         var hash: UInt32 = 2_166_136_261
-        for byte in "\(i):\(salt):\(cells[i].source)".utf8 { hash = (hash ^ UInt32(byte)) &* 16_777_619 }
+        for byte in "\(i):\(salt):\(cells[i].source)".utf8 {
+          hash = (hash ^ UInt32(byte)) &* 16_777_619
+        }
         let digits = String(hash, radix: 16)
         let id = String(repeating: "0", count: 8 - digits.count) + digits
         if used.insert(id).inserted {
@@ -175,7 +185,8 @@ public struct Notebook {
     if let text = object["text"]?.string { object["text"] = lines(text) }
     if case .object(var data)? = object["data"] {
       for (type, value) in data {
-        let isJSON = type == "application/json" || (type.hasPrefix("application/") && type.hasSuffix("+json"))
+        let isJSON =
+          type == "application/json" || (type.hasPrefix("application/") && type.hasSuffix("+json"))
         if !isJSON, !type.hasPrefix("image/") || type == "image/svg+xml", let text = value.string {
           data[type] = lines(text)
         }

@@ -40,7 +40,8 @@ public func runNotebook(_ path: String, _ options: NotebookOptions) -> NotebookO
   var target = options.output
   if options.inPlace {
     guard path.hasSuffix(".ipynb") else {
-      return .unusable("--in-place needs an .ipynb notebook; a text notebook has no place for outputs, use -o")
+      return .unusable(
+        "--in-place needs an .ipynb notebook; a text notebook has no place for outputs, use -o")
     }
     target = path
   }

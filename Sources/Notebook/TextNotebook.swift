@@ -48,7 +48,9 @@ extension Notebook {
     return notebook
   }
 
-  private static func isBlank(_ line: Substring) -> Bool { line.allSatisfy { $0 == " " || $0 == "\t" } }
+  private static func isBlank(_ line: Substring) -> Bool {
+    line.allSatisfy { $0 == " " || $0 == "\t" }
+  }
   private static func trimmedEnd(_ line: Substring) -> Substring {
     var line = line
     while line.last == " " || line.last == "\r" { line.removeLast() }
@@ -62,14 +64,18 @@ extension Notebook {
     guard rest.hasPrefix("%%") else { return nil }
     let head = rest.dropFirst(2)
     // `# %%time` is a cell command in a comment, not a marker.
-    guard head.isEmpty || head.first == " " || head.first == "\t" || head.first == "[" else { return nil }
+    guard head.isEmpty || head.first == " " || head.first == "\t" || head.first == "[" else {
+      return nil
+    }
     return head.drop { $0 == " " || $0 == "\t" }
   }
 
   private static func makeCell(_ head: Substring) -> NotebookCell {
     var head = head
     var kind = NotebookCell.Kind.code
-    for (mark, what) in [("[markdown]", NotebookCell.Kind.markdown), ("[md]", .markdown), ("[raw]", .raw)]
+    for (mark, what) in [
+      ("[markdown]", NotebookCell.Kind.markdown), ("[md]", .markdown), ("[raw]", .raw),
+    ]
     where head.hasPrefix(mark) {
       kind = what
       head = head.dropFirst(mark.count)
@@ -79,7 +85,9 @@ extension Notebook {
       let list = String(head[start...])
       if let open = list.firstIndex(of: "["), let close = list.firstIndex(of: "]") {
         let json: JSON?
-        do throws(FormatError) { json = try JSON.parse(String(list[open...close])) } catch { json = nil }
+        do throws(FormatError) { json = try JSON.parse(String(list[open...close])) } catch {
+          json = nil
+        }
         if let tags = json?.stringArray { metadata["tags"] = .array(tags.map { .string($0) }) }
       }
       head = head[..<start]

@@ -253,7 +253,8 @@ struct CellScanner {
     -> LullError
   {
     LullError(
-      "SyntaxError", message, span: Span(start, min(end, bytes.count)), notes: note.map { [$0] } ?? [])
+      "SyntaxError", message, span: Span(start, min(end, bytes.count)),
+      notes: note.map { [$0] } ?? [])
   }
 }
 
@@ -265,7 +266,8 @@ func isNamePart(_ c: UInt8) -> Bool { isNameStart(c) || (c >= 48 && c <= 57) }
 extension StringProtocol {
   /// Without blanks and line ends at both ends.
   var trimmed: String {
-    let isBlank = { (c: Character) in c == " " || c == "\t" || c == "\n" || c == "\r\n" || c == "\r" }
+    let isBlank = { (c: Character) in c == " " || c == "\t" || c == "\n" || c == "\r\n" || c == "\r"
+    }
     let head = drop(while: isBlank)
     guard let last = head.lastIndex(where: { !isBlank($0) }) else { return "" }
     return String(head[...last])

@@ -63,7 +63,8 @@ struct Command {
     case .source:
       var rest = line.drop { $0 == " " || $0 == "\t" }
       var options: [String] = []
-      while rest.first == "-", let letter = rest.dropFirst().first, letter == "-" || letter.isLetter {
+      while rest.first == "-", let letter = rest.dropFirst().first, letter == "-" || letter.isLetter
+      {
         let split = words(of: String(rest))
         guard let first = split.first, option(first) != nil else { break }
         let isAlone = first.contains("=") || isFlag(first)
@@ -127,7 +128,8 @@ struct Command {
       }
       guard let parameter = option(word) else { throw unknownOption(word) }
       if let equals = word.firstIndex(of: "=") {
-        named.append("\(parameter.name)=\(argument(String(word[word.index(after: equals)...]), parameter))")
+        named.append(
+          "\(parameter.name)=\(argument(String(word[word.index(after: equals)...]), parameter))")
       } else if parameter.defaultValue.boolValue != nil {
         named.append("\(parameter.name)=\(word.hasPrefix("--no-") ? "False" : "True")")
       } else if i < words.count {
@@ -185,7 +187,9 @@ struct Command {
     let prefix = word.prefix { $0.isLetter }
     guard prefix.count <= 2, prefix.allSatisfy({ "rRfFuU".contains($0) }) else { return false }
     let rest = word.dropFirst(prefix.count)
-    guard let quote = rest.first, quote == "\"" || quote == "'", rest.count > 1 else { return false }
+    guard let quote = rest.first, quote == "\"" || quote == "'", rest.count > 1 else {
+      return false
+    }
     return rest.last == quote
   }
 
@@ -210,7 +214,9 @@ struct Command {
       let option = "--" + p.name.map { $0 == "_" ? "-" : String($0) }.joined()
       if p.isRequired {
         parts.append(p.name)
-      } else if i < signature.firstKeywordOnly, kinds[p.name] != nil, p.defaultValue.boolValue == nil {
+      } else if i < signature.firstKeywordOnly, kinds[p.name] != nil,
+        p.defaultValue.boolValue == nil
+      {
         parts.append("[\(p.name)]")
       } else if p.defaultValue.boolValue != nil {
         parts.append("[\(option)]")
@@ -245,7 +251,9 @@ func words(of line: String) -> [String] {
     switch c {
     case "\"", "'":
       // An apostrophe inside a bare word is a letter.
-      if c == "\"" || word.isEmpty || depth > 0 || !(word.last?.isLetter ?? false) || word.count <= 2 {
+      if c == "\"" || word.isEmpty || depth > 0 || !(word.last?.isLetter ?? false)
+        || word.count <= 2
+      {
         quote = c
       }
       word.append(c)

@@ -32,7 +32,8 @@ extension Session {
       Command(
         Builtin(
           "help", "help(object=..., /)", chapter: "session",
-          doc: "Signature, text and examples of a function, command or value; alone, the list of commands.",
+          doc:
+            "Signature, text and examples of a function, command or value; alone, the list of commands.",
           examples: ["%help softmax", "%help %time", "help(softmax)"]
         ) { [unowned self] (a) throws(LullError) in
           guard a.has(0) else {
@@ -49,7 +50,8 @@ extension Session {
       Command(
         Builtin(
           "reset", "reset(what=\"all\")", chapter: "session",
-          doc: "Forget the names that you defined (all), or only the values of earlier cells (out).",
+          doc:
+            "Forget the names that you defined (all), or only the values of earlier cells (out).",
           examples: ["%reset", "%reset out"]
         ) { [unowned self] (a) throws(LullError) in
           let what = try a.string(0)
@@ -119,7 +121,8 @@ extension Session {
         ) { (a) throws(LullError) in
           let path = expandHome(try a.string(0))
           if chdir(path) != 0 {
-            throw LullError("OSError", "cannot go to '\(path)': \(String(cString: strerror(errno)))")
+            throw LullError(
+              "OSError", "cannot go to '\(path)': \(String(cString: strerror(errno)))")
           }
           return .none
         }, kinds: ["path": .path]),

@@ -26,7 +26,8 @@ extension Session {
       Command(
         Builtin(
           "timeit", "timeit(what, /, n=0, r=5, _line=0)", chapter: "timing",
-          doc: "Run an expression many times, evaluating its arrays each time; best and mean of r rounds of n.",
+          doc:
+            "Run an expression many times, evaluating its arrays each time; best and mean of r rounds of n.",
           examples: ["%timeit sum(arange(1000))", "%timeit -n 100 -r 3 ones(10) + 1"]
         ) { [unowned self] (a) throws(LullError) in
           try self.timeRepeatedly(a[0], count: a.int(1), rounds: a.int(2), line: a.int(3))
@@ -42,7 +43,8 @@ extension Session {
       Command(
         Builtin(
           "memory", "memory()", chapter: "timing",
-          doc: "Bytes that arrays hold now, held at most, and keep for reuse.", examples: ["%memory"]
+          doc: "Bytes that arrays hold now, held at most, and keep for reuse.",
+          examples: ["%memory"]
         ) { [unowned self] (_) throws(LullError) in
           self.say(
             "arrays \(byteText(Memory.active)), peak \(byteText(Memory.peak)), "

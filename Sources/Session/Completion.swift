@@ -39,8 +39,12 @@ extension Session {
       guard let value = resolve(owner) else { return Completion(start: start, candidates: []) }
       defer { value.drop() }
       var names = attributeNames(value)
-      if value.typeNameText == "module", let name = textAttribute(value, "__name__"), name == "mlx.core" {
-        names += ["random", "fast", "linalg"].filter { Language.knownModules().contains("mlx.core." + $0) }
+      if value.typeNameText == "module", let name = textAttribute(value, "__name__"),
+        name == "mlx.core"
+      {
+        names += ["random", "fast", "linalg"].filter {
+          Language.knownModules().contains("mlx.core." + $0)
+        }
       }
       let matching = Set(names).filter { fits($0, prefix) }.sorted()
       return Completion(start: start, candidates: matching.map { owner + "." + $0 })
@@ -83,7 +87,9 @@ extension Session {
       let names = table.commands.filter { marks.count == 1 || $0.cell != nil }.map(\.name)
       return Completion(
         start: head + percent,
-        candidates: names.filter { $0.hasPrefix(name) && $0 != "inspect" }.sorted().map { marks + $0 })
+        candidates: names.filter { $0.hasPrefix(name) && $0 != "inspect" }.sorted().map {
+          marks + $0
+        })
     }
     guard let command = table[name] else { return nil }
     let rest = text.utf8.suffix(line.count - nameEnd)
@@ -116,7 +122,9 @@ extension Session {
     let directory = slash.map { String(typed[...$0]) } ?? ""
     let prefix = slash.map { String(typed[typed.index(after: $0)...]) } ?? typed
     let names = directoryEntries(expandHome(directory)) ?? []
-    let matching = names.filter { $0.hasPrefix(prefix) && (prefix.hasPrefix(".") || !$0.hasPrefix(".")) }
+    let matching = names.filter {
+      $0.hasPrefix(prefix) && (prefix.hasPrefix(".") || !$0.hasPrefix("."))
+    }
     return Completion(start: start, candidates: matching.map { directory + $0 }, isPath: true)
   }
 

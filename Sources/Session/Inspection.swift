@@ -8,7 +8,8 @@ extension Session {
   func display(of value: Value) throws(LullError) -> MimeBundle {
     var bundle = MimeBundle(plain: try reprText(value))
     // Objects of the user's classes may offer more, by the names that notebooks know.
-    guard value.nativeObject() == nil, attributeNames(value).contains(where: { $0.hasPrefix("_repr_") })
+    guard value.nativeObject() == nil,
+      attributeNames(value).contains(where: { $0.hasPrefix("_repr_") })
     else { return bundle }
     let forms = [
       ("_repr_html_", "text/html"), ("_repr_svg_", "image/svg+xml"),
@@ -48,7 +49,9 @@ extension Session {
   func commandHelp(_ command: Command) -> String {
     var text = "\(command.usage)\n  \(command.record.doc)\n"
     if command.isFunction { text += "  As a function: \(shownSignature(command.record))\n" }
-    if command.cell != nil { text += "  %%\(command.name) on the first line takes the whole cell.\n" }
+    if command.cell != nil {
+      text += "  %%\(command.name) on the first line takes the whole cell.\n"
+    }
     for example in command.record.examples {
       text += "\n" + example.split(separator: "\n").map { "  \($0)\n" }.joined()
     }
@@ -220,7 +223,10 @@ func decimal(_ value: Double, places: Int) -> String {
 
 /// A time span in the unit that suits it.
 public func secondsText(_ seconds: Double) -> String {
-  if seconds >= 60 { return "\(Int(seconds) / 60) min \(decimal(seconds - Double(Int(seconds) / 60 * 60), places: 1)) s" }
+  if seconds >= 60 {
+    return
+      "\(Int(seconds) / 60) min \(decimal(seconds - Double(Int(seconds) / 60 * 60), places: 1)) s"
+  }
   if seconds >= 1 { return "\(decimal(seconds, places: 2)) s" }
   if seconds >= 1e-3 { return "\(decimal(seconds * 1e3, places: 2)) ms" }
   if seconds >= 1e-6 { return "\(decimal(seconds * 1e6, places: 2)) us" }

@@ -19,6 +19,8 @@ public final class Session {
   public let interpreter: Interpreter
   /// Receives everything that cells show.
   public var onOutput: (CellOutput) -> Void = { _ in }
+  /// Called when a program asks for its standard output to be flushed.
+  public var onFlush: () -> Void = {}
   /// The number of the last cell that was run.
   public private(set) var executionCount = 0
   public private(set) var table: CommandTable
@@ -73,7 +75,7 @@ public final class Session {
     interpreter.setOutput(
       outputStream(
         write: { [unowned self] text in self.onOutput(.stream(name: "stdout", text: text)) },
-        flush: {}),
+        flush: { [unowned self] in self.onFlush() }),
       error: outputStream(
         write: { [unowned self] text in self.onOutput(.stream(name: "stderr", text: text)) },
         flush: {}))
@@ -312,7 +314,9 @@ public final class Session {
 }
 
 /// Those of `names` that occur in the text as a whole name that is no attribute.
-private func identifiers(in source: String, among names: [String: (module: String, attribute: String?)])
+private func identifiers(
+  in source: String, among names: [String: (module: String, attribute: String?)]
+)
   -> [String]
 {
   var found: Set<String> = []

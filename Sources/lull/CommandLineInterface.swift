@@ -109,6 +109,7 @@ private func runProgram(
   if source.unicodeScalars.first == "\u{FEFF}" { source.unicodeScalars.removeFirst() }
   let session = Session(directory: directory, arguments: arguments)
   session.onOutput = showInProgram
+  session.onFlush = { OutputSink.standardOutput.flush() }
   let status = session.runProgram(source, file: file)
   OutputSink.standardOutput.flush()
   switch status {

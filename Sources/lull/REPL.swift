@@ -17,7 +17,8 @@ nonisolated(unsafe) private var interruptPipe: Int32 = -1
 
 func startREPL() -> Int32 {
   let session = Session(arguments: [""])
-  let colours = Colours(isOn: isatty(1) == 1 && getenv("NO_COLOR") == nil && environment("TERM") != "dumb")
+  let colours = Colours(
+    isOn: isatty(1) == 1 && getenv("NO_COLOR") == nil && environment("TERM") != "dumb")
   session.onOutput = { show($0, colours) }
   promptSession = session
   startReadline()

@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+import select
 import subprocess
 
 import pytest
@@ -23,6 +24,15 @@ class Result:
         self.code = done.returncode
         self.out = done.stdout
         self.err = done.stderr
+
+
+def wait_for_line(process, line, seconds=10):
+    """Waits for the first line that a started program prints; never for ever."""
+    ready, _, _ = select.select([process.stdout], [], [], seconds)
+    if not ready:
+        process.kill()
+        raise AssertionError(f"no {line!r} within {seconds} s")
+    assert process.stdout.readline() == line + "\n"
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from conftest import LULL, SEED, SEED_OUTPUT
+from conftest import LULL, SEED, SEED_OUTPUT, wait_for_line
 
 
 def one_line(result, code):
@@ -112,7 +112,7 @@ def test_interrupted_program():
         stderr=subprocess.PIPE,
         text=True,
     )
-    assert process.stdout.readline() == "up\n"
+    wait_for_line(process, "up")
     time.sleep(0.1)
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=10)
@@ -126,7 +126,7 @@ def test_interrupt_can_be_caught():
         "except KeyboardInterrupt:\n    print('caught')\n"
     )
     process = subprocess.Popen([LULL, "-c", code], stdout=subprocess.PIPE, text=True)
-    assert process.stdout.readline() == "up\n"
+    wait_for_line(process, "up")
     process.send_signal(signal.SIGINT)
     out, _ = process.communicate(timeout=10)
     assert (process.returncode, out) == (0, "caught\n")

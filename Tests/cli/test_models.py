@@ -1,69 +1,71 @@
-"""Models, training and files against the upstream implementations' results (Tests/Models/*.lull)."""
-
-import os
-import subprocess
-from pathlib import Path
+"""The commands of language models, with the small real model (`make demo` fetches it)."""
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
-SHARED = ROOT.parent / "shared" / "fixtures"
-OWN = ROOT / "Tests" / "Fixtures"
+from conftest import ROOT
+
 MODEL = ROOT / "models" / "SmolLM2-135M-Instruct.Q4_1.gguf"
 
-SHARED_MODELS = [
-    "llama_gqa", "llama_rope_linear", "llama_rope_llama3", "llama_rope_yarn", "llama_tied_bf16",
-    "llama_sharded_f16", "llama_mlx_q4_g64", "llama_mlx_q8_g32", "llama_mlx_tied_q4", "llama_mlx_mixed",
-    "llama_mlx_mxfp4", "mistral", "mistral_mlx_q4_g32",
-]
-SHARED_GGUF = [
-    "llama_F16", "llama_BF16", "llama_Q4_0", "llama_Q4_1", "llama_Q5_0", "llama_Q5_1", "llama_Q8_0",
-    "llama_Q2_K", "llama_Q3_K", "llama_Q4_K", "llama_Q4_K_M", "llama_Q5_K", "llama_Q6_K", "llama_IQ4_NL",
-    "llama_IQ4_XS", "llama_tied_Q4_0_embdQ6_K", "llama_rope_linear_F16", "llama_rope_llama3_F16",
-    "llama_spm_vocab_F16", "mistral_F16",
-]
+pytestmark = pytest.mark.skipif(not MODEL.exists(), reason="the model is not fetched yet")
 
 
-def lull(*arguments, env=None):
-    run = subprocess.run(
-        [str(ROOT / "lull"), *map(str, arguments)], capture_output=True, text=True, timeout=300,
-        env={**os.environ, **(env or {})},
+def run(lull, tmp_path, *cells):
+    path = tmp_path / "cells.lull"
+    path.write_text("".join(f"# %%\n{c}\n" for c in cells))
+    result = lull("run", path, timeout=120)
+    assert result.code == 0, result.err
+    return result.out
+
+
+def test_load_and_generate(lull, tmp_path):
+    out = run(
+        lull,
+        tmp_path,
+        f"model, tokenizer = %load {MODEL}",
+        '%generate model "What is the capital of France? Answer briefly." --max-tokens 12',
+        'question = "What is the capital of France? Answer briefly."',
+        "text = generate(model, question, max_tokens=12, verbose=False)\ntext",
+        "%generate model $question --max-tokens 12",
     )
-    assert run.returncode == 0, run.stdout + run.stderr
-    return run.stdout
+    lines = out.splitlines()
+    assert lines[0] == "=" * 10 and "Paris" in lines[1]
+    assert any(line.startswith("Prompt: ") and line.endswith("tokens-per-sec") for line in lines)
+    assert any(line.startswith("Generation: ") for line in lines)
+    assert any(line.startswith("Peak memory: ") for line in lines)
+    # The command and the function are the same.
+    assert repr(lines[1]) in lines or lines.count(lines[1]) == 2
 
 
-def test_small_models():
-    lull("Tests/Models/logits.lull", OWN, "llama_gqa", "llama_mlx_tied_q4", "llama_Q4_1.gguf")
+def test_a_seed_repeats_the_text(lull, tmp_path):
+    out = run(
+        lull,
+        tmp_path,
+        f"model, _ = load({str(MODEL)!r})",
+        "a = generate(model, 'Once', max_tokens=8, temp=1.0, seed=3, raw=True, verbose=False)\n"
+        "b = generate(model, 'Once', max_tokens=8, temp=1.0, seed=3, raw=True, verbose=False)\n"
+        "(a == b, len(a) > 0)",
+    )
+    assert out == "(True, True)\n"
 
 
-@pytest.mark.parametrize("level", ["0", "1"])
-def test_small_models_on_lesser_processors(level):
-    lull("Tests/Models/logits.lull", OWN, "llama_mlx_tied_q4", "llama_Q4_1.gguf", env={"LULL_SIMD": level})
+def test_finetune_lowers_the_loss(lull, tmp_path):
+    (tmp_path / "data.txt").write_text("the cat sat on the mat and the dog sat on the log. " * 40)
+    out = run(
+        lull,
+        tmp_path,
+        f"model, tokenizer = load({str(MODEL)!r})",
+        "losses = %finetune model data.txt --iters 6 --batch-size 1 --max-seq-length 32 --num-layers 2 "
+        "--learning-rate 1e-3 --steps-per-report 2",
+        "losses[-1] < losses[0]",
+    )
+    assert out.splitlines()[0].startswith("LoRA: ")
+    assert out.splitlines()[-1] == "True"
 
 
-def test_small_lora():
-    lull("Tests/Models/lora.lull", OWN, "llama_f32_qv")
-
-
-@pytest.mark.skipif(not SHARED.exists(), reason="the shared fixtures are not here")
-def test_all_llama_models():
-    lull("Tests/Models/logits.lull", SHARED, *SHARED_MODELS)
-
-
-@pytest.mark.skipif(not SHARED.exists(), reason="the shared fixtures are not here")
-def test_all_llama_gguf_types():
-    lull("Tests/Models/logits.lull", SHARED, *[name + ".gguf" for name in SHARED_GGUF])
-
-
-@pytest.mark.skipif(not SHARED.exists(), reason="the shared fixtures are not here")
-def test_all_llama_lora():
-    lull("Tests/Models/lora.lull", SHARED, "llama_f32_all", "llama_f32_qv", "llama_q4_qlora")
-
-
-def test_real_model_greedy():
-    """The first 24 greedy tokens agree with the float32 reference."""
-    reference = SHARED / "real" / "smollm2_greedy.json"
-    if not reference.exists():
-        reference = OWN / "smollm2_greedy.json"
-    lull("Tests/Models/greedy.lull", MODEL, reference)
+def test_wrong_arguments(lull, tmp_path):
+    path = tmp_path / "cells.lull"
+    path.write_text(f"model, tok = load({str(MODEL)!r})\ngenerate(model, 'x', max_tokens=0)\n")
+    result = lull("run", path)
+    assert result.code == 1 and "ValueError: max_tokens must be a positive integer, got 0" in result.err
+    path.write_text("generate(3, 'x')\n")
+    assert "TypeError: expected a model that load returned, not int" in lull("run", path).err

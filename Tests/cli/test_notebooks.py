@@ -10,7 +10,7 @@ import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
-from conftest import LULL, SEED, SEED_OUTPUT
+from conftest import LULL, SEED, SEED_OUTPUT, wait_for_line
 
 
 def write(path, *cells, **metadata):
@@ -191,7 +191,7 @@ def test_interrupt(tmp_path):
     process = subprocess.Popen(
         [LULL, "run", str(path)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
-    assert process.stdout.readline() == "up\n"
+    wait_for_line(process, "up")
     process.send_signal(signal.SIGINT)
     process.communicate(timeout=10)
     assert process.returncode == 130
