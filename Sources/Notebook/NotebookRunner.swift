@@ -204,7 +204,7 @@ private struct NotebookRunner {
       OutputSink.standardOutput.flush()
       notebook.cells[i].outputs = collector.outputs.finished()
       notebook.cells[i].executionCount = session.executionCount
-      progress("\(head)  \(secondsText(taken))")
+      progress("\(head)  \(fixedSeconds(taken))")
       if let failure = write() { return .unusable(failure) }
       switch status {
       case .done: continue
@@ -223,6 +223,13 @@ private struct NotebookRunner {
   }
 
   private func progress(_ text: String) { OutputSink.standardError.write(text + "\n") }
+
+  /// Always in seconds with two decimals, so that a run's times line up and compare.
+  private func fixedSeconds(_ seconds: Double) -> String {
+    let hundredths = Int((min(max(seconds, 0), 1e12) * 100).rounded())
+    let rest = hundredths % 100
+    return "\(hundredths / 100).\(rest < 10 ? "0" : "")\(rest) s"
+  }
 
   private func seconds() -> Double {
     var now = timespec()

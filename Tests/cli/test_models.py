@@ -1,8 +1,12 @@
 """The commands of language models, with the small real model (`make demo` fetches it)."""
 
+import os
+import time
+
 import pytest
 
-from conftest import ROOT
+from conftest import LULL, ROOT
+from terminal import Terminal
 
 MODEL = ROOT / "models" / "SmolLM2-135M-Instruct.Q4_1.gguf"
 
@@ -69,3 +73,24 @@ def test_wrong_arguments(lull, tmp_path):
     assert result.code == 1 and "ValueError: max_tokens must be a positive integer, got 0" in result.err
     path.write_text("generate(3, 'x')\n")
     assert "TypeError: expected a model that load returned, not int" in lull("run", path).err
+
+
+def test_interrupt_of_a_generation_keeps_the_session(tmp_path):
+    env = {**os.environ, "XDG_STATE_HOME": str(tmp_path / "state"), "TERM": "xterm", "INPUTRC": "/dev/null"}
+    t = Terminal([LULL], env, tmp_path)
+    try:
+        t.expect(">>> ")
+        t.line(f"model, tok = load({str(MODEL)!r})")
+        t.expect(">>> ")
+        t.line("%generate model 'Count from one to a thousand.' --max-tokens 2000")
+        t.expect("==========")
+        time.sleep(0.7)
+        t.interrupt()
+        t.expect("KeyboardInterrupt", timeout=3)
+        t.expect(">>> ")
+        assert t.ask("1 + 1") == "2"
+        t.line("%generate model 'Say yes.' --max-tokens 2")
+        t.expect("Peak memory")
+        t.expect(">>> ")
+    finally:
+        t.close()

@@ -282,3 +282,41 @@ def test_mutated_notebooks(lull, tmp_path):
                 del data[k : k + generator.randrange(1, 20)]
         (tmp_path / "m.ipynb").write_bytes(bytes(data))
         assert lull("run", "m.ipynb").code in (0, 1), bytes(data)
+
+
+MUTATED = [
+    "%time x = ones((2, 3)) @ ones((3, 2))\nx",
+    "y = %pwd\ny?",
+    "%%time\nfor i in range(3):\n    z = i % 2\nz",
+    "%timeit -n 2 -r 1 [k % 3 for k in range(5)]",
+    'a = """\n%who\n"""\n(a,\n % b) ??',
+    '%generate m "Why?" --max-tokens 9 --temp=0.5',
+    "def f(x, *, k=1):\n    return x[k:-1, ...] if x else {**{}}\nf([1, 2])",
+    "f'{1 + 1:>{4}}' \\\n  % 3",
+    "!ls\n?x",
+]
+
+
+def test_mutated_cells(lull, tmp_path):
+    """Damaged cells, with and without commands, are errors of theirs and never end the session."""
+    import random
+
+    generator = random.Random(2)
+    cells = []
+    for _ in range(600):
+        text = list(generator.choice(MUTATED))
+        for _ in range(generator.randrange(1, 5)):
+            text = text or ["x"]
+            k = generator.randrange(len(text))
+            action = generator.random()
+            if action < 0.4:
+                text[k] = generator.choice("%?!()[]{}'\"\\\n #=:,.\t-é😀x0")
+            elif action < 0.7:
+                del text[k : k + generator.randrange(1, 4)]
+            else:
+                text.insert(k, generator.choice(MUTATED)[: generator.randrange(6)])
+        cells.append(new_code_cell("".join(text)))
+    path = write(tmp_path / "a.ipynb", *cells, "print('alive')")
+    result = lull("run", path, "--allow-errors", "--timeout", "5", timeout=120)
+    assert result.code == 0, result.err[-500:]
+    assert result.out.endswith("alive\n")
