@@ -138,7 +138,14 @@ extension Session {
   /// The definition in the language behind a function, method or class.
   func definition(of value: Value) -> Definition? {
     guard let name = textAttribute(value, "__qualname__") else { return nil }
-    let module = textAttribute(value, "__module__") ?? "__main__"
+    var module = textAttribute(value, "__module__") ?? "__main__"
+    if module == "__main__", value.typeNameText == "type", definitions.place(name) == nil,
+      let maker = quietAttribute(value, "__init__")
+    {
+      // A class is where its methods are.
+      defer { maker.drop() }
+      module = textAttribute(maker, "__module__") ?? module
+    }
     if module == "__main__" {
       guard let place = definitions.place(name) else { return nil }
       return findDefinition(name, in: place.source)

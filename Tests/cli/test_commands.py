@@ -131,3 +131,7 @@ def test_late_names(cells):
 def test_state_persists_and_display(cells):
     source = "class A:\n    def __repr__(self): return 'A!'\n    def _repr_html_(self): return '<b>A</b>'"
     assert out(cells(source, "display(A())\nA()")) == "A!\nA!\n"
+
+
+def test_help_on_a_class_of_the_library(cells):
+    assert out(cells("nn.Linear?")).startswith("Linear(input_dims, output_dims, bias=True)\n")
