@@ -27,7 +27,7 @@ let package = Package(
     .target(name: "Text", dependencies: ["Formats"], swiftSettings: strict),
     .target(name: "Language", dependencies: ["Kernels", "BigInt"], swiftSettings: strict),
     .target(
-      name: "Library", dependencies: ["Language", "Engine", "Formats", "Text"],
+      name: "Library", dependencies: ["Language", "Engine", "Formats", "Text", "Kernels"],
       swiftSettings: strict),
     .target(name: "Session", dependencies: ["Library"], swiftSettings: strict),
     .target(name: "Notebook", dependencies: ["Session", "Formats"], swiftSettings: strict),

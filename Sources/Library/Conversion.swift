@@ -8,6 +8,7 @@
 // when evaluation found them late, the place in the program that built the failing node.
 
 import Engine
+import Kernels
 import Language
 
 extension LullError {
@@ -30,6 +31,11 @@ extension LullError {
 @inline(__always)
 func engine<R>(_ body: () throws -> R) throws(LullError) -> R {
   do { return try body() } catch let error as ArrayError {
+    if case .interrupted = error.fact {
+      // The program learns of it here, once: both flags come down, so that a handler may go on.
+      lull_interrupt_set(0)
+      try throwIfInterrupted()
+    }
     throw LullError(error)
   } catch let error as LullError {
     throw error

@@ -127,7 +127,7 @@ public let elementwiseFunctions: [Builtin] = [
   unary("sigmoid", "1 / (1 + exp(-a)).", "[0.0, 2.0]", "array([0.5, 0.880797], dtype=float32)") {
     try sigmoid($0)
   },
-  unary("erf", "Error function.", "[0.0, 1.0]", "array([-0, 0.842701], dtype=float32)") {
+  unary("erf", "Error function.", "[0.5, 1.0]", "array([0.5205, 0.842701], dtype=float32)") {
     try erf($0)
   },
   unary(

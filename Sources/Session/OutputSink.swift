@@ -44,13 +44,3 @@ public final class OutputSink: @unchecked Sendable {
     buffer.removeAll(keepingCapacity: true)
   }
 }
-
-/// The same members as Language's `OutputStream`, whose initialiser is its module's own.
-private struct StreamMembers {
-  var write: (String) -> Void
-  var flush: () -> Void
-}
-
-func outputStream(write: @escaping (String) -> Void, flush: @escaping () -> Void) -> OutputStream {
-  unsafeBitCast(StreamMembers(write: write, flush: flush), to: OutputStream.self)
-}

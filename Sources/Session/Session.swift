@@ -37,7 +37,7 @@ public final class Session {
   private var pendingNames = Session.lateNames
   private var importFailures: [String: LullError] = [:]
 
-  /// `directory` is searched by `import` after the standard library.
+  /// `directory` is searched by `import` before the standard library, as Python does.
   public init(directory: String = ".", arguments: [String] = [""]) {
     interpreter = Interpreter()
     table = CommandTable([])
@@ -45,7 +45,7 @@ public final class Session {
     outputs = makeDictValue([])
     interpreter.arguments = arguments
     let library = Installation.standardLibrary()
-    interpreter.searchPath = (library.map { [$0] } ?? []) + [directory]
+    interpreter.searchPath = [directory] + (library.map { [$0] } ?? [])
     Library.install()
     Interrupts.install(flag: interpreter.interruptFlag)
     installPrelude()
