@@ -74,7 +74,9 @@ extension ElementwiseOp {
       let y = out.in1!
       let first = try Engine.divide(g, Engine.conjugate(y))
       return [first, try Engine.negative(Engine.multiply(first, Engine.conjugate(out)))]
-    case .floorDivide: return [try zero(out), try zero(out)]
+    case .floorDivide:
+      let none = try NDArray.zeros(out.shape, dtype: out.dtype)
+      return [none, none]
     case .remainder:
       let y = out.in1!
       return [g, try Engine.negative(Engine.multiply(g, Engine.floorDivide(x, y)))]

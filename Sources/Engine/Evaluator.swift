@@ -19,8 +19,8 @@ enum Evaluator {
   /// Greater than zero while a gradient's trace is open: traced nodes keep their inputs.
   nonisolated(unsafe) static var traceDepth = 0
 
-  private static let groupLimit = 64
-  private static let inputLimit = 28
+  private static let groupLimit: Int32 = 64
+  private static let inputLimit: Int32 = 28
   /// node.group: not consumed yet, or consumed in ways that do not fuse.
   private static let unassigned: Int32 = -1
   private static let conflict: Int32 = -2
@@ -31,13 +31,17 @@ enum Evaluator {
     let count: Int
   }
 
+  /// Plain numbers and unowned references only: a graph has many groups.
   private struct Group {
     let root: Unmanaged<NDArray>
-    let shape: Shape
-    var members: [Unmanaged<NDArray>]  // from the root back
-    var inputCount: Int
-    var isReduction: Bool
-    var isFused: Bool
+    /// The node that has the group's shape.
+    let space: Unmanaged<NDArray>
+    /// The member that was added last; the others follow by `nextInGroup`, up to the root.
+    var last: Unmanaged<NDArray>?
+    var memberCount: Int32
+    var inputCount: Int32
+    let isReduction: Bool
+    let isFused: Bool
   }
 
   static func run(_ node: NDArray) throws(ArrayError) {
@@ -111,35 +115,40 @@ enum Evaluator {
         let consumer = node.group
         var joined = false
         if isElementwise && consumer >= 0 {
-          let target = groups[Int(consumer)]
+          let i = Int(consumer)
           joined =
-            target.members.count < groupLimit && target.inputCount + 2 <= inputLimit
-            && !(target.isReduction && isHeld(node))
+            groups[i].memberCount < groupLimit && groups[i].inputCount + 2 <= inputLimit
+            && !(groups[i].isReduction && isHeld(node))
         }
         if joined {
           g = consumer
-          groups[Int(g)].members.append(reference)
-          groups[Int(g)].inputCount += node.inputCount - 1
+          node.nextInGroup = groups[Int(g)].last
+          groups[Int(g)].last = reference
+          groups[Int(g)].memberCount += 1
+          groups[Int(g)].inputCount += Int32(truncatingIfNeeded: node.inputCount - 1)
         } else {
-          let reduction = !isElementwise && node.primitive is Reduction && node.in0!.size > 0
+          let reduction = !isElementwise && node.isReduction && node.in0!.size > 0
+          node.nextInGroup = nil
           groups.append(
             Group(
-              root: reference, shape: reduction ? node.in0!.shape : node.shape,
-              members: isElementwise ? [reference] : [], inputCount: node.inputCount,
-              isReduction: reduction, isFused: isElementwise || reduction))
+              root: reference,
+              space: reduction ? Unmanaged.passUnretained(node.in0!) : reference,
+              last: isElementwise ? reference : nil, memberCount: isElementwise ? 1 : 0,
+              inputCount: Int32(truncatingIfNeeded: node.inputCount), isReduction: reduction,
+              isFused: isElementwise || reduction))
         }
         node.group = g
         let isFused = groups[Int(g)].isFused
-        let shape = groups[Int(g)].shape
-        for i in 0..<node.inputCount {
-          let input = node.input(i)
-          if input.buffer != nil { continue }
-          if !isFused || input.shape != shape {
-            input.group = conflict
-          } else if input.group == unassigned {
-            input.group = g
-          } else if input.group != g {
-            input.group = conflict
+        groups[Int(g)].space._withUnsafeGuaranteedRef { space in
+          node.forEachInput { input in
+            if input.buffer != nil { return }
+            if !isFused || (input !== space && input.shape != space.shape) {
+              input.group = conflict
+            } else if input.group == unassigned {
+              input.group = g
+            } else if input.group != g {
+              input.group = conflict
+            }
           }
         }
       }
@@ -162,14 +171,18 @@ enum Evaluator {
           throw .internal("a pending array without a primitive")
         }
         try primitive.evaluate(root)
-        if lull_interrupt_raised() != 0 {
+        if root.hasDonation {
+          // Its input is gone, and the kernel was not interrupted: the result is whole.
+          lull_interrupt_shield(0)
+          root.hasDonation = false
+        } else if lull_interrupt_raised() != 0 {
           root.buffer = nil
           throw .interrupted
         }
         finish(root)
         return
       }
-      if group.members.count == 1 && !group.isReduction {
+      if group.memberCount == 1 && !group.isReduction {
         if root.size == 0 {
           try root.allocate()
           finish(root)
@@ -185,8 +198,10 @@ enum Evaluator {
       }
       var nodes: [NDArray] = []
       var kept: [NDArray] = []
-      nodes.reserveCapacity(group.members.count)
-      for reference in group.members.reversed() {
+      nodes.reserveCapacity(Int(group.memberCount))
+      var next = group.last
+      while let reference = next {
+        next = reference._withUnsafeGuaranteedRef { $0.nextInGroup }
         let held = reference._withUnsafeGuaranteedRef { isHeld($0) }
         let node = reference.takeUnretainedValue()
         if held || (node === root && !group.isReduction) { kept.append(node) }
@@ -206,6 +221,7 @@ enum Evaluator {
       nodes.removeAll()
       for node in kept { finish(node) }
     } catch {
+      lull_interrupt_shield(0)
       switch error {
       case .at, .interrupted: throw error
       default: throw .at(position: root.position, error: error)

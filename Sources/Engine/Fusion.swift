@@ -18,13 +18,13 @@ struct Fusion {
     var isPinned: Bool
   }
 
-  nonisolated(unsafe) private static var values: [Value] = []
-  nonisolated(unsafe) private static var inputs: [LullInput] = []
-  nonisolated(unsafe) private static var inputNodes: [NDArray] = []
-  nonisolated(unsafe) private static var outputs: [LullOutput] = []
-  nonisolated(unsafe) private static var code: [LullInstruction] = []
-  nonisolated(unsafe) private static var freeRegisters: [Int32] = []
-  nonisolated(unsafe) private static var freeLoads: [Int32] = []
+  nonisolated(unsafe) private static var values = Pile<Value>()
+  nonisolated(unsafe) private static var inputs = Pile<LullInput>()
+  nonisolated(unsafe) private static var inputNodes = Pile<Unmanaged<NDArray>>()
+  nonisolated(unsafe) private static var outputs = Pile<LullOutput>()
+  nonisolated(unsafe) private static var code = Pile<LullInstruction>()
+  nonisolated(unsafe) private static var freeRegisters = Pile<Int32>()
+  nonisolated(unsafe) private static var freeLoads = Pile<Int32>()
   nonisolated(unsafe) private static var mark: UInt32 = 0
 
   // MARK: Emitting
@@ -84,7 +84,7 @@ struct Fusion {
   private static func load(_ node: NDArray) -> Int32 {
     if node.slotMark == mark { return node.slot }
     node.slotMark = mark
-    inputNodes.append(node)
+    inputNodes.append(Unmanaged.passUnretained(node))
     node.slot = emit(lullLoad, computeType(node.dtype), Int32(inputNodes.count - 1))
     return node.slot
   }
@@ -184,8 +184,7 @@ struct Fusion {
 
   /// Computes a group. `nodes` are its elementwise members in topological order, `kept` those
   /// of them that get storage, `reduction` the reduction at its root, if any.
-  static func execute(_ nodes: [NDArray], kept: [NDArray], reduction: NDArray?) throws(ArrayError)
-  {
+  static func execute(_ nodes: [NDArray], kept: [NDArray], reduction: NDArray?) throws(ArrayError) {
     let space = reduction?.in0!.shape ?? nodes[0].shape
     mark &+= 1
     values.removeAll(keepingCapacity: true)
@@ -264,7 +263,8 @@ struct Fusion {
     // Strides of the inputs in the space, in bytes; then as few dimensions as possible.
     let rank = space.count
     let identity = order.isEmpty
-    for node in inputNodes {
+    for i in inputNodes.indices {
+      let node = inputNodes[i]._withUnsafeGuaranteedRef { $0 }
       var input = LullInput()
       input.data = UnsafePointer(node.pointer.assumingMemoryBound(to: CChar.self))
       let end = node.buffer!.pointer + node.buffer!.byteCount
@@ -299,7 +299,8 @@ struct Fusion {
     for i in 0..<values.count {
       let value = values[i]
       if value.type == UInt8(lullF64) || value.type >= UInt8(lullI64)
-        || value.op == UInt8(lullCastF64) || value.op >= UInt8(lullCastI64)
+        || value.op == UInt8(lullCastF64)
+        || value.op >= UInt8(lullCastI64)
           && value.op <= UInt8(lullCastC64)
       {
         wide = true
@@ -381,7 +382,7 @@ struct Fusion {
       outputs.append(output)
     }
     for i in outputs.indices {
-      let isShared = outputs[..<i].contains { $0.reg == outputs[i].reg }
+      let isShared = (0..<i).contains { outputs[$0].reg == outputs[i].reg }
       let value = values[Int(kept[i].slot)]
       if isShared || value.op == UInt8(lullLoad) {
         // Or with itself copies any 4-byte (or 8-byte) value.
@@ -408,37 +409,30 @@ struct Fusion {
     program.instructionCount = Int32(code.count)
     program.inputCount = Int32(inputs.count)
     program.outputCount = Int32(outputs.count)
-    try code.withUnsafeBufferPointer { codePointer throws(ArrayError) in
-      program.code = codePointer.baseAddress
-      try inputs.withUnsafeBufferPointer { inputPointer throws(ArrayError) in
-        program.inputs = inputPointer.baseAddress
-        try outputs.withUnsafeBufferPointer { outputPointer throws(ArrayError) in
-          program.outputs = outputPointer.baseAddress
-          guard let reduction else {
-            lull_program_run(&program)
-            return
-          }
-          program.reduce = Int32(reduceCode)
-          program.reduceReg = UInt16(values[Int(reduceValue)].register)
-          let root = values[Int(reduceValue)]
-          program.reduceType =
-            root.op == UInt8(lullLoad) ? root.type : resultType(root.op, root.type)
-          program.resultDType = reduction.dtype.rawValue
-          program.outer = Int64(outer)
-          program.reduced = Int64(reduced)
-          program.inner = Int64(inner)
-          program.result = reduction.pointer.assumingMemoryBound(to: CChar.self)
-          let scratch = Int(lull_reduce_scratch(&program))
-          var keeper: Buffer?
-          if scratch > 0 {
-            keeper = try Buffer(byteCount: scratch)
-            program.partials = keeper!.pointer.assumingMemoryBound(to: CChar.self)
-          }
-          lull_program_reduce(&program)
-          withExtendedLifetime(keeper) {}
-        }
-      }
+    program.code = code.pointer
+    program.inputs = inputs.pointer
+    program.outputs = outputs.pointer
+    guard let reduction else {
+      lull_program_run(&program)
+      return
     }
+    program.reduce = Int32(reduceCode)
+    program.reduceReg = UInt16(values[Int(reduceValue)].register)
+    let root = values[Int(reduceValue)]
+    program.reduceType = root.op == UInt8(lullLoad) ? root.type : resultType(root.op, root.type)
+    program.resultDType = reduction.dtype.rawValue
+    program.outer = Int64(outer)
+    program.reduced = Int64(reduced)
+    program.inner = Int64(inner)
+    program.result = reduction.pointer.assumingMemoryBound(to: CChar.self)
+    let scratch = Int(lull_reduce_scratch(&program))
+    var keeper: Buffer?
+    if scratch > 0 {
+      keeper = try Buffer(byteCount: scratch)
+      program.partials = keeper!.pointer.assumingMemoryBound(to: CChar.self)
+    }
+    lull_program_reduce(&program)
+    withExtendedLifetime(keeper) {}
   }
 
   /// The compute type of an instruction's result.
@@ -504,7 +498,9 @@ struct Fusion {
     let x = node.in0!
     let dtype = x.dtype
     guard dtype.byteCount >= 4, let op = simpleOp(node.op) else { return false }
-    guard let function = lull_op_function(Int32(op), Int32(computeType(dtype))) else { return false }
+    guard let function = lull_op_function(Int32(op), Int32(computeType(dtype))) else {
+      return false
+    }
     if node.dtype.byteCount < 4 { return false }
     guard let a = smallOperand(x, size, 0) else { return false }
     var b = a
@@ -568,5 +564,43 @@ struct Fusion {
     case .remainder: lullRem
     default: nil
     }
+  }
+}
+
+/// Growing scratch memory for plain values, without the checks and copies of an array.
+struct Pile<Element> {
+  private var base: UnsafeMutablePointer<Element>?
+  private(set) var count = 0
+  private var capacity = 0
+
+  var indices: Range<Int> { 0..<count }
+  subscript(i: Int) -> Element {
+    @inline(__always) unsafeAddress { UnsafePointer(base.unsafelyUnwrapped + i) }
+    @inline(__always) nonmutating unsafeMutableAddress { base.unsafelyUnwrapped + i }
+  }
+  @inline(__always) mutating func append(_ element: Element) {
+    if count == capacity { grow() }
+    (base.unsafelyUnwrapped + count).initialize(to: element)
+    count += 1
+  }
+  @inline(__always) mutating func popLast() -> Element? {
+    if count == 0 { return nil }
+    count -= 1
+    return base.unsafelyUnwrapped[count]
+  }
+  @inline(__always) mutating func removeAll(keepingCapacity: Bool) { count = 0 }
+  @inline(never) private mutating func grow() {
+    let larger = Swift.max(2 * capacity, 64)
+    let memory = UnsafeMutablePointer<Element>.allocate(capacity: larger)
+    if let base {
+      memory.moveInitialize(from: base, count: count)
+      base.deallocate()
+    }
+    base = memory
+    capacity = larger
+  }
+  var pointer: UnsafePointer<Element>? { UnsafePointer(base) }
+  func withUnsafeMutableBufferPointer<R>(_ body: (UnsafeMutableBufferPointer<Element>) -> R) -> R {
+    body(UnsafeMutableBufferPointer(start: base, count: count))
   }
 }

@@ -93,15 +93,17 @@ struct Scatter: Primitive {
   var name: OperationName { mode.name }
 
   func evaluate(_ out: NDArray) throws(ArrayError) {
-    let x = out.input(0)
     let updates = try out.input(1).rowContiguous()
     let indices = (2..<out.inputCount).map { out.input($0) }
     let k = indices.count
     // Checked before anything is written.
-    let strides = x.shape.rowMajorStrides
     let places =
-      indices[0].size > 0 ? try offsets(indices, into: x, strides: strides, op: name) : nil
-    if !out.takeDonation(0) {
+      indices[0].size > 0
+      ? try offsets(indices, into: out, strides: out.shape.rowMajorStrides, op: name) : nil
+    // Before a local holds the input: only then can its memory be taken over.
+    let isDonated = out.takeDonation(0)
+    let x = out.input(0)
+    if !isDonated {
       try out.allocate()
       NDArray.copy(
         shape: x.shape, from: x.pointer, x.strides, to: out.pointer, out.strides,

@@ -9,8 +9,10 @@
 // All bookkeeping belongs to the one thread that builds and evaluates graphs; the pool's
 // workers never make or drop a buffer.
 
+import Kernels
+
 #if canImport(Glibc)
-import Glibc
+  import Glibc
 #endif
 
 /// A piece of memory that arrays share. Freed (to the pool, or to its owner) when the last
@@ -54,19 +56,32 @@ public enum Memory {
   nonisolated(unsafe) public private(set) static var peak = 0
   nonisolated(unsafe) public private(set) static var cached = 0
   /// Evaluation throws `ArrayError.memory` rather than pass this.
-  nonisolated(unsafe) public static var limit = defaultLimit()
-  /// More than this is not kept for reuse.
-  nonisolated(unsafe) public static var cacheLimit = defaultLimit() / 2 {
-    didSet { if cached > cacheLimit { clearCache() } }
+  public static var limit: Int {
+    get {
+      if givenLimit == 0 { givenLimit = defaultLimit() }
+      return givenLimit
+    }
+    set { givenLimit = Swift.max(newValue, 1) }
   }
+  /// More than this is not kept for reuse.
+  public static var cacheLimit: Int {
+    get {
+      if givenCacheLimit < 0 { givenCacheLimit = limit / 2 }
+      return givenCacheLimit
+    }
+    set {
+      givenCacheLimit = Swift.max(newValue, 0)
+      if cached > givenCacheLimit { clearCache() }
+    }
+  }
+  // Zero (-1) until they are first needed: a constant start needs no check at each use.
+  nonisolated(unsafe) private static var givenLimit = 0
+  nonisolated(unsafe) private static var givenCacheLimit = -1
 
   private static let classCount = 32 + 4 * 48
   private static let largePageThreshold = 4 << 20
-  nonisolated(unsafe) private static let free: UnsafeMutablePointer<UnsafeMutableRawPointer?> = {
-    let lists = UnsafeMutablePointer<UnsafeMutableRawPointer?>.allocate(capacity: classCount)
-    lists.initialize(repeating: nil, count: classCount)
-    return lists
-  }()
+  @inline(__always)
+  private static var free: UnsafeMutablePointer<UnsafeMutableRawPointer?> { lull_free_lists() }
 
   private static func defaultLimit() -> Int {
     let pages = sysconf(Int32(_SC_PHYS_PAGES))
@@ -103,7 +118,7 @@ public enum Memory {
 
   fileprivate static func take(sizeClass: Int) throws(ArrayError) -> UnsafeMutableRawPointer {
     let capacity = capacity(ofClass: sizeClass)
-    if active + capacity > limit {
+    if active + capacity > givenLimit && active + capacity > limit {
       throw .memory(requested: capacity, active: active, limit: limit)
     }
     let block: UnsafeMutableRawPointer
@@ -129,7 +144,7 @@ public enum Memory {
   fileprivate static func give(back block: UnsafeMutableRawPointer, sizeClass: Int) {
     let capacity = capacity(ofClass: sizeClass)
     active -= capacity
-    if cached + capacity > cacheLimit {
+    if cached + capacity > givenCacheLimit && cached + capacity > cacheLimit {
       release(block, capacity: capacity)
       return
     }

@@ -13,6 +13,8 @@
 // - A chain of a million pending nodes is freed without recursion (`deinit`).
 // - Everything here belongs to the one thread that builds and evaluates.
 
+import Kernels
+
 public final class NDArray: @unchecked Sendable {
   public let shape: Shape
   public let dtype: DType
@@ -23,6 +25,10 @@ public final class NDArray: @unchecked Sendable {
   /// Made from a tracer inside a gradient's trace.
   var isTraced: Bool
   var isRowContiguous = false
+  /// The primitive is a `Reduction`, which fuses with its input.
+  var isReduction = false
+  /// While it is computed: its memory was an input's, which it overwrites.
+  var hasDonation = false
 
   public internal(set) var primitive: (any Primitive)?
   var in0: NDArray?
@@ -45,6 +51,7 @@ public final class NDArray: @unchecked Sendable {
   var group: Int32 = 0
   var slot: Int32 = 0
   var slotMark: UInt32 = 0
+  var nextInGroup: Unmanaged<NDArray>?
 
   /// A pending node. Shapes and dtypes must have been checked by the caller.
   public init(
@@ -172,11 +179,20 @@ extension NDArray {
     }
   }
 
+  @inline(__always) func forEachInput(_ body: (NDArray) -> Void) {
+    if let in0 { body(in0) }
+    if let in1 { body(in1) }
+    if let in2 {
+      body(in2)
+      for x in more { body(x) }
+    }
+  }
+
   public var inputs: [NDArray] { (0..<inputCount).map(input) }
 
   /// Forgets how the array was made; only for evaluated nodes.
   func detach() {
-    primitive = nil
+    if op == .none { primitive = nil }
     guard in0 != nil else { return }
     var dying: [NDArray] = []
     takeInputs(into: &dying)
@@ -249,6 +265,8 @@ extension NDArray {
     offset = 0
     strides = shape.rowMajorStrides
     isRowContiguous = true
+    hasDonation = true
+    lull_interrupt_shield(1)
     return true
   }
 

@@ -115,8 +115,10 @@ extension NDArray {
       return kind == .any || kind == .all ? x.astype(.bool) : x  // as MLX: the dtype stays
     }
     let shape = x.reducedShape(mask, keepdims: keepdims)
-    return NDArray(
+    let out = NDArray(
       Reduction(kind: kind, axisMask: mask, keepdims: keepdims), shape: shape, dtype: dtype, x)
+    out.isReduction = true
+    return out
   }
 }
 

@@ -48,13 +48,54 @@ struct Scan: Primitive {
         multiply(cotangent, weights), .sum, axis: axis, reverse: !reverse, inclusive: inclusive)
       return [try multiply(exp(x), back)]
     case .prod:
-      // Sound for inputs without zeros, as the field has it: sum of g * out over what follows.
-      let back = try cumulative(
-        multiply(cotangent, out), .sum, axis: axis, reverse: !reverse, inclusive: inclusive)
-      return [try divide(back, x)]
+      return [try productGradient(out, cotangent)]
     case .max, .min:
-      throw .notDifferentiable(op: name, reason: "it only picks elements")
+      return [try pickGradient(out, cotangent)]
     }
+  }
+
+  /// d out_j / d x_i is out_j / x_i where x_i is not zero. The first zero of a line takes the
+  /// products with a one in its place; what follows it is zero. Derivatives of this gradient are
+  /// right for lines with at most one zero.
+  private func productGradient(_ out: NDArray, _ cotangent: NDArray) throws(ArrayError) -> NDArray {
+    let x = out.input(0)
+    func back(_ products: NDArray) throws(ArrayError) -> NDArray {
+      try cumulative(
+        multiply(cotangent, products), .sum, axis: axis, reverse: !reverse, inclusive: inclusive)
+    }
+    let (one, zero) = (try NDArray(.int(1), dtype: x.dtype), try NDArray(.int(0), dtype: x.dtype))
+    let isZero = try equal(x, zero)
+    let zeros = try cumulative(isZero.astype(.int64), .sum, axis: axis, reverse: reverse)
+    let isFirst = try logicalAnd(isZero, equal(zeros, NDArray(.int(1), dtype: .int64)))
+    let filled = try `where`(isFirst, one, x)
+    let others = try cumulative(filled, .prod, axis: axis, reverse: reverse, inclusive: inclusive)
+    let smooth = try divide(back(out), `where`(isZero, one, x))
+    return try `where`(isFirst, back(others), `where`(isZero, zero, smooth))
+  }
+
+  /// A running extreme hands its gradient to the element that it was taken from.
+  private func pickGradient(_ out: NDArray, _ cotangent: NDArray) throws(ArrayError) -> NDArray {
+    let x = out.input(0)
+    let n = x.shape[axis]
+    let before = try cumulative(x, kind, axis: axis, reverse: reverse, inclusive: false)
+    let isNew = try kind == .max ? greater(x, before) : less(x, before)
+    var line = Shape(repeating: 1, count: x.rank)
+    line[axis] = n
+    // Steps from the start of the scan, and the step that the present extreme came from.
+    var step = try NDArray.arange(.int(0), .int(n), dtype: .int64).reshaped(line)
+    let last = try NDArray(.int(n - 1), dtype: .int64)
+    if reverse { step = try subtract(last, step) }
+    let none = try NDArray(.int(0), dtype: .int64)
+    let origin = try maximum(
+      cumulative(
+        `where`(isNew, step, none), .max, axis: axis, reverse: reverse, inclusive: inclusive),
+      none)
+    let place = try reverse ? subtract(last, origin) : origin
+    let zero = try NDArray(.int(0), dtype: x.dtype)
+    // An exclusive scan starts with a value that is no element.
+    let g = try inclusive ? cotangent : `where`(greater(step, none), cotangent, zero)
+    return try putAlongAxis(
+      NDArray.zeros(x.shape, dtype: x.dtype), place, g, axis: axis, mode: .add)
   }
 }
 

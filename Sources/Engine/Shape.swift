@@ -97,7 +97,11 @@ public struct Shape: Sendable {
 extension Shape: Equatable, Hashable {
   public static func == (a: Shape, b: Shape) -> Bool {
     if a.count != b.count { return false }
-    for i in 0..<a.count where a.dims[i] != b.dims[i] { return false }
+    var i = 0
+    while i < a.count {
+      if a.dims[unchecked: i] != b.dims[unchecked: i] { return false }
+      i &+= 1
+    }
     return true
   }
   public func hash(into hasher: inout Hasher) {
@@ -119,7 +123,8 @@ extension Shape: RandomAccessCollection, ExpressibleByArrayLiteral, CustomString
   }
 
   /// The shape that two arrays broadcast to.
-  public static func broadcast(_ a: Shape, _ b: Shape, op: OperationName) throws(ArrayError) -> Shape
+  public static func broadcast(_ a: Shape, _ b: Shape, op: OperationName) throws(ArrayError)
+    -> Shape
   {
     if a == b { return a }
     var result = a.count >= b.count ? a : b

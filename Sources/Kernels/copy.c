@@ -65,7 +65,7 @@ static void transpose4(char *d, int64_t ds, const char *s, int64_t ss, int64_t h
 static void copy_units(const Copy *c, int64_t from, int64_t to) {
   int last = c->rank - 1;
   enum { block = 64 };
-  for (int64_t unit = from; unit < to && !lull_interrupt_flag; ++unit) {
+  for (int64_t unit = from; unit < to && !lull_interrupt_stops(); ++unit) {
     int64_t rest = unit, start = 0;
     char *d = c->dst;
     const char *s = c->src;

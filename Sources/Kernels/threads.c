@@ -11,6 +11,9 @@
 #include <unistd.h>
 
 volatile int lull_interrupt_flag = 0;
+volatile int lull_interrupt_shielded = 0;
+
+void lull_interrupt_shield(int on) { lull_interrupt_shielded = on; }
 
 enum { maxWorkers = 63, spinCount = 4000 };
 
@@ -43,7 +46,7 @@ static void work(uint32_t region, int64_t chunks, LullChunk body, void *context,
       if (chunk >= chunks) return;
     } while (!atomic_compare_exchange_weak_explicit(
         &pool.claim, &seen, seen + 1, memory_order_acq_rel, memory_order_acquire));
-    if (!lull_interrupt_flag) body(context, chunk, worker);
+    if (!lull_interrupt_stops()) body(context, chunk, worker);
     atomic_fetch_add_explicit(&pool.done, 1, memory_order_acq_rel);
   }
 }
@@ -93,7 +96,7 @@ void lull_set_thread_count(int count) {
 void lull_parallel_for(int64_t chunks, LullChunk body, void *context) {
   int threads = lull_thread_count();
   if (chunks <= 1 || threads == 1 || insideRegion) {
-    for (int64_t chunk = 0; chunk < chunks && !lull_interrupt_flag; ++chunk)
+    for (int64_t chunk = 0; chunk < chunks && !lull_interrupt_stops(); ++chunk)
       body(context, chunk, 0);
     return;
   }
@@ -129,21 +132,29 @@ void lull_parallel_for(int64_t chunks, LullChunk body, void *context) {
   insideRegion = 0;
 }
 
+void *lull_free_list_heads[lullFreeLists];
+
+static int simdLevel = -1, simdLimit = 0;
+
 int lull_simd_level(void) {
-  static int level = -1;
-  if (level >= 0) return level;
-  int found = 0;
+  if (simdLevel >= 0) return simdLevel;
 #if defined(__x86_64__)
   __builtin_cpu_init();
   if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
       __builtin_cpu_supports("f16c")) {
-    found = 1;
+    simdLimit = 1;
     if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
         __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl"))
-      found = 2;
+      simdLimit = 2;
   }
 #endif
+  int found = simdLimit;
   const char *text = getenv("LULL_SIMD");
   if (text && text[0] >= '0' && text[0] <= '2' && text[0] - '0' < found) found = text[0] - '0';
-  return level = found;
+  return simdLevel = found;
+}
+
+void lull_set_simd_level(int level) {
+  lull_simd_level();
+  simdLevel = level < 0 ? 0 : level < simdLimit ? level : simdLimit;
 }

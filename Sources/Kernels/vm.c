@@ -4,16 +4,12 @@
 #include <string.h>
 
 static const LullLevel *level(void) {
-  static const LullLevel *chosen = NULL;
-  if (!chosen) {
-    chosen = &lull_level_portable;
 #if defined(__x86_64__)
-    int simd = lull_simd_level();
-    if (simd == 1) chosen = &lull_level_avx2;
-    if (simd == 2) chosen = &lull_level_avx512;
+  int simd = lull_simd_level();
+  if (simd == 2) return &lull_level_avx512;
+  if (simd == 1) return &lull_level_avx2;
 #endif
-  }
-  return chosen;
+  return &lull_level_portable;
 }
 
 LullOpFunction lull_op_function(int op, int type) { return level()->op(op, type); }

@@ -209,7 +209,8 @@ static double erfinv_d(double x) {
   }
   double y = p * x;
   for (int k = 0; k < 2; ++k) {  // Newton, on the complement where erf has no digits left
-    double e = fabs(x) > 0.5 ? copysign((1 - fabs(x)) - erfc(fabs(y)), x) : erf(y) - x;
+    double rest = (1 - fabs(x)) - erfc(fabs(y));
+    double e = fabs(x) > 0.5 ? (x < 0 ? -rest : rest) : erf(y) - x;
     y -= e * 0.88622692545275801365 * exp(y * y);
   }
   return y;

@@ -8,15 +8,26 @@ struct ReferenceCase {
   var params: [Int]
   var tolerance: Double
   var inputs: [NDArray]
-  var expected: [NDArray]
+  var expected: [Expected]
   var text: String?
+
+  struct Expected {
+    /// All values, or samples of them (`isSampled`) for an output of `shape`.
+    var values: NDArray
+    var shape: Shape
+    var isSampled: Bool
+  }
 }
 
 struct ReferenceReader {
-  let bytes: [UInt8]
-  var at = 0
+  private let bytes: [UInt8]
+  private var at = 0
+  private var arrays: [NDArray] = []
+  private var views: [Int: NDArray] = [:]
+  private var strings: [String] = []
+  private(set) var caseCount = 0
 
-  init?(path: String) {
+  init?(path: String) throws(ArrayError) {
     guard let file = fopen(path, "rb") else { return nil }
     defer { fclose(file) }
     fseek(file, 0, SEEK_END)
@@ -25,53 +36,86 @@ struct ReferenceReader {
     var data = [UInt8](repeating: 0, count: count)
     guard fread(&data, 1, count, file) == count else { return nil }
     bytes = data
+    for _ in 0..<number() {
+      let (dtype, shape) = header()
+      let byteCount = shape.reduce(dtype.byteCount, *)
+      let array = try NDArray(uninitialized: shape, dtype: dtype)
+      bytes.withUnsafeBytes {
+        array.pointer.copyMemory(from: $0.baseAddress! + at, byteCount: byteCount)
+      }
+      at += byteCount
+      arrays.append(array)
+    }
+    for _ in 0..<number() {
+      let count = number()
+      strings.append(String(decoding: bytes[at..<(at + count)], as: UTF8.self))
+      at += count
+    }
+    caseCount = number()
   }
 
-  mutating func number<T>(_ type: T.Type) -> T {
-    defer { at += MemoryLayout<T>.size }
-    return bytes.withUnsafeBytes { $0.loadUnaligned(fromByteOffset: at, as: T.self) }
-  }
-  mutating func string() -> String {
-    let count = Int(number(UInt32.self))
-    defer { at += count }
-    return String(decoding: bytes[at..<(at + count)], as: UTF8.self)
-  }
-  mutating func array() throws(ArrayError) -> NDArray {
-    let layout = number(UInt8.self)
-    let dtype = DType(rawValue: number(UInt8.self))!
-    let rank = Int(number(UInt8.self))
-    var shape = Shape()
-    for _ in 0..<rank { shape.append(Int(number(Int64.self))) }
-    let count = shape.uncheckedElementCount * dtype.byteCount
-    let plain = try NDArray(uninitialized: shape, dtype: dtype)
-    bytes.withUnsafeBytes {
-      if count > 0 { plain.pointer.copyMemory(from: $0.baseAddress! + at, byteCount: count) }
+  private mutating func number() -> Int {
+    var (result, shift) = (0, 0)
+    while true {
+      let byte = Int(bytes[at])
+      at += 1
+      result |= (byte & 127) << shift
+      if byte < 128 { return result }
+      shift += 7
     }
-    at += count
+  }
+  private mutating func signed() -> Int {
+    let n = number()
+    return n & 1 == 0 ? n >> 1 : -(n >> 1) - 1
+  }
+  private mutating func header() -> (DType, Shape) {
+    let dtype = DType(rawValue: UInt8(number()))!
+    var shape = Shape()
+    for _ in 0..<number() { shape.append(number()) }
+    return (dtype, shape)
+  }
+  private mutating func input() throws(ArrayError) -> NDArray {
+    let layout = Int(bytes[at])
+    at += 1
+    let index = number()
+    if let made = views[index * 4 + layout] { return made }
+    let plain = arrays[index]
     var result = plain
     if layout == 1 {
       result = try transpose(contiguous(transpose(plain)))
-    } else if layout == 2 && rank > 0 {
-      let wide = try `repeat`(plain, 2, axis: rank - 1)
+    } else if layout == 2 && plain.rank > 0 {
+      let wide = try `repeat`(plain, 2, axis: plain.rank - 1)
       result = try slice(
         contiguous(wide),
-        (0..<(rank - 1)).map { _ in SliceRange() } + [SliceRange(nil, nil, 2)])
+        (0..<(plain.rank - 1)).map { _ in SliceRange() } + [SliceRange(nil, nil, 2)])
     }
     try result.eval()
+    views[index * 4 + layout] = result
     return result
   }
   mutating func next() throws(ArrayError) -> ReferenceCase {
-    let name = string()
-    let params = (0..<Int(number(UInt8.self))).map { _ in Int(number(Int64.self)) }
-    let tolerance = number(Double.self)
+    let name = strings[number()]
+    var params: [Int] = []
+    for _ in 0..<number() { params.append(signed()) }
+    let bits = bytes.withUnsafeBytes { $0.loadUnaligned(fromByteOffset: at, as: UInt32.self) }
+    at += 4
     var inputs: [NDArray] = []
-    for _ in 0..<number(UInt8.self) { inputs.append(try array()) }
-    var expected: [NDArray] = []
-    for _ in 0..<number(UInt8.self) { expected.append(try array()) }
-    let text = name.hasPrefix("text:") ? string() : nil
+    for _ in 0..<number() { inputs.append(try input()) }
+    var expected: [ReferenceCase.Expected] = []
+    for _ in 0..<number() {
+      let index = number()
+      if index > 0 {
+        let values = arrays[index - 1]
+        expected.append(.init(values: values, shape: values.shape, isSampled: false))
+      } else {
+        let shape = header().1
+        expected.append(.init(values: arrays[number()], shape: shape, isSampled: true))
+      }
+    }
+    let text = number()
     return ReferenceCase(
-      name: name, params: params, tolerance: tolerance, inputs: inputs, expected: expected,
-      text: text)
+      name: name, params: params, tolerance: Double(Float(bitPattern: bits)), inputs: inputs,
+      expected: expected, text: text > 0 ? strings[text - 1] : nil)
   }
 }
 
@@ -213,19 +257,31 @@ func runCase(_ c: ReferenceCase) throws(ArrayError) -> [NDArray] {
   }
 }
 
-/// The worst difference, in units of the dtype's epsilon relative to the magnitude; nil when
-/// shapes or dtypes differ or one is nan where the other is not.
-func difference(_ a: NDArray, _ b: NDArray) throws(ArrayError) -> Double? {
-  guard a.shape == b.shape, a.dtype == b.dtype else { return nil }
-  let (p, q) = (try a.scalars(), try b.scalars())
+/// The worst difference, in units of the dtype's epsilon relative to the magnitude (of the
+/// largest value when the tolerance is negative); nil when shapes or dtypes differ or one is nan
+/// where the other is not.
+func difference(_ a: NDArray, _ b: ReferenceCase.Expected, _ tolerance: Double)
+  throws(ArrayError) -> Double?
+{
+  guard a.shape == b.shape, a.dtype == b.values.dtype else { return nil }
+  var p = try a.scalars()
+  let q = try b.values.scalars()
+  if b.isSampled {
+    let all = p
+    p = q.indices.map { all[$0 * (all.count - 1) / (q.count - 1)] }
+  }
   let eps = FloatInfo(a.dtype)?.eps ?? 0
+  var floor = 1e-3
+  if tolerance < 0 {
+    for v in q where v.double.isFinite { floor = Swift.max(floor, hypot(v.double, v.imaginary)) }
+  }
   var worst = 0.0
   for (u, v) in zip(p, q) {
     if !a.dtype.isInexact {
       if u != v { return nil }
       continue
     }
-    let scale = a.dtype.isComplex ? Swift.max(hypot(v.double, v.imaginary), 1e-3) : 1e-3
+    let scale = a.dtype.isComplex ? Swift.max(hypot(v.double, v.imaginary), floor) : floor
     for (x, y) in [(u.double, v.double), (u.imaginary, v.imaginary)] {
       if x == y || (x.isNaN && y.isNaN) { continue }
       if a.dtype.isComplex && (y.isNaN || y.isInfinite) { continue }
@@ -238,13 +294,14 @@ func difference(_ a: NDArray, _ b: NDArray) throws(ArrayError) -> Double? {
 
 /// Runs every case; returns a line for each that fails.
 func referenceFailures(path: String) throws(ArrayError) -> (count: Int, failures: [String]) {
-  guard var reader = ReferenceReader(path: path) else { return (0, ["cannot read \(path)"]) }
-  let count = Int(reader.number(UInt32.self))
+  guard var reader = try ReferenceReader(path: path) else { return (0, ["cannot read \(path)"]) }
   var failures: [String] = []
-  for i in 0..<count {
+  for i in 0..<reader.caseCount {
     let c = try reader.next()
-    let inputs = c.inputs.map { "\($0.dtype.name)\($0.shape)" }.joined(separator: ", ")
-    func fail(_ why: String) { failures.append("#\(i) \(c.name)(\(inputs)) \(c.params): \(why)") }
+    func fail(_ why: String) {
+      let inputs = c.inputs.map { "\($0.dtype.name)\($0.shape)" }.joined(separator: ", ")
+      failures.append("#\(i) \(c.name)(\(inputs)) \(c.params): \(why)")
+    }
     do throws(ArrayError) {
       if let text = c.text {
         let found = try c.inputs[0].text()
@@ -257,14 +314,13 @@ func referenceFailures(path: String) throws(ArrayError) -> (count: Int, failures
         continue
       }
       for (a, b) in zip(found, c.expected) {
-        try a.eval()
-        guard let d = try difference(a, b) else {
-          fail("found \(try a.text())\n instead of \(try b.text())\n for \(try c.inputs.first!.text())\n \(try c.inputs.last!.text())")
+        guard let d = try difference(a, b, c.tolerance) else {
+          fail("found \(try a.text()), expected \(try b.values.text())")
           continue
         }
-        if d > c.tolerance { fail("off by \(d) eps, allowed \(c.tolerance)") }
+        if d > abs(c.tolerance) { fail("off by \(d) eps, allowed \(c.tolerance)") }
       }
     } catch { fail(error.message) }
   }
-  return (count, failures)
+  return (reader.caseCount, failures)
 }

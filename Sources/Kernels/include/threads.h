@@ -24,6 +24,22 @@ void lull_set_thread_count(int count);
 extern volatile int lull_interrupt_flag;
 static inline int lull_interrupt_raised(void) { return lull_interrupt_flag; }
 static inline void lull_interrupt_set(int raised) { lull_interrupt_flag = raised; }
+// While on, regions run to their end in spite of the flag: for kernels that write over one of
+// their inputs, which must not be left half done.
+void lull_interrupt_shield(int on);
+extern volatile int lull_interrupt_shielded;
+static inline int lull_interrupt_stops(void) {
+  return lull_interrupt_flag && !lull_interrupt_shielded;
+}
 
 // 0 portable, 1 AVX2 + FMA + F16C, 2 AVX-512 (F, BW, DQ, VL); LULL_SIMD=0|1|2 lowers it.
 int lull_simd_level(void);
+// Lowers (or raises, as far as the processor goes) the level; for tests.
+void lull_set_simd_level(int level);
+
+// The heads of the buffer pool's free lists: zeroed memory that needs no initialisation.
+enum { lullFreeLists = 256 };
+static inline void **lull_free_lists(void) {
+  extern void *lull_free_list_heads[lullFreeLists];
+  return lull_free_list_heads;
+}
