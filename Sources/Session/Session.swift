@@ -73,10 +73,10 @@ public final class Session {
 
   private func sendStreams() {
     interpreter.setOutput(
-      outputStream(
+      OutputStream(
         write: { [unowned self] text in self.onOutput(.stream(name: "stdout", text: text)) },
         flush: { [unowned self] in self.onFlush() }),
-      error: outputStream(
+      error: OutputStream(
         write: { [unowned self] text in self.onOutput(.stream(name: "stderr", text: text)) },
         flush: {}))
   }
