@@ -131,8 +131,12 @@ extension NDArray {
   static func binary(
     _ op: ElementwiseOp, _ a: NDArray, _ b: NDArray, in dtype: DType? = nil, out: DType? = nil
   ) throws(ArrayError) -> NDArray {
-    let shape = a.shape == b.shape ? a.shape : try Shape.broadcast(a.shape, b.shape, op: op.name)
-    if shape.count > 0 && a.shape != b.shape { _ = try shape.elementCount(op: op.name) }
+    let isSame = a.hasShape(of: b)
+    if isSame && a.dtype == b.dtype && (dtype == nil || dtype == a.dtype) {
+      return NDArray(op: op, like: a, dtype: out ?? a.dtype, b)
+    }
+    let shape = isSame ? a.shape : try Shape.broadcast(a.shape, b.shape, op: op.name)
+    if !isSame && shape.count > 0 { _ = try shape.elementCount(op: op.name) }
     let common = dtype ?? DType.promoted(a.dtype, b.dtype)
     return NDArray(
       op: op, shape: shape, dtype: out ?? common, a.astype(common), b.astype(common))

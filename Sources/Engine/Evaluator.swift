@@ -53,6 +53,13 @@ enum Evaluator {
         return
       }
     }
+    if node.op == .none && !node.isReduction && node.inputsAreEvaluated {
+      if lull_interrupt_raised() != 0 { throw .interrupted }
+      do throws(ArrayError) {
+        try evaluatePrimitive(node)
+        return
+      } catch { throw located(error, node) }
+    }
     try run([node])
   }
 
@@ -88,17 +95,18 @@ enum Evaluator {
         let i = stack[top].next
         stack[top].next += 1
         stack[top].node._withUnsafeGuaranteedRef { node in
-          let child = node.input(i)
-          if child.buffer != nil { return }
-          if child.mark == mark {
-            child.uses += 1
-            return
+          let reference = node.reference(i)
+          reference._withUnsafeGuaranteedRef { child in
+            if child.buffer != nil { return }
+            if child.mark == mark {
+              child.uses += 1
+              return
+            }
+            child.mark = mark
+            child.uses = 1
+            child.group = unassigned
+            stack.append(Frame(node: reference, next: 0, count: child.inputCount))
           }
-          child.mark = mark
-          child.uses = 1
-          child.group = unassigned
-          stack.append(
-            Frame(node: Unmanaged.passUnretained(child), next: 0, count: child.inputCount))
         }
       }
     }
@@ -140,14 +148,16 @@ enum Evaluator {
         node.group = g
         let isFused = groups[Int(g)].isFused
         groups[Int(g)].space._withUnsafeGuaranteedRef { space in
-          node.forEachInput { input in
-            if input.buffer != nil { return }
-            if !isFused || (input !== space && input.shape != space.shape) {
-              input.group = conflict
-            } else if input.group == unassigned {
-              input.group = g
-            } else if input.group != g {
-              input.group = conflict
+          for i in 0..<node.inputCount {
+            node.reference(i)._withUnsafeGuaranteedRef { input in
+              if input.buffer != nil { return }
+              if !isFused || (input !== space && !input.hasShape(of: space)) {
+                input.group = conflict
+              } else if input.group == unassigned {
+                input.group = g
+              } else if input.group != g {
+                input.group = conflict
+              }
             }
           }
         }
@@ -167,19 +177,7 @@ enum Evaluator {
     if root.buffer != nil { return }
     do throws(ArrayError) {
       if !group.isFused {
-        guard let primitive = root.primitive else {
-          throw .internal("a pending array without a primitive")
-        }
-        try primitive.evaluate(root)
-        if root.hasDonation {
-          // Its input is gone, and the kernel was not interrupted: the result is whole.
-          lull_interrupt_shield(0)
-          root.hasDonation = false
-        } else if lull_interrupt_raised() != 0 {
-          root.buffer = nil
-          throw .interrupted
-        }
-        finish(root)
+        try evaluatePrimitive(root)
         return
       }
       if group.memberCount == 1 && !group.isReduction {
@@ -192,20 +190,22 @@ enum Evaluator {
           finish(root)
           return
         }
-        try Fusion.execute([root], kept: [root], reduction: nil)
+        try Fusion.execute([group.root], kept: [root], reduction: nil)
         finish(root)
         return
       }
-      var nodes: [NDArray] = []
+      // The root holds the other members until it is finished.
+      var nodes: [Unmanaged<NDArray>] = []
       var kept: [NDArray] = []
       nodes.reserveCapacity(Int(group.memberCount))
       var next = group.last
       while let reference = next {
         next = reference._withUnsafeGuaranteedRef { $0.nextInGroup }
-        let held = reference._withUnsafeGuaranteedRef { isHeld($0) }
-        let node = reference.takeUnretainedValue()
-        if held || (node === root && !group.isReduction) { kept.append(node) }
-        nodes.append(node)
+        let isKept = reference._withUnsafeGuaranteedRef {
+          isHeld($0) || ($0 === root && !group.isReduction)
+        }
+        if isKept { kept.append(reference.takeUnretainedValue()) }
+        nodes.append(reference)
       }
       if group.isReduction {
         try Fusion.execute(nodes, kept: [], reduction: root)
@@ -221,12 +221,34 @@ enum Evaluator {
       nodes.removeAll()
       for node in kept { finish(node) }
     } catch {
-      lull_interrupt_shield(0)
-      switch error {
-      case .at, .interrupted: throw error
-      default: throw .at(position: root.position, error: error)
-      }
+      throw located(error, root)
     }
+  }
+
+  /// The error with the place of the node that met it.
+  private static func located(_ error: ArrayError, _ node: NDArray) -> ArrayError {
+    lull_interrupt_shield(0)
+    switch error {
+    case .at, .interrupted: return error
+    default: return .at(position: node.position, error: error)
+    }
+  }
+
+  /// Computes a node that is not fused and whose inputs are there.
+  private static func evaluatePrimitive(_ root: NDArray) throws(ArrayError) {
+    guard let primitive = root.primitive else {
+      throw .internal("a pending array without a primitive")
+    }
+    try primitive.evaluate(root)
+    if root.hasDonation {
+      // Its input is gone, and the kernel was not interrupted: the result is whole.
+      lull_interrupt_shield(0)
+      root.hasDonation = false
+    } else if lull_interrupt_raised() != 0 {
+      root.buffer = nil
+      throw .interrupted
+    }
+    finish(root)
   }
 
   private static func finish(_ node: NDArray) {

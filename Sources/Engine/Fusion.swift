@@ -92,21 +92,23 @@ struct Fusion {
   @inline(__always) private static func operand(_ node: NDArray) -> Int32 {
     node.slotMark == mark ? node.slot : load(node)
   }
+  @inline(__always) private static func operand(_ node: NDArray, _ i: Int) -> Int32 {
+    node.reference(i)._withUnsafeGuaranteedRef { operand($0) }
+  }
 
   private static func compute(_ node: NDArray) -> Int32 {
-    let x = node.in0!
-    let from = x.dtype
+    let from = node.reference(0)._withUnsafeGuaranteedRef { $0.dtype }
     let type = computeType(from)
-    let a = operand(x)
+    let a = operand(node, 0)
     func one(_ op: Int) -> Int32 { emit(op, type, a) }
-    func two(_ op: Int) -> Int32 { emit(op, type, a, operand(node.in1!)) }
+    func two(_ op: Int) -> Int32 { emit(op, type, a, operand(node, 1)) }
     let value: Int32
     switch node.op {
     case .none, .copy, .stopGradient: return a
     case .cast: return cast(a, from: from, to: node.dtype)
     case .select:
       return emit(
-        lullSelect, computeType(node.dtype), a, operand(node.in1!), operand(node.in2!))
+        lullSelect, computeType(node.dtype), a, operand(node, 1), operand(node, 2))
     case .negative: value = one(lullNeg)
     case .abs: value = one(lullAbs)
     case .sign: value = one(lullSign)
@@ -184,8 +186,10 @@ struct Fusion {
 
   /// Computes a group. `nodes` are its elementwise members in topological order, `kept` those
   /// of them that get storage, `reduction` the reduction at its root, if any.
-  static func execute(_ nodes: [NDArray], kept: [NDArray], reduction: NDArray?) throws(ArrayError) {
-    let space = reduction?.in0!.shape ?? nodes[0].shape
+  static func execute(
+    _ nodes: [Unmanaged<NDArray>], kept: [NDArray], reduction: NDArray?
+  ) throws(ArrayError) {
+    let space = reduction?.in0!.shape ?? nodes[0]._withUnsafeGuaranteedRef { $0.shape }
     mark &+= 1
     values.removeAll(keepingCapacity: true)
     inputs.removeAll(keepingCapacity: true)
@@ -198,10 +202,12 @@ struct Fusion {
     for node in kept { try node.allocate() }
     if let reduction { try reduction.allocate() }
     do throws(ArrayError) {
-      for node in nodes {
-        let value = compute(node)
-        node.slot = value
-        node.slotMark = mark
+      for reference in nodes {
+        reference._withUnsafeGuaranteedRef { node in
+          let value = compute(node)
+          node.slot = value
+          node.slotMark = mark
+        }
       }
       try launch(space: space, kept: kept, reduction: reduction)
       if lull_interrupt_raised() != 0 { throw .interrupted }

@@ -104,6 +104,19 @@ public final class NDArray: @unchecked Sendable {
     isTraced = a.isTraced || (b?.isTraced ?? false) || (c?.isTraced ?? false)
   }
 
+  /// A pending elementwise node of two inputs with one shape.
+  init(op: ElementwiseOp, like a: NDArray, dtype: DType, _ b: NDArray) {
+    self.op = op
+    shape = a.shape
+    self.dtype = dtype
+    size = a.size
+    strides = a.shape
+    in0 = a
+    in1 = b
+    position = currentPosition
+    isTraced = a.isTraced || b.isTraced
+  }
+
   /// An evaluated array over a buffer. `strides` are row-major unless given (in elements).
   public init(
     buffer: Buffer, offset: Int = 0, shape: Shape, strides: Shape? = nil, dtype: DType
@@ -179,12 +192,19 @@ extension NDArray {
     }
   }
 
-  @inline(__always) func forEachInput(_ body: (NDArray) -> Void) {
-    if let in0 { body(in0) }
-    if let in1 { body(in1) }
-    if let in2 {
-      body(in2)
-      for x in more { body(x) }
+  var inputsAreEvaluated: Bool {
+    for i in 0..<inputCount
+    where reference(i)._withUnsafeGuaranteedRef({ $0.buffer == nil }) { return false }
+    return true
+  }
+
+  /// An input without counting a reference: for the evaluation, while this node holds it.
+  @inline(__always) func reference(_ i: Int) -> Unmanaged<NDArray> {
+    switch i {
+    case 0: Unmanaged.passUnretained(in0.unsafelyUnwrapped)
+    case 1: Unmanaged.passUnretained(in1.unsafelyUnwrapped)
+    case 2: Unmanaged.passUnretained(in2.unsafelyUnwrapped)
+    default: Unmanaged.passUnretained(more[i - 3])
     }
   }
 
@@ -209,6 +229,19 @@ extension NDArray {
   public var rank: Int { shape.count }
   public var byteCount: Int { size * dtype.byteCount }
 
+  /// Compares in place: shapes are too large to be copied for it.
+  @inline(__always) func hasShape(of other: NDArray) -> Bool {
+    if self === other { return true }
+    let count = shape.count
+    if count != other.shape.count || size != other.size { return false }
+    var i = 0
+    while i < count {
+      if shape[unchecked: i] != other.shape[unchecked: i] { return false }
+      i &+= 1
+    }
+    return true
+  }
+
   static func isRowMajor(_ shape: Shape, _ strides: Shape) -> Bool {
     var step = 1
     var i = shape.count - 1
@@ -231,9 +264,9 @@ extension NDArray {
 
   /// Gives a pending node fresh row-major memory to write its result to.
   public func allocate() throws(ArrayError) {
-    buffer = try Buffer(byteCount: size * dtype.byteCount)
+    buffer = try Buffer(byteCount: size &* dtype.byteCount)
     offset = 0
-    strides = shape.rowMajorStrides
+    strides.setRowMajor(shape)
     isRowContiguous = true
   }
 

@@ -37,6 +37,20 @@ public struct Shape: Sendable {
     set { dims[i] = newValue }
   }
 
+  @inline(__always) subscript(unchecked i: Int) -> Int { dims[unchecked: i] }
+
+  /// Becomes the strides of a row-major array of a shape.
+  @inline(__always) mutating func setRowMajor(_ shape: borrowing Shape) {
+    count = shape.count
+    var step = 1
+    var i = shape.count &- 1
+    while i >= 0 {
+      dims[unchecked: i] = step
+      step &*= Swift.max(shape.dims[unchecked: i], 1)
+      i &-= 1
+    }
+  }
+
   public mutating func append(_ value: Int) {
     precondition(count < Shape.maxRank, "more than \(Shape.maxRank) dimensions")
     dims[count] = value
