@@ -175,6 +175,9 @@ private func typeAttribute(_ v: Value, _ n: StrPtr) throws(LullError) -> Value? 
   let f = t.lookup(n)
   if !f.isUndefined { return try bindDescriptor(f, .undefined, t) }
   switch n {
+  case Name.__init__.pointer: return core.pointee.builtins.dict.get(" init")?.retained()
+  case Name.__new__.pointer: return core.pointee.builtins.dict.get(" new")?.retained()
+  case Name.__setattr__.pointer: return core.pointee.builtins.dict.get(" setattr")?.retained()
   case Name.__name__.pointer: return makeStr(t.pointee.name)
   case Name.__qualname__.pointer: return makeStr(t.pointee.qualname)
   case Name.__module__.pointer: return makeStr(t.pointee.module)

@@ -561,7 +561,7 @@ func installStrings() {
   ]
   guard let t = builtinTypes["str"], let b = builtinTypes["bytes"] else { return }
   for m in methods {
-    m.owner = "str"
+    m.setOwner("str", [.str])
     t.pointee.dict.dict.set(m.name, makeBuiltin(m))
   }
   BuiltinRegistry.add(methods)
@@ -619,7 +619,7 @@ func installStrings() {
     },
   ]
   for m in byteMethods {
-    m.owner = "bytes"
+    m.setOwner("bytes", [.bytes])
     b.pointee.dict.dict.set(m.name, makeBuiltin(m))
   }
   BuiltinRegistry.add(byteMethods)

@@ -4,8 +4,10 @@ import Glibc
 
 private func define(_ type: String, _ methods: [Builtin]) {
   guard let t = builtinTypes[type] ?? exceptionTypes[type] else { return }
+  let kinds: [Tag] =
+    type == "int" ? [.int, .bool, .bigInt] : type == "object" ? [] : [t.pointee.kind]
   for m in methods {
-    m.owner = type
+    m.setOwner(type, kinds)
     t.pointee.dict.dict.set(m.name, makeBuiltin(m))
   }
   BuiltinRegistry.add(methods)
@@ -272,16 +274,16 @@ func installTypes() {
       return .none
     },
     Builtin("insert", "insert(self, index, object, /)") { (a) throws(LullError) in
-      let n = me(a).pointee.count
       var i = try a.int(1)
+      let n = me(a).pointee.count
       if i < 0 { i = max(0, i + n) }
       me(a).insert(a[2].retained(), at: min(i, n))
       return .none
     },
     Builtin("pop", "pop(self, index=-1, /)") { (a) throws(LullError) in
+      var i = try a.int(1)
       let n = me(a).pointee.count
       if n == 0 { throw LullError.index("pop from empty list") }
-      var i = try a.int(1)
       if i < 0 { i += n }
       if i < 0 || i >= n { throw LullError.index("pop index out of range") }
       return me(a).remove(at: i)
@@ -374,7 +376,9 @@ func installTypes() {
   ])
   define("slice", [
     Builtin("indices", "indices(self, length, /)") { (a) throws(LullError) in
-      let s = try sliceIndices(a[0], length: try a.int(1))
+      let n = try a.int(1)
+      if n < 0 { throw LullError.valueError("length should not be negative") }
+      let s = try sliceIndices(a[0], length: n)
       return makeTuple(ints: [s.start, s.stop, s.step])
     }
   ])

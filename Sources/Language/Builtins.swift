@@ -29,6 +29,14 @@ public final class Builtin: @unchecked Sendable {
   private var defaultValues: UnsafeMutablePointer<Value>?
   /// For messages about methods: `list.append()`.
   public var owner: String?
+  /// Layouts that the first argument of a method may have, one bit a tag; 0 when any will do.
+  /// `list.append(5, 1)` must be an error and not read an int as a list.
+  private var receivers: UInt64 = 0
+
+  func setOwner(_ name: String, _ kinds: [Tag]) {
+    owner = name
+    receivers = kinds.reduce(0) { $0 | 1 << UInt64($1.rawValue) }
+  }
 
   public init(
     _ name: String, _ signature: String, chapter: String = "language", doc: String = "",
@@ -262,9 +270,27 @@ extension Builtin {
   @inline(__always) func call(
     _ args: UnsafeMutablePointer<Value>, _ argc: Int
   ) throws(LullError) -> Value {
+    try checkReceiver(args, argc)
     if plain == argc { return try run(Args(args, argc, Unmanaged.passUnretained(self))) }
     if argc >= requiredCount, argc < plainCount { return try callFilling(args, argc) }
     return try callBinding(args, argc, nil, 0)
+  }
+  @inline(__always) private func checkReceiver(
+    _ args: UnsafeMutablePointer<Value>, _ argc: Int
+  ) throws(LullError) {
+    if receivers != 0, argc == 0 || receivers >> UInt64(args[0].kind.rawValue) & 1 == 0 {
+      throw wrongReceiver(args, argc)
+    }
+  }
+  @inline(never) private func wrongReceiver(_ args: UnsafeMutablePointer<Value>, _ argc: Int)
+    -> LullError
+  {
+    if argc == 0 {
+      return .typeError("unbound method \(shownName)() needs an argument")
+    }
+    return .typeError(
+      "descriptor '\(name)' for '\(owner ?? "?")' objects doesn't apply to a "
+        + "'\(typeName(args[0]))' object")
   }
   /// Fills omitted optional arguments in behind the given ones (borrowed, and cleared again).
   @inline(never) func callFilling(
@@ -283,6 +309,7 @@ extension Builtin {
     _ args: UnsafeMutablePointer<Value>, _ argc: Int, _ kwNames: UnsafeMutablePointer<Value>?,
     _ kwCount: Int
   ) throws(LullError) -> Value {
+    try checkReceiver(args, argc - kwCount)
     let s = parameters
     let slots = s.slotCount
     let bound = UnsafeMutablePointer<Value>.allocate(capacity: max(slots, 1))

@@ -303,6 +303,13 @@ extension UnsafeMutablePointer where Pointee == DictBody {
       let e = o.pointee.entries[i]
       i += 1
       if e.key.isUndefined { continue }
+      // User code that `find` runs may empty `o`.
+      e.key.retained()
+      e.value.retained()
+      defer {
+        e.key.release()
+        e.value.release()
+      }
       let x = try find(e.key, e.hash)
       if x >= 0 {
         let old = pointee.entries[x].value

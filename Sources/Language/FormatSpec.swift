@@ -194,11 +194,6 @@ func appendFormat(
     f.pad(s.bytes, bytes, count, &out, 60)
   case .bool, .int, .bigInt:
     let f = try FormatSpec(spec, typeName: typeName(v))
-    if v.tag == .bool, f.type == 0 {
-      var b = TextBuilder()
-      try appendRepr(v, &b)
-      return f.pad(b, &out, defaultAlign: 60)
-    }
     try appendFormattedInt(v, f, &out)
   case .float:
     try appendFormattedFloat(
@@ -232,9 +227,6 @@ func appendFormattedInt(_ v: Value, _ f: FormatSpec, _ out: inout TextBuilder) t
     return try appendFormattedFloat(try doubleOf(v), f, "int", &out)
   default: break
   }
-  if f.precision >= 0 {
-    throw LullError.valueError("Precision not allowed in integer format specifier")
-  }
   let radix: UInt
   var every = 4
   switch t {
@@ -255,6 +247,9 @@ func appendFormattedInt(_ v: Value, _ f: FormatSpec, _ out: inout TextBuilder) t
     b.append(codePoint: UInt32(v.asInt))
     return f.pad(b, &out, defaultAlign: 60)
   default: throw unknownCode(t, typeName(v))
+  }
+  if f.precision >= 0 {
+    throw LullError.valueError("Precision not allowed in integer format specifier")
   }
   if f.grouping == 44, t != 100 {
     throw LullError.valueError("Cannot specify ',' with '\(UnicodeScalar(UInt8(t)))'.")

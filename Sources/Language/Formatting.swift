@@ -398,6 +398,7 @@ func appendDisplay(_ v: Value, _ b: inout TextBuilder) throws(LullError) {
 }
 func displayValue(_ v: Value) throws(LullError) -> Value {
   if v.tag == .str { return v.retained() }
+  if v.tag == .int { return makeStr(decimal: v.asInt) }
   var b = TextBuilder()
   try appendDisplay(v, &b)
   return b.value()
@@ -427,9 +428,12 @@ func joinStrings(_ p: UnsafeMutablePointer<Value>, _ n: Int) throws(LullError) -
 /// One `{value!conversion:spec}` of an f-string: an owned exact str.
 func formatPart(_ v: Value, _ spec: Value, _ conversion: UInt8) throws(LullError) -> Value {
   let hasSpec = !spec.isUndefined && spec.str.pointee.byteCount > 0
+  if conversion == 0, !hasSpec {
+    if v.tag == .str { return v.retained() }
+    if v.tag == .int { return makeStr(decimal: v.asInt) }
+  }
   var b = TextBuilder()
   if conversion == 0 {
-    if v.tag == .str, !hasSpec { return v.retained() }
     if hasSpec {
       try appendFormat(v, spec.str.buffer, &b)
     } else {

@@ -248,6 +248,8 @@ func recursionError() -> LullError {
     out[next] = extras
   }
   for i in 0..<total { w[i] = out[i] }
+  // Arguments that went to *rest must not stay behind in the caller's temporaries.
+  for i in total..<max(total, argc) { w[i].tag = .undefined }
 }
 
 private func listed(_ names: [String]) -> String {

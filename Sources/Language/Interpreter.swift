@@ -50,6 +50,10 @@ public final class Interpreter {
   }
   deinit { mainModule.release() }
 
+  /// Forgets everything in `__main__`, which also breaks the cycles between the namespace and the
+  /// functions defined in it.
+  public func clear() { main.dict.clear() }
+
   /// Replaces where `print` and errors go.
   public func setOutput(_ out: OutputStream, error: OutputStream? = nil) {
     standardOutput = out

@@ -385,7 +385,8 @@ func unpack(_ v: Value, _ out: UnsafeMutablePointer<Value>, _ n: Int) throws(Lul
           ? "too many values to unpack (expected \(n))"
           : "not enough values to unpack (expected \(n), got \(e.count))")
     }
-    for k in 0..<n { put(k, e[k].retained()) }
+    for x in e { x.retained() }
+    for k in 0..<n { put(k, e[k]) }
     return
   }
   if !isIterable(v) {

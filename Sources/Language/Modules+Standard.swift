@@ -345,6 +345,7 @@ func registerStandardModules() {
     ("math", { () throws(LullError) in mathModule() }),
     ("time", { () throws(LullError) in timeModule() }),
     ("sys", { () throws(LullError) in sysModule() }),
+    ("_json", { () throws(LullError) in jsonModule() }),
     ("builtins", { () throws(LullError) in
       NativeModule(values: dictItems(core.pointee.builtins).map { ($0.key.string, $0.value.retained()) })
     }),

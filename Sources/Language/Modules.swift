@@ -24,6 +24,8 @@ public enum ModuleRegistry {
   public static func add(_ name: String, _ make: @escaping () throws(LullError) -> NativeModule) {
     makers[name] = make
   }
+  /// Takes a native module away; one that was imported stays in `sys.modules`.
+  public static func remove(_ name: String) { makers[name] = nil }
   public static var names: [String] { makers.keys.sorted() }
 }
 
@@ -119,6 +121,10 @@ private func loadModule(_ name: String) throws(LullError) -> Value {
       }
       return m
     }
+  }
+  // A folder without files of its own is a package too, but any real module comes first.
+  for d in directories {
+    let base = d.isEmpty ? last : d + "/" + last
     if isDirectory(base) {
       let m = makeModule(name)
       m.module.pointee.dict.dict.set(Name.__path__.str, makeList([makeStr(base)]))

@@ -132,7 +132,7 @@ public final class NativeType: @unchecked Sendable {
     t.pointee.constructor = constructor
     pointer = t
     for m in methods {
-      m.owner = name
+      m.setOwner(name, [.native])
       t.pointee.dict.dict.set(m.name, makeBuiltin(m))
     }
     for m in staticMethods {
@@ -240,8 +240,9 @@ extension Value {
 }
 
 /// Resolves a slice against a length as CPython does.
-public func sliceIndices(_ slice: Value, length n: Int) throws(LullError)
-  -> (start: Int, stop: Int, step: Int, count: Int)
+/// The length is read after the bounds, whose `__index__` may change it.
+public func sliceIndices(_ slice: Value, length: @autoclosure () throws(LullError) -> Int)
+  throws(LullError) -> (start: Int, stop: Int, step: Int, count: Int)
 {
   guard let (a, b, c) = slice.sliceParts else { throw LullError.typeError("expected a slice") }
   func clip(_ v: Value) throws(LullError) -> Int {
@@ -256,9 +257,12 @@ public func sliceIndices(_ slice: Value, length n: Int) throws(LullError)
   }
   let step = c.isNone ? 1 : try clip(c)
   if step == 0 { throw LullError.valueError("slice step cannot be zero") }
-  func bound(_ v: Value, _ missing: Int) throws(LullError) -> Int {
+  let first = a.isNone ? 0 : try clip(a)
+  let last = b.isNone ? 0 : try clip(b)
+  let n = try length()
+  func bound(_ v: Value, _ given: Int, _ missing: Int) -> Int {
     if v.isNone { return missing }
-    var x = try clip(v)
+    var x = given
     if x < 0 {
       x = x < -n ? (step < 0 ? -1 : 0) : x + n
     } else if x >= n {
@@ -266,8 +270,8 @@ public func sliceIndices(_ slice: Value, length n: Int) throws(LullError)
     }
     return x
   }
-  let start = try bound(a, step < 0 ? n - 1 : 0)
-  let stop = try bound(b, step < 0 ? -1 : n)
+  let start = bound(a, first, step < 0 ? n - 1 : 0)
+  let stop = bound(b, last, step < 0 ? -1 : n)
   var count = 0
   if step > 0, start < stop { count = (stop - start - 1) / step + 1 }
   if step < 0, start > stop {

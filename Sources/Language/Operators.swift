@@ -321,7 +321,7 @@ private func bigPower(_ a: BigInt, _ b: Int) throws(LullError) -> Value {
   let bits = a.magnitude.bitWidth
   let (total, o) = bits.multipliedReportingOverflow(by: b)
   // Results past some tens of megabytes would take hours to multiply out.
-  if o || total > 1 << 30 { throw LullError.memory("the result of ** has too many digits") }
+  if o || total > min(1 << 30, maximumObjectBytes / 4) { throw LullError.memory("the result of ** has too many digits") }
   if a == 2 { return makeBig(BigInt(1) << b) }
   return makeBig(a.power(b))
 }
@@ -882,22 +882,7 @@ public func valuesEqual(_ a: Value, _ b: Value) throws(LullError) -> Bool {
     case .str: return a.str.equals(b.str)
     case .list:
       if a.bits == b.bits { return true }
-      try checkNativeStack(" in comparison")
-      let x = a.list
-      let y = b.list
-      if x.pointee.count != y.pointee.count { return false }
-      var k = 0
-      while k < x.pointee.count, k < y.pointee.count {
-        let p = x.pointee.items[k].retained()
-        let q = y.pointee.items[k].retained()
-        defer {
-          p.release()
-          q.release()
-        }
-        if !p.isSame(q), !(try valuesEqual(p, q)) { return false }
-        k += 1
-      }
-      return x.pointee.count == y.pointee.count
+      return try listsEqual(a.list, b.list)
     case .tuple: return try tuplesEqual(a.tuple, b.tuple)
     default: break
     }
@@ -931,11 +916,7 @@ public func valuesEqual(_ a: Value, _ b: Value) throws(LullError) -> Bool {
   case (.str, .str): return a.str.equals(b.str)
   case (.tuple, .tuple): return try tuplesEqual(a.tuple, b.tuple)
   case (.list, .list):
-    if a.list.pointee.count != b.list.pointee.count { return false }
-    for k in 0..<a.list.pointee.count where k < b.list.pointee.count {
-      if !(try valuesEqual(a.list.pointee.items[k], b.list.pointee.items[k])) { return false }
-    }
-    return true
+    return try listsEqual(a.list, b.list)
   case (.dict, .dict):
     try checkNativeStack(" in comparison")
     let x = a.dict
@@ -987,6 +968,22 @@ public func valuesEqual(_ a: Value, _ b: Value) throws(LullError) -> Bool {
   default: return a.isSame(b)
   }
 }
+private func listsEqual(_ x: ListPtr, _ y: ListPtr) throws(LullError) -> Bool {
+  try checkNativeStack(" in comparison")
+  if x.pointee.count != y.pointee.count { return false }
+  var k = 0
+  while k < x.pointee.count, k < y.pointee.count {
+    let p = x.pointee.items[k].retained()
+    let q = y.pointee.items[k].retained()
+    defer {
+      p.release()
+      q.release()
+    }
+    if !p.isSame(q), !(try valuesEqual(p, q)) { return false }
+    k += 1
+  }
+  return x.pointee.count == y.pointee.count
+}
 private func tuplesEqual(_ x: TuplePtr, _ y: TuplePtr) throws(LullError) -> Bool {
   if x == y { return true }
   let n = x.pointee.count
@@ -1019,10 +1016,11 @@ func setLike(_ v: Value) -> Value? {
 }
 func compareSets(_ op: CompareOperator, _ a: SetPtr, _ b: SetPtr) throws(LullError) -> Bool {
   func subset(_ x: SetPtr, _ y: SetPtr) throws(LullError) -> Bool {
-    for e in x.elements {
-      if y.pointee.table[try y.find(e.key, e.hash)].key.isUndefined { return false }
+    var all = true
+    try x.eachElement { (e) throws(LullError) in
+      if all, !(try y.has(e.key, e.hash)) { all = false }
     }
-    return true
+    return all
   }
   let n = a.pointee.count
   let m = b.pointee.count
@@ -1054,7 +1052,7 @@ func setBinary(_ op: BinaryOperator, _ a: Value, _ b: Value) throws(LullError) -
   case .subtract: return try setDifference(x.set, y.set, frozen)
   default:
     let r = x.set.copy(frozen: frozen)
-    for e in y.set.elements {
+    try y.set.eachElement { (e) throws(LullError) in
       if !(try r.set.remove(e.key)) { try r.set.add(e.key, e.hash) }
     }
     return r
@@ -1063,15 +1061,15 @@ func setBinary(_ op: BinaryOperator, _ a: Value, _ b: Value) throws(LullError) -
 func setIntersection(_ a: SetPtr, _ b: SetPtr, _ frozen: Bool) throws(LullError) -> Value {
   let r = makeSet(frozen: frozen)
   let (small, large) = b.pointee.count > a.pointee.count ? (a, b) : (b, a)
-  for e in small.elements where !large.pointee.table[try large.find(e.key, e.hash)].key.isUndefined {
-    try r.set.add(e.key, e.hash)
+  try small.eachElement { (e) throws(LullError) in
+    if try large.has(e.key, e.hash) { try r.set.add(e.key, e.hash) }
   }
   return r
 }
 func setDifference(_ a: SetPtr, _ b: SetPtr, _ frozen: Bool) throws(LullError) -> Value {
   let r = makeSet(frozen: frozen)
-  for e in a.elements where b.pointee.table[try b.find(e.key, e.hash)].key.isUndefined {
-    try r.set.add(e.key, e.hash)
+  try a.eachElement { (e) throws(LullError) in
+    if !(try b.has(e.key, e.hash)) { try r.set.add(e.key, e.hash) }
   }
   return r
 }
@@ -1267,10 +1265,10 @@ func updateSet(_ op: BinaryOperator, _ a: Value, _ b: Value) throws(LullError) {
   switch op {
   case .subtract:
     if a.isSame(b) { return a.set.clear() }
-    for e in b.set.elements { _ = try a.set.remove(e.key) }
+    try b.set.eachElement { (e) throws(LullError) in _ = try a.set.remove(e.key) }
   case .bitXor:
     if a.isSame(b) { return a.set.clear() }
-    for e in b.set.elements {
+    try b.set.eachElement { (e) throws(LullError) in
       if !(try a.set.remove(e.key)) { try a.set.add(e.key, e.hash) }
     }
   default:

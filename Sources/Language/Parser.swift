@@ -59,6 +59,8 @@ struct Parser {
   var current: Token
   /// End of the token before `current`.
   var previousEnd = 0
+  /// The lowest address that the recursion may reach on this thread.
+  private let stackLimit = nativeStackLimit()
   var depth = 0
 
   static let maximumDepth = 300
@@ -111,7 +113,9 @@ struct Parser {
     -> T
   {
     depth += 1
-    if depth > Parser.maximumDepth {
+    var here: UInt8 = 0
+    let address = withUnsafeMutablePointer(to: &here) { UInt(bitPattern: $0) }
+    if depth > Parser.maximumDepth || address < stackLimit {
       throw SyntaxFailure(
         kind: "SyntaxError", message: "too many nested expressions or blocks", span: current.span,
         isIncomplete: false)

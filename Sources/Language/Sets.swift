@@ -111,7 +111,10 @@ extension UnsafeMutablePointer where Pointee == SetBody {
   }
 
   func contains(_ key: Value) throws(LullError) -> Bool {
-    let i = try find(key, try setHash(key))
+    try has(key, try setHash(key))
+  }
+  func has(_ key: Value, _ hash: Int) throws(LullError) -> Bool {
+    let i = try find(key, hash)
     return !pointee.table[i].key.isUndefined
   }
   /// A set as a key is looked up as the equal frozenset.
@@ -207,7 +210,14 @@ extension UnsafeMutablePointer where Pointee == SetBody {
       pointee.version &+= 1
       return
     }
-    for e in o.elements { try add(e.key, e.hash) }
+    try o.eachElement { (e) throws(LullError) in try add(e.key, e.hash) }
+  }
+  /// Calls `body` with each element that is there now; it may change the set.
+  func eachElement(_ body: (SetEntry) throws(LullError) -> Void) throws(LullError) {
+    let all = elements
+    for e in all { e.key.retained() }
+    defer { for e in all { e.key.release() } }
+    for e in all { try body(e) }
   }
   /// Live entries, borrowed.
   var elements: [SetEntry] {

@@ -39,16 +39,21 @@ public func length(_ v: Value) throws(LullError) -> Int {
   throw LullError.typeError("object of type '\(typeName(v))' has no len()")
 }
 
-private func sequenceIndex(_ k: Value, _ n: Int, _ what: String) throws(LullError) -> Int {
+private func sequenceIndex(_ k: Value, _ length: @autoclosure () -> Int, _ what: String)
+  throws(LullError) -> Int
+{
   let i: Value
   do throws(LullError) { i = try indexValue(k) } catch {
     throw LullError.typeError(
-      "\(what) indices must be integers or slices, not \(typeName(k))")
+      what == "string"
+        ? "string indices must be integers, not '\(typeName(k))'"
+        : "\(what) indices must be integers or slices, not \(typeName(k))")
   }
   defer { i.release() }
   guard i.tag == .int else {
     throw LullError.index("cannot fit 'int' into an index-sized integer")
   }
+  let n = length()
   let x = i.asInt < 0 ? i.asInt &+ n : i.asInt
   if x < 0 || x >= n { throw LullError.index("\(what == "byte" ? "index" : "\(what) index") out of range") }
   return x
@@ -180,6 +185,7 @@ public func setItem(_ o: Value, _ k: Value, _ v: Value) throws(LullError) {
   case .list:
     let l = o.list
     if k.kind == .slice {
+      if !isIterable(v) { throw LullError.typeError("can only assign an iterable") }
       let new = try collect(v)
       let s: (start: Int, stop: Int, step: Int, count: Int)
       do throws(LullError) { s = try sliceIndices(k, length: l.pointee.count) } catch {

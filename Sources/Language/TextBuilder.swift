@@ -71,8 +71,8 @@ struct TextBuilder: ~Copyable {
     }
   }
   mutating func append(decimal n: Int) {
-    if n < 0 { append(45) }
-    append(magnitude: n.magnitude, radix: 10)
+    reserve(20)
+    count &+= writeDecimal(n, bytes + count)
   }
   mutating func append(magnitude: UInt, radix: UInt, uppercase: Bool = false) {
     var digits = 1
@@ -112,6 +112,40 @@ struct TextBuilder: ~Copyable {
   var string: String {
     String(decoding: UnsafeBufferPointer(start: bytes, count: count), as: UTF8.self)
   }
+}
+
+@inline(__always) private func decimalDigits(_ m: UInt) -> Int {
+  var digits = 1
+  var limit: UInt = 10
+  while digits < 20, m >= limit {
+    digits &+= 1
+    limit = limit &* 10
+  }
+  return digits
+}
+/// Writes a decimal integer of at most 20 bytes; returns its length.
+@discardableResult
+func writeDecimal(_ n: Int, _ out: UnsafeMutablePointer<UInt8>) -> Int {
+  var m = n.magnitude
+  let sign = n < 0 ? 1 : 0
+  if n < 0 { out[0] = 45 }
+  let length = decimalDigits(m) &+ sign
+  var p = out + length
+  for _ in sign..<length {
+    p -= 1
+    p.pointee = UInt8(truncatingIfNeeded: m % 10) &+ 48
+    m /= 10
+  }
+  return length
+}
+/// An int as a str.
+func makeStr(decimal n: Int) -> Value {
+  if n >= 0, n < 10 { return asciiCharacter(UInt8(truncatingIfNeeded: n) &+ 48) }
+  let length = decimalDigits(n.magnitude) &+ (n < 0 ? 1 : 0)
+  let s = makeStr(uninitialized: length)
+  writeDecimal(n, s.bytes)
+  s.pointee.h.flags |= Header.flagASCII
+  return s.value
 }
 
 @_silgen_name("strfromd")

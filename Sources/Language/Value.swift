@@ -125,7 +125,16 @@ struct Header {
 @exclusivity(unchecked) nonisolated(unsafe) private var chunkNext: UnsafeMutableRawPointer? = nil
 @exclusivity(unchecked) nonisolated(unsafe) private var chunkLeft = 0
 
+// With LULL_CHECKS every object is its own malloc block, so that the address sanitizer sees each use
+// after its end.
 @inline(__always) func allocateObject(_ byteCount: Int) -> UnsafeMutableRawPointer {
+  #if LULL_CHECKS
+    return allocateRaw(byteCount)
+  #else
+    return allocatePooled(byteCount)
+  #endif
+}
+@inline(__always) private func allocatePooled(_ byteCount: Int) -> UnsafeMutableRawPointer {
   if byteCount <= 512, let lists = freeLists {
     let index = (byteCount &+ 15) &>> 4
     if let p = lists[index] {
@@ -154,6 +163,13 @@ struct Header {
 }
 
 @inline(__always) func freeObject(_ p: UnsafeMutableRawPointer, _ byteCount: Int) {
+  #if LULL_CHECKS
+    free(p)
+  #else
+    freePooled(p, byteCount)
+  #endif
+}
+@inline(__always) private func freePooled(_ p: UnsafeMutableRawPointer, _ byteCount: Int) {
   if byteCount <= 512, let lists = freeLists {
     let index = (byteCount &+ 15) &>> 4
     p.storeBytes(of: lists[index], as: UnsafeMutableRawPointer?.self)
@@ -175,7 +191,7 @@ func allocateRaw(_ byteCount: Int) -> UnsafeMutableRawPointer {
 
 /// The most bytes that one object may take: what the machine has, so that `[0] * 10**12` is an
 /// error and not a killed process.
-let maximumObjectBytes: Int = {
+@exclusivity(unchecked) nonisolated(unsafe) public var maximumObjectBytes: Int = {
   let pages = sysconf(Int32(_SC_PHYS_PAGES))
   let size = sysconf(Int32(_SC_PAGESIZE))
   return pages > 0 && size > 0 ? max(pages * size / 4 * 3, 1 << 28) : 1 << 32
