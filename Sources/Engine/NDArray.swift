@@ -340,6 +340,7 @@ extension NDArray {
 
 /// Evaluates several arrays in one pass, so that what they share is computed once.
 public func evaluate(_ arrays: [NDArray]) throws(ArrayError) {
+  if arrays.count == 1 { return try arrays[0].eval() }
   let pending = arrays.filter { !$0.isEvaluated }
   if pending.isEmpty { return }
   if pending.count == 1 { return try Evaluator.run(pending[0]) }
