@@ -41,6 +41,7 @@ let package = Package(
       name: "EngineTests", dependencies: ["Engine", "Kernels"],
       exclude: ["make_reference.py", "make_reference_more.py", "reference.bin"],
       swiftSettings: strict),
+    .testTarget(name: "LanguageTests", dependencies: ["Language"], swiftSettings: strict),
     .testTarget(name: "FormatsTests", dependencies: ["Formats"], swiftSettings: strict),
     .testTarget(name: "TextTests", dependencies: ["Text", "Formats"], swiftSettings: strict),
   ],
