@@ -233,9 +233,13 @@ private func sourceLines(
         marks[k] = 126
       }
     }
+    // Between the operands only the operator itself is pointed at, as CPython does.
+    for k in start..<min(end, bytes.count) where marks[k] == 94 {
+      if bytes[k] == 32 || bytes[k] == 40 || bytes[k] == 41 { marks[k] = 126 }
+    }
   }
   var out = "    \(trimmed)\n"
-  let whole = start == 0 && end >= bytes.count
+  let whole = start == 0 && end >= bytes.count && operands == nil
   if always || !whole {
     // One mark per code point.
     var carets = ""
