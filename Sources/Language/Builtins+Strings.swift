@@ -486,10 +486,10 @@ func installStrings() {
       for c in a[0].str.codePoints {
         if c == 9 {
           if size > 0 {
-            repeat {
-              out.append(32)
-              column += 1
-            } while column % size != 0
+            let n = size - column % size
+            if n > 1 << 16 { try checkAllocation(n, 16) }
+            out.append(contentsOf: repeatElement(32, count: n))
+            column += n
           }
         } else {
           out.append(c)

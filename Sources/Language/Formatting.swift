@@ -263,6 +263,10 @@ func appendBuiltinRepr(_ v: Value, _ b: inout TextBuilder) throws(LullError) {
     }
   }
   try checkNativeStack(" while getting the repr of an object")
+  if reprStack.count >= vm.pointee.recursionLimit {
+    throw LullError.recursion(
+      "maximum recursion depth exceeded while getting the repr of an object")
+  }
   reprStack.append(v.bits)
   defer { reprStack.removeLast() }
   switch v.kind {
