@@ -36,6 +36,7 @@ let package = Package(
     .target(name: "Notebook", dependencies: ["Session", "Formats"], swiftSettings: strict),
     .executableTarget(
       name: "lull", dependencies: ["Notebook", "Session", "CReadline"], swiftSettings: strict),
+    .testTarget(name: "NotebookTests", dependencies: ["Notebook", "Formats"]),
     .testTarget(name: "LibraryTests", dependencies: ["Library", "Language"]),
     .testTarget(
       name: "EngineTests", dependencies: ["Engine", "Kernels"],

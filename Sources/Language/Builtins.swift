@@ -84,7 +84,7 @@ public struct SignatureParameter: @unchecked Sendable {
   public let isRequired: Bool
 }
 
-public struct Signature: @unchecked Sendable {
+public final class Signature: @unchecked Sendable {
   /// Positional-only, positional, keyword-only. In `Args` all stand in the order of the signature
   /// text: `*rest` just before the keyword-only ones, `**keywords` last.
   public private(set) var parameters: [SignatureParameter] = []
@@ -264,6 +264,11 @@ public struct Signature: @unchecked Sendable {
 
 // MARK: - Binding
 
+private let bindingCapacity = 1 << 14
+@exclusivity(unchecked) nonisolated(unsafe) private var bindingTop = 0
+@exclusivity(unchecked) nonisolated(unsafe) private var bindingStack =
+  UnsafeMutablePointer<Value>.allocate(capacity: bindingCapacity)
+
 extension Builtin {
   /// Calls with arguments that lie together in memory; `kwCount` of them, at the end, are named by
   /// `kwNames`. Borrows the arguments. There is room for `extraSlots` values after the arguments.
@@ -312,20 +317,29 @@ extension Builtin {
     try checkReceiver(args, argc - kwCount)
     let s = parameters
     let slots = s.slotCount
-    let bound = UnsafeMutablePointer<Value>.allocate(capacity: max(slots, 1))
-    defer { bound.deallocate() }
-    bound.initialize(repeating: .undefined, count: max(slots, 1))
+    // Slots come from a stack of their own: calls nest, and malloc would cost as much as the rest.
+    let mark = bindingTop
+    let isStacked = mark + slots <= bindingCapacity
+    let bound =
+      isStacked ? bindingStack + mark : UnsafeMutablePointer<Value>.allocate(capacity: max(slots, 1))
+    if isStacked { bindingTop = mark + slots }
+    defer { if isStacked { bindingTop = mark } else { bound.deallocate() } }
+    bound.initialize(repeating: .undefined, count: slots)
     let named = s.parameters.count
     let positional = argc - kwCount
-    var owned: [Value] = []
-    defer { for v in owned { v.release() } }
+    var rest: Value = .undefined
+    var extras: Value = .undefined
+    defer {
+      rest.release()
+      extras.release()
+    }
 
     if positional > s.firstKeywordOnly {
       if s.rest != nil {
         let extra = positional - s.firstKeywordOnly
         let t = makeTuple(uninitialized: extra)
         for i in 0..<extra { t.tuple.items[i] = args[s.firstKeywordOnly + i].retained() }
-        owned.append(t)
+        rest = t
         bound[s.firstKeywordOnly] = t
       } else {
         throw tooMany(positional, s)
@@ -335,10 +349,8 @@ extension Builtin {
     }
     for i in 0..<min(positional, s.firstKeywordOnly) { bound[i] = args[i] }
 
-    var extras: Value = .undefined
     if s.keywords != nil {
       extras = makeDict()
-      owned.append(extras)
       bound[slots - 1] = extras
     }
     if let kwNames {

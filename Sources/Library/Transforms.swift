@@ -374,6 +374,11 @@ public let evaluationFunctions: [Builtin] = [
 ]
 
 private func evaluateAll(_ a: Args) throws(LullError) {
+  let given = a.rest(0)
+  if given.count == 1, let array = given[0].ndarray {
+    if !array.isEvaluated { try engine { try array.eval() } }
+    return
+  }
   var arrays: [NDArray] = []
   for v in a.rest(0) {
     try forEachArray(v) { (x) throws(LullError) in

@@ -29,6 +29,9 @@ private func transcript(_ interpreter: Interpreter, _ lines: [String]) throws ->
   private func fresh() throws -> Interpreter {
     Library.install()
     let interpreter = Interpreter()
+    // The repository's own stdlib, three folders up.
+    let root = #filePath.split(separator: "/").dropLast(3).joined(separator: "/")
+    interpreter.searchPath = ["/\(root)/stdlib"]
     interpreter.addBuiltins(Library.prelude())
     _ = try interpreter.run("import mlx.core as mx\nfrom mlx.core import array", file: "<example>")
     return interpreter
