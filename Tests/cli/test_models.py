@@ -82,7 +82,8 @@ def test_interrupt_of_a_generation_keeps_the_session(tmp_path):
         t.expect(">>> ")
         t.line(f"model, tok = load({str(MODEL)!r})")
         t.expect(">>> ")
-        t.line("%generate model 'Count from one to a thousand.' --max-tokens 2000")
+        # A raw beginning goes on for longer than the test waits.
+        t.line("%generate model 'one two three four five six seven one two three four' --max-tokens 2000 --raw")
         t.expect("==========")
         time.sleep(0.7)
         t.interrupt()
