@@ -31,8 +31,8 @@ demo: build $(MODEL)
 	@echo "The executed notebook is out/tour.ipynb"
 
 test: build $(MODEL) .venv/ready
-	swift build -c release --build-tests --scratch-path $(TEST_SCRATCH)
-	swift test -c release --skip-build --scratch-path $(TEST_SCRATCH)
+	swift build -c release --build-tests --scratch-path $(TEST_SCRATCH) -Xswiftc -enable-testing
+	swift test -c release --skip-build --scratch-path $(TEST_SCRATCH) -Xswiftc -enable-testing
 	.venv/bin/python -m pytest -q Tests/cli
 
 quick-test: build .venv/ready
