@@ -378,8 +378,10 @@ let builtinFunctions: [Builtin] = [
       if a.isNone(1) { return try indexValue(v) }
       let n = try a.int(1)
       if n >= 0 { return try indexValue(v) }
-      let p = BigInt(10).power(-n)
       let b = v.integer ?? 0
+      // Past the number's own digits the result is 0, and the power would be huge.
+      if n < -(b.magnitude.bitWidth / 3 + 1) { return Value(0) }
+      let p = BigInt(10).power(-n)
       let (q, r) = floorDivMod(b, p)
       let twice = r * 2
       return makeBig((twice > p || (twice == p && q % 2 != 0) ? q + 1 : q) * p)

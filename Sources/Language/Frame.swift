@@ -478,7 +478,7 @@ func callConsuming(
       do throws(LullError) {
         try bindArguments(f, w, argc, kwNames, kwCount)
       } catch {
-        for i in 0..<argc { w[i].release() }
+        releaseArguments(w, argc)
         throw error
       }
     }
@@ -491,13 +491,13 @@ func callConsuming(
       try checkNativeStack()
       frame = try pushFrame(f, w, bound: bound)
     } catch {
-      for i in 0..<bound { w[i].release() }
+      releaseArguments(w, bound)
       throw error
     }
     frame.pointee.isEntry = true
     return try execute(frame)
   case .builtin:
-    defer { for i in 0..<argc { w[i].release() } }
+    defer { releaseArguments(w, argc) }
     let b = callee.body(BuiltinBody.self).pointee.builtin
     if kwCount == 0 { return try b.call(w, argc) }
     return try b.callBinding(w, argc, kwNames, kwCount)
@@ -527,17 +527,15 @@ func callConsuming(
       f.retained()
       defer { f.release() }
       do throws(LullError) { try checkNativeStack() } catch {
-        for i in 0...argc { w[i].release() }
+        releaseArguments(w, argc + 1)
         throw error
       }
       return try callConsuming(f, w, argc + 1, kwNames, kwCount)
     }
-    defer { for i in 0..<argc { w[i].release() } }
     if callee.kind == .staticMethod {
-      let f = callee.wrapper.pointee.a
-      for i in 0..<argc { w[i].retained() }
-      return try callConsuming(f, w, argc, kwNames, kwCount)
+      return try callConsuming(callee.wrapper.pointee.a, w, argc, kwNames, kwCount)
     }
+    defer { releaseArguments(w, argc) }
     if callee.tag == .native || callee.kind == .native,
       let slot = callee.type.pointee.native?.call
     {
@@ -558,7 +556,7 @@ func construct(
   _ kwNames: UnsafeMutablePointer<Value>?, _ kwCount: Int
 ) throws(LullError) -> Value {
   if !t.pointee.isUserDefined, !t.pointee.isException {
-    defer { for i in 0..<argc { w[i].release() } }
+    defer { releaseArguments(w, argc) }
     if t == typeTable[Int(Tag.type.rawValue)], argc == 1 { return Value(w[0].type).retained() }
     guard let c = t.pointee.constructor else {
       throw LullError.typeError("cannot create '\(t.pointee.name)' instances")
@@ -581,14 +579,14 @@ func construct(
         return try callConsuming(f, v, argc + 1, kwNames, kwCount)
       }
       if !object.type.isSubtype(of: t) {
-        for i in 0..<argc { w[i].release() }
+        releaseArguments(w, argc)
         return object
       }
     } else {
       object = try allocateInstance(t, w, argc, kwNames, kwCount)
     }
   } catch {
-    for i in 0..<argc { w[i].release() }
+    releaseArguments(w, argc)
     throw error
   }
   if initFunction.tag == .function || (!initFunction.isUndefined && t.pointee.isUserDefined) {
@@ -596,7 +594,10 @@ func construct(
     do throws(LullError) {
       result = try withCallWindow(argc + 1) { (v) throws(LullError) in
         v[0] = object.retained()
-        for i in 0..<argc { v[i + 1] = w[i] }
+        for i in 0..<argc {
+          v[i + 1] = w[i]
+          w[i].tag = .undefined
+        }
         return try callConsuming(initFunction, v, argc + 1, kwNames, kwCount)
       }
     } catch {
@@ -611,11 +612,11 @@ func construct(
     }
   } else {
     if object.tag == .instance, argc > 0, new.isUndefined {
-      for i in 0..<argc { w[i].release() }
+      releaseArguments(w, argc)
       object.release()
       throw LullError.typeError("\(t.pointee.name)() takes no arguments")
     }
-    for i in 0..<argc { w[i].release() }
+    releaseArguments(w, argc)
   }
   return object
 }

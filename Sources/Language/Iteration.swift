@@ -508,22 +508,29 @@ func throwIntoGenerator(_ g: GeneratorPtr, _ e: LullError) throws(LullError) -> 
   if g.pointee.isDelegating, let f = g.pointee.frame, !g.pointee.isRunning {
     // Suspended in `yield from`: the inner generator gets the exception first.
     let i = f.pointee.ip
-    let inner = f.pointee.regs[Int(i.pointee.b)]
+    let inner = f.pointee.regs[Int(i.pointee.b)].retained()
+    defer { inner.release() }
     if inner.tag == .generator {
+      // Running meanwhile: the inner generator's code must not resume or close this one.
+      g.pointee.isRunning = true
+      let me = Value(.generator, g).retained()
+      defer { me.release() }
       do throws(LullError) {
         let v = try throwIntoGenerator(inner.body(GeneratorBody.self), e)
+        g.pointee.isRunning = false
         if !v.isUndefined { return v }
-        // It returned: `yield from` has its value.
-        g.pointee.isDelegating = false
-        let r = inner.body(GeneratorBody.self).pointee.returned
-        f.pointee.ip = i + 1
-        f.pointee.returnRegister = i.pointee.a
-        return try resumeGenerator(g, r.isUndefined ? .none : r)
       } catch {
+        g.pointee.isRunning = false
         g.pointee.isDelegating = false
         f.pointee.ip = i + 1
         return try resumeGenerator(g, .none, throwing: error)
       }
+      // It returned: `yield from` has its value.
+      g.pointee.isDelegating = false
+      let r = inner.body(GeneratorBody.self).pointee.returned
+      f.pointee.ip = i + 1
+      f.pointee.returnRegister = i.pointee.a
+      return try resumeGenerator(g, r.isUndefined ? .none : r)
     }
     g.pointee.isDelegating = false
     f.pointee.ip = i + 1

@@ -35,7 +35,9 @@ import Glibc
   if r >= localCount { p.pointee.tag = .undefined } else { v.retained() }
   return v
 }
-@inline(__always) private func releaseArguments(_ p: UnsafeMutablePointer<Value>, _ n: Int) {
+/// Releases values of the stack and leaves none behind: the place may lie in the temporaries of a
+/// frame further out, which releases whatever is there when an error passes through it.
+@inline(__always) func releaseArguments(_ p: UnsafeMutablePointer<Value>, _ n: Int) {
   var i = 0
   while i < n {
     if p[i].isHeap {
@@ -117,15 +119,15 @@ func execute(_ entry: UnsafeMutablePointer<Frame>, throwing: LullError? = nil)
 
 /// Ends a frame that does not return normally.
 private func popFrame(_ frame: UnsafeMutablePointer<Frame>) {
-  vm.pointee.frame = frame.pointee.previous
-  vm.pointee.depth &-= 1
   if let g = frame.pointee.generator {
+    vm.pointee.frame = frame.pointee.previous
+    vm.pointee.depth &-= 1
     g.pointee.isRunning = false
-    let inline = frame.pointee.isInlineFor
     freeGeneratorFrame(g)
-    _ = inline
     return
   }
+  // A release may run the `finally` of a generator, whose calls take windows above the current
+  // frame's top: this frame stays current until its registers are empty.
   clearRegisters(frame)
   frame.pointee.initResult.release()
   if let slot = frame.pointee.calleeSlot {
@@ -133,6 +135,8 @@ private func popFrame(_ frame: UnsafeMutablePointer<Frame>) {
     slot.pointee.tag = .undefined
     v.release()
   }
+  vm.pointee.frame = frame.pointee.previous
+  vm.pointee.depth &-= 1
   vm.pointee.frameTop = frame
 }
 
@@ -345,7 +349,7 @@ private func runLoop(_ current: inout UnsafeMutablePointer<Frame>) throws(LullEr
         set(A, Value(Double(l.asInt) + r.asDouble))
         continue
       }
-      if l.tag == .str, r.tag == .str, l.header.pointee.count == 1,
+      if l.tag == .str, r.tag == .str, l.header.pointee.count == 1, l.bits != r.bits,
         i.pointee.b >= localCount || i.pointee.a == i.pointee.b
       {
         frame.pointee.ip = ip
@@ -436,7 +440,7 @@ private func runLoop(_ current: inout UnsafeMutablePointer<Frame>) throws(LullEr
         set(A, Value(Double(l.asInt) + r.asDouble))
         continue
       }
-      if l.tag == .str, r.tag == .str, l.header.pointee.count == 1,
+      if l.tag == .str, r.tag == .str, l.header.pointee.count == 1, l.bits != r.bits,
         i.pointee.b >= localCount || i.pointee.a == i.pointee.b
       {
         frame.pointee.ip = ip
@@ -1590,6 +1594,16 @@ private func runLoop(_ current: inout UnsafeMutablePointer<Frame>) throws(LullEr
         let isSimple = f.pointee.code._withUnsafeGuaranteedRef {
           $0.isSimple && argc == $0.positionalCount
         }
+        if frame.pointee.generator != nil {
+          // A generator's registers are not on the stack, and end soon after its temporaries: the
+          // arguments move to where there is room for the callee's.
+          let v = frame.pointee.top + 1
+          for k in 0..<argc {
+            v[k] = w[k]
+            w[k].tag = .undefined
+          }
+          w = v
+        }
         let bound: Int
         if isSimple {
           bound = argc
@@ -1608,15 +1622,6 @@ private func runLoop(_ current: inout UnsafeMutablePointer<Frame>) throws(LullEr
             set(regs + Int(i.pointee.a), g)
             continue
           }
-        }
-        if frame.pointee.generator != nil {
-          // A generator's registers are not on the stack: move the arguments there.
-          let v = frame.pointee.top + 1
-          for k in 0..<bound {
-            v[k] = w[k]
-            w[k].tag = .undefined
-          }
-          w = v
         }
         let new: UnsafeMutablePointer<Frame>
         do throws(LullError) {
@@ -1735,23 +1740,26 @@ private func runLoop(_ current: inout UnsafeMutablePointer<Frame>) throws(LullEr
       }
       // No temporary is alive here.
       releaseArguments(regs, Int(localCount))
-      m.pointee.frame = done.pointee.previous
+      let previous = done.pointee.previous
+      let returnRegister = Int(done.pointee.returnRegister)
+      m.pointee.frame = previous
       m.pointee.frameTop = done
       m.pointee.depth &-= 1
       if isEntry {
         return v
       }
+      // From here on `done` may be another call's frame: the release may run user code.
       if let slot = done.pointee.calleeSlot {
         let f = slot.pointee
         slot.pointee.tag = .undefined
         f.release()
       }
-      frame = done.pointee.previous.unsafelyUnwrapped
+      frame = previous.unsafelyUnwrapped
       ip = frame.pointee.ip
       regs = frame.pointee.regs
       constants = frame.pointee.constants
       localCount = frame.pointee.localCount
-      set(regs + Int(done.pointee.returnRegister), v)
+      set(regs + returnRegister, v)
     case .yield:
       let v = take(regs, i.pointee.b, localCount)
       frame.pointee.ip = ip
