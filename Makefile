@@ -30,9 +30,10 @@ demo: build $(MODEL)
 	./lull run notebooks/tour.ipynb -o out/tour.ipynb
 	@echo "The executed notebook is out/tour.ipynb"
 
+# Serially: the language and the engine each belong to one thread of a process.
 test: build $(MODEL) .venv/ready
 	swift build -c release --build-tests --scratch-path $(TEST_SCRATCH) -Xswiftc -enable-testing
-	swift test -c release --skip-build --scratch-path $(TEST_SCRATCH) -Xswiftc -enable-testing
+	swift test -c release --skip-build --no-parallel --scratch-path $(TEST_SCRATCH) -Xswiftc -enable-testing
 	.venv/bin/python -m pytest -q Tests/cli
 
 quick-test: build .venv/ready
