@@ -154,6 +154,7 @@ func isInstanceOf(_ v: Value, _ t: Value) throws(LullError) -> Bool {
   if t.tag == .type { return v.type.isSubtype(of: t.typeObject) }
   if t.isNone { return v.isNone }
   if let tuple = t.asTuple {
+    try checkNativeStack()
     for i in 0..<tuple.pointee.count {
       if try isInstanceOf(v, tuple.items[i]) { return true }
     }
@@ -165,6 +166,7 @@ private func isSubclassOf(_ c: Value, _ t: Value) throws(LullError) -> Bool {
   guard c.tag == .type else { throw LullError.typeError("issubclass() arg 1 must be a class") }
   if t.tag == .type { return c.typeObject.isSubtype(of: t.typeObject) }
   if let tuple = t.asTuple {
+    try checkNativeStack()
     for i in 0..<tuple.pointee.count {
       if try isSubclassOf(c, tuple.items[i]) { return true }
     }

@@ -117,6 +117,7 @@ func assertionError(_ message: Value) -> LullError {
 func matches(_ e: Value, _ t: Value) throws(LullError) -> Bool {
   if t.tag == .type, t.typeObject.pointee.isException { return e.type.isSubtype(of: t.typeObject) }
   if let tuple = t.asTuple {
+    try checkNativeStack()
     for i in 0..<tuple.pointee.count {
       if try matches(e, tuple.items[i]) { return true }
     }
