@@ -3,6 +3,8 @@
 PREFIX ?= /usr/local
 BUILD := swift build -c release --static-swift-stdlib --product lull
 TEST_SCRATCH := .build-tests
+TEST_TARGETS := FormatsTests TextTests EngineTests LanguageTests LibraryTests NotebookTests
+SHELL := /bin/bash
 MODEL := models/SmolLM2-135M-Instruct.Q4_1.gguf
 PYTHON ?= python3
 
@@ -30,10 +32,15 @@ demo: build $(MODEL)
 	./lull run notebooks/tour.ipynb -o out/tour.ipynb
 	@echo "The executed notebook is out/tour.ipynb"
 
-# Serially: the language and the engine each belong to one thread of a process.
+# One process a target: the language and the engine each belong to one thread of a process.
 test: build $(MODEL) .venv/ready
 	swift build -c release --build-tests --scratch-path $(TEST_SCRATCH) -Xswiftc -enable-testing
-	swift test -c release --skip-build --no-parallel --scratch-path $(TEST_SCRATCH) -Xswiftc -enable-testing
+	@set -e; for target in $(TEST_TARGETS); do \
+	  echo "== $$target"; \
+	  swift test -c release --skip-build --scratch-path $(TEST_SCRATCH) -Xswiftc -enable-testing \
+	    --filter "^$$target\." 2>&1 | grep -E "Test run with|✘|recorded an issue|error|crash" | tail -40; \
+	  test "$${PIPESTATUS[0]}" = 0; \
+	done
 	.venv/bin/python -m pytest -q Tests/cli
 
 quick-test: build .venv/ready
