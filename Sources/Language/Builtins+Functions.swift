@@ -405,6 +405,7 @@ let builtinFunctions: [Builtin] = [
       throw LullError.typeError("pow() 3rd argument not allowed unless all arguments are integers")
     }
     if m.isZero { throw LullError.valueError("pow() 3rd argument cannot be 0") }
+    if m.magnitude == 1 { return Value(0) }
     var base = b
     var exponent = e
     if e.sign == .minus {
