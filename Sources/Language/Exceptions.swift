@@ -147,6 +147,7 @@ extension LullError {
 
 /// `str(exception)`.
 func exceptionText(_ v: Value) throws(LullError) -> String {
+  try checkNativeStack(" while getting the str of an object")  // an exception may hold itself
   let f = v.type.lookup(.__str__)
   if f.tag == .function {
     let r = try call(f, [v])
