@@ -43,8 +43,15 @@ struct FastRoPE: Primitive {
       throw .argument(op: name, message: "positions from \(bottom) to \(top) are out of range")
     }
     let half = dims / 2
+    // Far positions get a table of their own range: one from 0 on would take gigabytes.
+    let start = top + length > RotaryTable.farthest ? bottom : 0
+    guard (top + length - start).multipliedReportingOverflow(by: half).partialValue <= 1 << 26 else {
+      throw .argument(
+        op: name, message: "the offsets from \(bottom) to \(top) lie too far apart for one call")
+    }
     let table = try RotaryTable.with(
-      dims: dims, base: base, freqs: freqs, scale: scale, positions: top + length)
+      dims: dims, base: base, freqs: freqs, scale: scale, first: start,
+      positions: top + length - start)
     let (cosine, sine) = (table.cosine, table.sine)
     let (from, to) = (x.pointer(as: Float.self), out.pointer(as: Float.self))
     let (shape, strides, rank) = (x.shape, x.strides, x.rank)
@@ -54,17 +61,17 @@ struct FastRoPE: Primitive {
       parallelFor((rows + perChunk - 1) / perChunk) { chunk, _ in
         for row in chunk * perChunk..<min((chunk + 1) * perChunk, rows) {
           var rest = row
-          var start = 0
+          var place = 0
           var axis = rank - 2
           while axis >= 0 {
-            start += rest % shape[axis] * strides[axis]
+            place += rest % shape[axis] * strides[axis]
             rest /= shape[axis]
             axis -= 1
           }
           let first = offsets[offsetCount == 1 ? 0 : row / perBatch]
-          let position = first + row % length
+          let position = first + row % length - start
           lull_rope(
-            from + start, cosine + position * half, sine + position * half, Int64(n),
+            from + place, cosine + position * half, sine + position * half, Int64(n),
             Int64(dims), traditional ? 1 : 0, sign, to + row * n)
         }
       }
@@ -83,7 +90,7 @@ struct FastRoPE: Primitive {
   }
 }
 
-/// Cosines and sines for positions 0 ..< positions, [positions, dims / 2] each.
+/// Cosines and sines for positions first ..< first + positions, [positions, dims / 2] each.
 private final class RotaryTable {
   let dims: Int
   let base: Float?
@@ -93,12 +100,15 @@ private final class RotaryTable {
   let cosine: UnsafeMutablePointer<Float>
   let sine: UnsafeMutablePointer<Float>
 
+  /// Tables up to this position begin at 0 and are kept.
+  static let farthest = 1 << 18
   nonisolated(unsafe) private static var recent: [RotaryTable] = []
   private static let kept = 4
 
-  static func with(dims: Int, base: Float?, freqs: NDArray?, scale: Float, positions: Int)
-    throws(ArrayError) -> RotaryTable
-  {
+  static func with(
+    dims: Int, base: Float?, freqs: NDArray?, scale: Float, first: Int, positions: Int
+  ) throws(ArrayError) -> RotaryTable {
+    if first > 0 { return RotaryTable(dims, base, freqs, scale, positions, first: first) }
     func fits(_ table: RotaryTable) -> Bool {
       table.dims == dims && table.base == base && table.scale == scale
         && table.freqs?.buffer === freqs?.buffer && table.freqs?.offset == freqs?.offset
@@ -115,7 +125,10 @@ private final class RotaryTable {
     return table
   }
 
-  private init(_ dims: Int, _ base: Float?, _ freqs: NDArray?, _ scale: Float, _ positions: Int) {
+  private init(
+    _ dims: Int, _ base: Float?, _ freqs: NDArray?, _ scale: Float, _ positions: Int,
+    first: Int = 0
+  ) {
     self.dims = dims
     self.base = base
     self.freqs = freqs
@@ -132,7 +145,7 @@ private final class RotaryTable {
         frequency = pow(Double(base ?? 1), -2 * Double(i) / Double(dims))
       }
       for position in 0..<positions {
-        let angle = Double(position) * Double(scale) * frequency
+        let angle = Double(first + position) * Double(scale) * frequency
         cosine[position * half + i] = Float(cos(angle))
         sine[position * half + i] = Float(sin(angle))
       }
