@@ -521,7 +521,7 @@ public func stack(_ arrays: [NDArray], axis: Int = 0) throws(ArrayError) -> NDAr
   return try concatenate(expanded, axis: axis)
 }
 /// Elements from ..< to of one axis; the bounds must be sound.
-func slice(_ x: NDArray, axis: Int, from: Int, to: Int) throws(ArrayError) -> NDArray {
+public func slice(_ x: NDArray, axis: Int, from: Int, to: Int) throws(ArrayError) -> NDArray {
   if from == 0 && to == x.shape[axis] { return x }
   var starts = Shape(repeating: 0, count: x.rank)
   starts[axis] = from
@@ -617,7 +617,7 @@ extension NDArray {
   }
 }
 
-public enum PadMode: Sendable { case constant, edge }
+public enum PadMode: String, Sendable { case constant, edge, reflect, symmetric }
 /// Adds elements before and after each axis.
 public func pad(
   _ x: NDArray, _ widths: [(Int, Int)], value: NDArray? = nil, mode: PadMode = .constant
@@ -634,6 +634,15 @@ public func pad(
     shape.append(x.shape[i] + before + after)
   }
   _ = try shape.elementCount(op: "pad")
+  if mode == .reflect || mode == .symmetric {
+    var y = x
+    for (i, (before, after)) in widths.enumerated() where before + after > 0 {
+      guard y.shape[i] > 0 else { throw .empty(op: "pad", what: "the reflection") }
+      let mirrored = mirroredIndices(y.shape[i], before, after, mode)
+      y = try take(y, NDArray(mirrored, dtype: .int64), axis: i)
+    }
+    return y
+  }
   if mode == .edge {
     var y = x
     for (i, (before, after)) in widths.enumerated() where before + after > 0 {
@@ -655,6 +664,15 @@ public func pad(
     SliceUpdate(
       starts: Shape(widths.map { $0.0 }), steps: Shape(repeating: 1, count: x.rank)),
     shape: shape, dtype: x.dtype, base, x)
+}
+/// Where each element of a padded axis comes from, back and forth as often as it takes.
+private func mirroredIndices(_ n: Int, _ before: Int, _ after: Int, _ mode: PadMode) -> [Int] {
+  let period = mode == .symmetric ? 2 * n : Swift.max(2 * (n - 1), 1)
+  return (-before..<n + after).map { position in
+    let i = ((position % period) + period) % period
+    if n == 1 { return 0 }
+    return i < n ? i : mode == .symmetric ? period - 1 - i : period - i
+  }
 }
 public func tile(_ x: NDArray, _ repeats: [Int]) throws(ArrayError) -> NDArray {
   let rank = Swift.max(x.rank, repeats.count)

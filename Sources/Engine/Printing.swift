@@ -7,6 +7,9 @@
 import Glibc
 #endif
 
+/// Decimals of printed floats; -1: six significant digits.
+nonisolated(unsafe) public var printPrecision = -1
+
 extension NDArray {
   /// The array as a user sees it; evaluates it.
   public func text(edge: Int = 3) throws(ArrayError) -> String {
@@ -72,9 +75,19 @@ extension NDArray {
     }
   }
 
-  /// C's `%g`, with nan without a sign.
+  /// C's `%g`, with nan without a sign; with a precision, so many decimals.
   static func general(_ value: Double) -> String {
     if value.isNaN { return "nan" }
+    if printPrecision >= 0 {
+      return withUnsafeTemporaryAllocation(of: CChar.self, capacity: 400) { buffer in
+        let length = withVaList([Int32(printPrecision), value]) {
+          vsnprintf(buffer.baseAddress!, 400, "%.*f", $0)
+        }
+        return String(
+          decoding: UnsafeRawBufferPointer(start: buffer.baseAddress!, count: Int(length)),
+          as: UTF8.self)
+      }
+    }
     if value == value.rounded(), Swift.abs(value) < 100000, value != 0 || value.sign == .plus {
       return String(Int(value))
     }

@@ -131,7 +131,7 @@ extension Shape: RandomAccessCollection, ExpressibleByArrayLiteral, CustomString
   /// As Python writes it: `(2, 3)`, `(4,)`, `()`.
   public var description: String { Shape.text(array) }
 
-  static func text(_ dims: [Int]) -> String {
+  public static func text(_ dims: [Int]) -> String {
     dims.count == 1
       ? "(\(dims[0]),)" : "(" + dims.map { "\($0)" }.joined(separator: ", ") + ")"
   }

@@ -156,7 +156,9 @@ func runSource(_ source: String, file: String, module: Value, showsLast: Bool) t
 // MARK: - Tracebacks
 
 /// The traceback as CPython prints it, with carets, the chain of causes, and notes.
-public func renderTraceback(_ e: LullError) -> String {
+public func renderTraceback(_ e: LullError) -> String { renderTraceback(e, e.frames) }
+/// The same with other frames than the error's own, outermost first.
+func renderTraceback(_ e: LullError, _ frames: [TracebackEntry]) -> String {
   var out = ""
   if e.isA("SyntaxError"), let source = e.source, let span = e.span, e.unwound.isEmpty {
     let line = source.line(at: span.start)
@@ -167,7 +169,7 @@ public func renderTraceback(_ e: LullError) -> String {
     return out
   }
   var seen: Set<UInt64> = []
-  renderChain(e.value, e.frames, e.notes, &out, &seen, depth: 0)
+  renderChain(e.value, frames, e.notes, &out, &seen, depth: 0)
   return out
 }
 private func renderChain(

@@ -309,6 +309,9 @@ private func sysModule() -> NativeModule {
         defer { v.release() }
         throw wrap(v)
       },
+      Builtin("exc_info", "exc_info()", chapter: "sys", doc: "Class, exception and None of what is being handled.") { (_) throws(LullError) in
+        handledException()
+      },
       Builtin("getrecursionlimit", "getrecursionlimit()", chapter: "sys", doc: "The recursion limit.") { (_) throws(LullError) in
         Value(vm.pointee.recursionLimit)
       },
@@ -345,6 +348,8 @@ func registerStandardModules() {
     ("math", { () throws(LullError) in mathModule() }),
     ("time", { () throws(LullError) in timeModule() }),
     ("sys", { () throws(LullError) in sysModule() }),
+    ("struct", { () throws(LullError) in structModule() }),
+    ("_trace", { () throws(LullError) in traceModule() }),
     ("_json", { () throws(LullError) in jsonModule() }),
     ("builtins", { () throws(LullError) in
       NativeModule(values: dictItems(core.pointee.builtins).map { ($0.key.string, $0.value.retained()) })

@@ -85,6 +85,20 @@ private func pathModule() -> NativeModule {
     ], values: [("sep", makeStr("/"))])
 }
 
+/// What `os.uname()` gives.
+private final class Uname {
+  let fields: [(name: String, value: Value)]
+  init(fields: [(name: String, value: Value)]) { self.fields = fields }
+  deinit { for f in fields { f.value.release() } }
+}
+private let unameType: NativeType = {
+  let type = NativeType("uname_result", module: "posix", doc: "The names of the system.")
+  type.getAttribute = { (me, name) throws(LullError) in
+    me.native(Uname.self)?.fields.first { $0.name == name }?.value.retained()
+  }
+  return type
+}()
+
 private func osModule() -> NativeModule {
   let environment = makeDict()
   var e = environ
@@ -149,6 +163,18 @@ private func osModule() -> NativeModule {
         return makeStr(String(cString: v))
       },
       Builtin("getpid", "getpid()", chapter: "os", doc: "The process id.") { (_) throws(LullError) in Value(Int(getpid())) },
+      Builtin("uname", "uname()", chapter: "os", doc: "Names of the system: sysname, nodename, release, version, machine.") { (_) throws(LullError) in
+        var u = utsname()
+        uname(&u)
+        func text<T>(_ field: T) -> Value {
+          withUnsafeBytes(of: field) { makeStr(String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self)) }
+        }
+        return unameType.make(
+          Uname(fields: [
+            ("sysname", text(u.sysname)), ("nodename", text(u.nodename)), ("release", text(u.release)),
+            ("version", text(u.version)), ("machine", text(u.machine)),
+          ]))
+      },
       Builtin("cpu_count", "cpu_count()", chapter: "os", doc: "The number of processors.") { (_) throws(LullError) in
         Value(sysconf(Int32(_SC_NPROCESSORS_ONLN)))
       },

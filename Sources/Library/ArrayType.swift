@@ -7,7 +7,7 @@ import Language
 /// Functions that are methods too.
 private let methodNames: Set<String> = [
   "abs", "all", "any", "argmax", "argmin", "astype", "conj", "cos", "cummax", "cummin", "cumprod",
-  "cumsum", "diag", "diagonal", "exp", "flatten", "log", "log10", "log1p", "log2", "logsumexp",
+  "cumsum", "diag", "logcumsumexp", "diagonal", "exp", "flatten", "log", "log10", "log1p", "log2", "logsumexp",
   "max",
   "mean", "min", "moveaxis", "prod", "reciprocal", "round", "rsqrt", "sin", "split", "sqrt",
   "square",
@@ -240,7 +240,7 @@ private let arrayProperties: [NativeProperty] = [
   property("nbytes", "Bytes of the elements.") { Value($0.byteCount) },
   property("itemsize", "Bytes of one element.") { Value($0.dtype.byteCount) },
   property("T", "The array with its axes reversed.") { wrap(try transpose($0)) },
-  property("mT", "The array with its last two axes exchanged.") { wrap(try swapaxes($0, -1, -2)) },
+  property("mT", "The array with its last two axes exchanged.") { wrap(try matrixTranspose($0)) },
   property("real", "Real part.") { wrap(real($0)) },
   property("imag", "Imaginary part.") { wrap(try imag($0)) },
   NativeProperty(
@@ -248,7 +248,7 @@ private let arrayProperties: [NativeProperty] = [
     doc: "Updates at indices: a.at[i].add(x) and set, subtract, multiply, divide, maximum, minimum."
   ) {
     (v) throws(LullError) in
-    atType.make(AtBox(v.retain()))
+    arrayAtType.make(AtBox(v.retain()))
   },
 ]
 
@@ -280,7 +280,7 @@ private let ownMethods: [Builtin] = [
 ]
 
 private func methodsFromFunctions() -> [Builtin] {
-  (elementwiseFunctions + reductionFunctions + shapeFunctions + creationFunctions)
+  (elementwiseFunctions + reductionFunctions + shapeFunctions + creationFunctions + moreFunctions)
     .filter { methodNames.contains($0.name) }
     .map { f in
       let parameters = f.signature.drop { $0 != "(" }.dropFirst()
@@ -311,7 +311,7 @@ final class AtIndexBox {
   }
 }
 
-private let atType: NativeType = {
+let arrayAtType: NativeType = {
   let type = NativeType("ArrayAt", module: "mlx.core", doc: "Updates of an array at indices.")
   type.getItem = { (me, index) throws(LullError) in
     guard let box = me.native(AtBox.self) else { return .none }

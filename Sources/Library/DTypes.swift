@@ -60,7 +60,7 @@ let dtypeType: NativeType = {
   return type
 }()
 
-private let categoryType: NativeType = {
+let categoryType: NativeType = {
   let type = NativeType("DtypeCategory", module: "mlx.core", doc: "A family of dtypes.")
   type.repr = { (v) throws(LullError) in
     "DtypeCategory." + (v.native(CategoryBox.self)?.name ?? "?")

@@ -12,10 +12,12 @@ func function(
   _ name: String, _ parameters: String, _ chapter: String, _ doc: String, _ examples: [String],
   fails: [(String, String)] = [], _ run: @escaping (ArrayArgs) throws -> NDArray
 ) -> Builtin {
-  Builtin(
+  let last = parameterCount(parameters)
+  return Builtin(
     name, signature(name, parameters), chapter: chapter, doc: doc, examples: examples, fails: fails
   ) { (args) throws(LullError) in
     stampPosition()
+    if !args.isNone(last) { try checkStream(args[last]) }
     return wrap(try engine { try run(ArrayArgs(args)) })
   }
 }
@@ -31,6 +33,21 @@ func special(
   ) { (args) throws(LullError) in
     stampPosition()
     return try engine { try run(ArrayArgs(args)) }
+  }
+}
+
+/// How many parameters a list has, the bare `*` and `/` not counted: the place of `stream`.
+private func parameterCount(_ parameters: String) -> Int {
+  var depth = 0
+  var parts = [""]
+  for c in parameters {
+    if c == "(" { depth += 1 }
+    if c == ")" { depth -= 1 }
+    if c == ",", depth == 0 { parts.append("") } else { parts[parts.count - 1].append(c) }
+  }
+  return parts.count { part in
+    let name = part.drop { $0 == " " }
+    return name != "*" && name != "/" && !name.isEmpty
   }
 }
 

@@ -11,16 +11,16 @@ import Language
 /// Names of `mlx.core` that stay out of the prelude: Python has them, or they say too little alone.
 private let notInPrelude: Set<String> = [
   "abs", "all", "any", "divmod", "eval", "load", "max", "min", "pow", "round", "save", "slice",
-  "sum", "view", "repeat", "key", "split", "bool", "random",
+  "sum", "view", "repeat", "key", "split", "bool", "random", "stream", "unique", "empty", "synchronize", "printoptions", "set_printoptions", "get_printoptions",
 ]
 
 /// All array functions of `mlx.core`.
 public let coreFunctions: [Builtin] =
   elementwiseFunctions + reductionFunctions + creationFunctions + shapeFunctions
   + indexingFunctions + linearFunctions + dtypeFunctions + transformFunctions
-  + evaluationFunctions + fileFunctions
+  + evaluationFunctions + fileFunctions + deviceFunctions + aliasFunctions + moreFunctions
 
-private let submodules: Set<String> = ["random", "fast"]
+private let submodules: Set<String> = ["random", "fast", "metal", "cuda", "distributed"]
 
 private func coreModule() -> NativeModule {
   var values: [(String, Value)] = dtypeNames()
@@ -28,7 +28,11 @@ private func coreModule() -> NativeModule {
   values.append(("Dtype", dtypeType.value.retain()))
   values += constants()
   values.append(("newaxis", .none))
-  values.append(("cpu", deviceType.make(DeviceBox())))
+  values += deviceNames()
+  values.append(("ArrayAt", arrayAtType.value.retain()))
+  values.append(("DtypeCategory", categoryType.value.retain()))
+  values.append(("PrintOptions", printOptionsType.value.retain()))
+  values.append(("__version__", makeStr("0.32.4")))
   return NativeModule(builtins: coreFunctions, values: values) { name in
     submodules.contains(name) ? try importModuleValue("mlx.core." + name) : nil
   }
@@ -37,24 +41,16 @@ private func coreModule() -> NativeModule {
 private func constants() -> [(String, Value)] {
   [
     ("pi", Value(Double.pi)), ("e", Value(2.718281828459045)), ("inf", Value(Double.infinity)),
-    ("nan", Value(Double.nan)),
+    ("nan", Value(Double.nan)), ("euler_gamma", Value(0.5772156649015329)),
   ]
 }
-
-final class DeviceBox {}
-private let deviceType: NativeType = {
-  let type = NativeType(
-    "DeviceType", module: "mlx.core", doc: "A device; the processor is the only one.")
-  type.repr = { (v) throws(LullError) in "DeviceType.cpu" }
-  return type
-}()
 
 public enum Library {
   /// Registers the modules; cheap.
   public static func install() {
     ModuleRegistry.add("mlx.core") { coreModule() }
     ModuleRegistry.add("mlx.core.random") { NativeModule(builtins: randomFunctions) }
-    ModuleRegistry.add("mlx.core.fast") { NativeModule(builtins: fastFunctions) }
+    ModuleRegistry.add("mlx.core.fast") { NativeModule(builtins: fastFunctions + gpuKernelFunctions) }
     ModuleRegistry.add("lull.formats") { NativeModule(builtins: formatsFunctions) }
   }
 

@@ -140,6 +140,29 @@ private func quantizedWeight(_ a: ArrayArgs, _ w: Int, _ scales: Int) throws -> 
 
 public let fastFunctions: [Builtin] = [
   function(
+    "cross_entropy", "logits, targets", "fast",
+    "logsumexp(logits) - logits[target] over the last axis, in float32; targets are class indices.",
+    [
+      ">>> mx.fast.cross_entropy(mx.array([[1.0, 2.0], [3.0, 0.0]]), mx.array([1, 0]))\narray([0.313262, 0.0485873], dtype=float32)"
+    ]
+  ) { a in
+    let (logits, targets) = (try a.array(0), try a.array(1))
+    guard logits.rank >= 1, logits.dtype.isFloating else {
+      throw LullError.valueError(
+        "cross_entropy: logits must be floats with at least one axis, got \(logits.dtype.name) of shape \(Shape.text(logits.shape.array))"
+      )
+    }
+    guard targets.dtype.isInteger, targets.shape.array == Array(logits.shape.array.dropLast()) else {
+      throw LullError.valueError(
+        "cross_entropy: targets must be class indices of shape \(Shape.text(Array(logits.shape.array.dropLast()))), got \(targets.dtype.name) of shape \(Shape.text(targets.shape.array))"
+      )
+    }
+    let x = logits.astype(.float32)
+    let index = try expandDims(targets, [targets.rank])
+    let score = try squeeze(takeAlongAxis(x, index, axis: -1), [-1])
+    return try subtract(logsumexp(x, axes: [-1]), score)
+  },
+  function(
     "rms_norm", "x, weight, eps", "fast",
     "x / sqrt(mean(x * x) + eps) * weight over the last axis.",
     [
@@ -190,6 +213,28 @@ public let fastFunctions: [Builtin] = [
     return try fastAttention(
       a.array(0), a.array(1), a.array(2), scale: a.float(3), mask: mask, causal: causal)
   },
+]
+
+/// Kernels written for a GPU: the names are there and say that there is none.
+private func gpuKernel(_ name: String, _ parameters: String, _ backend: String) -> Builtin {
+  Builtin(
+    name, "\(name)(\(parameters))", chapter: "fast",
+    doc: "A kernel in \(backend)'s language; there is no \(backend) back-end here, so it raises RuntimeError.",
+    examples: []
+  ) { (a) throws(LullError) in
+    throw LullError.runtime("\(name): No \(backend) back-end: this build runs on the processor")
+  }
+}
+public let gpuKernelFunctions: [Builtin] = [
+  gpuKernel(
+    "metal_kernel",
+    "name, input_names, output_names, source, header='', ensure_row_contiguous=True, atomic_outputs=False, **options",
+    "Metal"),
+  gpuKernel(
+    "cuda_kernel",
+    "name, input_names, output_names, source, header='', ensure_row_contiguous=True, shared_memory=0", "CUDA"
+  ),
+  gpuKernel("precompiled_cuda_kernel", "*args, **options", "CUDA"),
 ]
 
 // MARK: - Random numbers

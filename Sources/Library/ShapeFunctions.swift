@@ -292,6 +292,10 @@ public let shapeFunctions: [Builtin] = [
     "atleast_2d", "*arys", "shape", "Arrays with at least two axes.",
     [">>> mx.atleast_2d(mx.array([1, 2]))\narray([[1, 2]], dtype=int32)"]
   ) { a in try atLeast(a, 2) },
+  special(
+    "atleast_3d", "*arys", "shape", "Arrays with at least three axes.",
+    [">>> mx.atleast_3d(mx.array([1, 2])).shape\n(1, 2, 1)"]
+  ) { a in try atLeast(a, 3) },
 ]
 
 func checkedRank(_ values: [Int], _ op: OperationName) throws(ArrayError) -> [Int] {
@@ -302,7 +306,8 @@ func checkedRank(_ values: [Int], _ op: OperationName) throws(ArrayError) -> [In
 private func atLeast(_ a: ArrayArgs, _ rank: Int) throws -> Value {
   let arrays = try restArrays(a, 0).map { (x: NDArray) throws -> NDArray in
     var y = x
-    while y.rank < rank { y = try expandDims(y, [0]) }
+    // Two axes become three with the new one last, as NumPy has it.
+    while y.rank < rank { y = try expandDims(y, [y.rank == 2 ? 2 : 0]) }
     return y
   }
   return arrays.count == 1 ? wrap(arrays[0]) : list(arrays)
@@ -336,12 +341,9 @@ private func padded(_ a: ArrayArgs) throws -> NDArray {
     widths = Array(repeating: try pair(width), count: x.rank)
   }
   let name = try a.string(2)
-  let mode: PadMode
-  switch name {
-  case "constant": mode = .constant
-  case "edge": mode = .edge
-  default:
-    throw LullError.valueError("pad: mode '\(name)' is not supported; 'constant' and 'edge' are")
+  guard let mode = PadMode(rawValue: name) else {
+    throw LullError.valueError(
+      "pad: mode '\(name)' is not known; constant, edge, reflect and symmetric are")
   }
   let value = try operands(a.args[0], a.args[3]).1
   return try pad(x, widths, value: value, mode: mode)
