@@ -1,5 +1,6 @@
 // Chooses the level of the tile interpreter and spreads programs over the pool.
 #include "Kernels.h"
+#include "jit.h"
 #include "vm_internal.h"
 #include <string.h>
 
@@ -41,7 +42,22 @@ static void elementwise_chunk(void *context, int64_t chunk, int worker) {
   level()->elementwise(p, from, to);
 }
 
-void lull_program_run(const LullProgram *p) {
+// Outputs larger than this go past the caches: they will not be found there anyway.
+static const int64_t streamingBytes = 8 << 20;
+
+static int streams_out(const LullProgram *p) {
+  if (p->total * 4 < streamingBytes) return 0;
+  for (int i = 0; i < p->outputCount; ++i)
+    if ((uintptr_t)p->outputs[i].data % 64) return 0;
+  for (int i = 0; i < p->inputCount; ++i)
+    if (p->inputs[i].data == p->outputs[0].data) return 0;
+  return 1;
+}
+
+void lull_program_run(const LullProgram *given) {
+  LullProgram q = *given, *p = &q;
+  LullJit jit = lull_jit(p, streams_out(p));
+  q.jit = jit.run ? &jit : NULL;
   int64_t each = work_of(p);
   if (p->total * each < parallelWork || lull_thread_count() == 1) {
     level()->elementwise(p, 0, p->total);
@@ -111,7 +127,10 @@ static void column_chunk(void *context, int64_t chunk, int worker) {
   }
 }
 
-void lull_program_reduce(const LullProgram *p) {
+void lull_program_reduce(const LullProgram *given) {
+  LullProgram q = *given, *p = &q;
+  LullJit jit = lull_jit(p, 0);
+  q.jit = jit.run ? &jit : NULL;
   int64_t each = work_of(p);
   Reduction r = {p, 1, 0, p->reduced};
   int64_t chunks;
@@ -120,7 +139,6 @@ void lull_program_reduce(const LullProgram *p) {
     if (p->inner == 1) r.step = (r.step + p->tile - 1) / p->tile * p->tile;
   }
   // Every split must have rows: the last ones may have none after rounding.
-  LullProgram q = *p;
   if (p->splits > 1) q.splits = (int)((p->reduced + r.step - 1) / r.step);
   r.program = &q;
   if (p->inner == 1) {

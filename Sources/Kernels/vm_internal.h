@@ -1,6 +1,7 @@
 // What the levels of the tile interpreter share with the dispatcher in vm.c.
 #pragma once
 #include "Kernels.h"
+#include "jit.h"
 
 typedef struct {
   double re, im;   // floats and complex numbers

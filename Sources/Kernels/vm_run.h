@@ -4,12 +4,23 @@ typedef struct {
   char *slots;
   const void *regs[lullMaxRegisters];   // where each register's tile lies just now
   LullOpFunction fn[256];
+  uint32_t scalars[lullMaxInputs];      // for machine code: the constant inputs
 } Frame;
 
 #define SLOT(f, r) ((f)->slots + (int64_t)(r) * slotStride)
 #define ROUND16(n) (((n) + 15) & ~(int64_t)15)
 
 static inline __attribute__((always_inline)) void prepare(const LullProgram *p, Frame *f) {
+  if (p->jit) {
+    char value[slotStride];
+    int count = 0;
+    for (int i = 0; i < p->inputCount; ++i) {
+      if (!p->inputs[i].isConstant) continue;
+      NAME(lull_load_)(value, p->inputs[i].data, p->inputs[i].dtype, 0, 1);
+      memcpy(&f->scalars[count++], value, 4);
+    }
+    return;
+  }
   for (int r = 0; r < p->registerCount; ++r) f->regs[r] = SLOT(f, r);
   for (int i = 0; i < p->instructionCount; ++i)
     f->fn[i] = p->code[i].op == lullLoad ? NULL : table[p->code[i].op][p->code[i].type];
@@ -78,9 +89,44 @@ static void load_input(const LullProgram *p, const LullInput *in, Frame *f, int 
   f->regs[reg] = d;
 }
 
+// The same by machine code: inputs that are not linear are gathered into slots first, and what is
+// to be reduced goes to the slot after theirs.
+static void run_kernel(const LullProgram *p, Frame *f, int64_t start, int64_t n) {
+  const LullJit *jit = p->jit;
+  char *streams[lullJitStreams];
+  int64_t index[lullMaxRank];
+  int count = 0;
+  if (!jit->allLinear) {
+    int64_t rest = start;
+    for (int k = p->rank - 1; k > 0; --k) {
+      index[k] = rest % p->shape[k];
+      rest /= p->shape[k];
+    }
+    index[0] = rest;
+  }
+  for (int i = 0; i < p->inputCount; ++i) {
+    const LullInput *in = &p->inputs[i];
+    if (in->isConstant) continue;
+    if (jit->isLinear[i]) {
+      streams[count++] = (char *)in->data + start * dtypeSize[in->dtype];
+    } else {
+      load_input(p, in, f, i, index, n);
+      streams[count++] = (char *)f->regs[i];
+    }
+  }
+  for (int i = 0; i < p->outputCount; ++i)
+    streams[count++] = p->outputs[i].data + start * dtypeSize[p->outputs[i].dtype];
+  if (p->reduce) f->regs[p->reduceReg] = streams[count++] = SLOT(f, p->inputCount);
+  jit->run(streams, f->scalars, n);
+}
+
 // Computes the n elements from linear index `start` on; all registers are then in place.
 static inline __attribute__((always_inline)) void run_tile(
     const LullProgram *p, Frame *f, int64_t start, int64_t n) {
+  if (p->jit) {
+    run_kernel(p, f, start, n);
+    return;
+  }
   int64_t index[lullMaxRank];
   int64_t rest = start;
   for (int k = p->rank - 1; k > 0; --k) {
@@ -110,14 +156,16 @@ static inline __attribute__((always_inline)) void run_tile(
 
 #define FRAME(p)                                                                            \
   Frame frame;                                                                              \
-  char slots[(p)->registerCount * slotStride + 64];                                         \
+  char slots[((p)->jit ? (p)->inputCount + 1 : (p)->registerCount) * slotStride + 64];      \
   frame.slots = (char *)(((uintptr_t)slots + 63) & ~(uintptr_t)63);                         \
   prepare(p, &frame);
 
 static void NAME(elementwise_)(const LullProgram *p, int64_t from, int64_t to) {
   FRAME(p)
-  for (int64_t at = from; at < to && !lull_interrupt_flag; at += p->tile)
-    run_tile(p, &frame, at, to - at < p->tile ? to - at : p->tile);
+  // Without gathering there is no need for tiles, but for interrupts.
+  int64_t tile = p->jit && p->jit->allLinear ? 1 << 16 : p->tile;
+  for (int64_t at = from; at < to && !lull_interrupt_flag; at += tile)
+    run_tile(p, &frame, at, to - at < tile ? to - at : tile);
 }
 
 static void NAME(reduce_rows_)(const LullProgram *p, int64_t row0, int64_t row1, int64_t r0,

@@ -4,6 +4,9 @@
 // Errors are within about 2 ulp on the whole range, subnormals and huge arguments included.
 #include <math.h>
 #include <string.h>
+#if LULL_LEVEL == 2
+#include <immintrin.h>
+#endif
 
 typedef float vf __attribute__((vector_size(4 * VL), aligned(4)));
 typedef int32_t vi __attribute__((vector_size(4 * VL), aligned(4)));
@@ -43,24 +46,51 @@ INLINE vf COPYSIGN(vf magnitude, vf sign) {
 }
 INLINE int ANY(vi m) { return __builtin_reduce_or(m) != 0; }
 
-INLINE vf exp_v(vf x) {
-  x = SEL(x > 89.0f, VF(89.0f), x);
-  x = SEL(x < -104.0f, VF(-104.0f), x);
-  vf n = RINTF(x * 0x1.715476p0f);
-  vf r = FMA(n, VF(-0x1.62e400p-1f), x);
-  r = FMA(n, VF(-0x1.7f7d1cp-20f), r);
-  vf p = VF(1.9875691500e-4f);
-  p = FMA(p, r, VF(1.3981999507e-3f));
-  p = FMA(p, r, VF(8.3334519073e-3f));
-  p = FMA(p, r, VF(4.1665795894e-2f));
-  p = FMA(p, r, VF(1.6666665459e-1f));
-  p = FMA(p, r, VF(5.0000001201e-1f));
-  p = FMA(p, r * r, r) + 1.0f;
-  vi k = __builtin_convertvector(n, vi);
-  vi half = k >> 1;
-  vf s1 = (vf)((half + 127) << 23), s2 = (vf)((k - half + 127) << 23);
-  return p * s1 * s2;
+// x * 2^n for whole n in [-150, 128], rounded once.
+#if LULL_LEVEL == 2
+INLINE vf SCALE(vf x, vf n) {
+  return (vf)__builtin_ia32_scalefps512_mask((__v16sf)x, (__v16sf)n, (__v16sf)x, -1, 4);
 }
+INLINE vf RECIPROCAL(vf x) {  // 14 bits, then one Newton step
+  vf y = (vf)__builtin_ia32_rcp14ps512_mask((__v16sf)x, (__v16sf)x, -1);
+  return FMA(y, FMA(-x, y, VF(1.0f)), y);
+}
+#else
+INLINE vf SCALE(vf x, vf n) {
+  vi k = __builtin_convertvector(n, vi), half = k >> 1;
+  return x * (vf)((half + 127) << 23) * (vf)((k - half + 127) << 23);
+}
+INLINE vf RECIPROCAL(vf x) { return 1.0f / x; }
+#endif
+#define V vf
+#define K VF
+#define ADD(a, b) ((a) + (b))
+#define SUB(a, b) ((a) - (b))
+#define MUL(a, b) ((a) * (b))
+#define DIV(a, b) ((a) / (b))
+#define RINT RINTF
+#define ABS ABSF
+#define OR(a, b) ((vf)((vi)(a) | (vi)(b)))
+#define XOR(a, b) ((vf)((vi)(a) ^ (vi)(b)))
+#define LESS(a, b, x, y) SEL((a) < (b), x, y)
+#define IFNAN(a, x, y) SEL((a) != (a), x, y)
+#define CORE INLINE
+#define NAMED(f) f##_v
+#include "vmath_core.h"
+#undef V
+#undef K
+#undef ADD
+#undef SUB
+#undef MUL
+#undef DIV
+#undef RINT
+#undef ABS
+#undef OR
+#undef XOR
+#undef LESS
+#undef IFNAN
+#undef CORE
+#undef NAMED
 
 INLINE vf log_v(vf x) {
   vi tiny = (vi)(x < 0x1p-126f);
@@ -194,42 +224,6 @@ INLINE vf sin_v(vf x) { vf s, c; sincos_v(x, &s, &c); return s; }
 INLINE vf cos_v(vf x) { vf s, c; sincos_v(x, &s, &c); return c; }
 INLINE vf tan_v(vf x) { vf s, c; sincos_v(x, &s, &c); return s / c; }
 
-INLINE vf tanh_v(vf x) {
-  vf a = ABSF(x), z = x * x;
-  vf p = VF(-5.70498872745e-3f);
-  p = FMA(p, z, VF(2.06390887954e-2f));
-  p = FMA(p, z, VF(-5.37397155531e-2f));
-  p = FMA(p, z, VF(1.33314422036e-1f));
-  p = FMA(p, z, VF(-3.33332819422e-1f));
-  vf small = FMA(p * z, x, x);
-  vf e = exp_v(2.0f * SEL(a > 20.0f, VF(20.0f), a));
-  vf large = COPYSIGN(1.0f - 2.0f / (e + 1.0f), x);
-  return SEL(a < 0.625f, small, SEL(x != x, x, large));
-}
-INLINE vf sigmoid_v(vf x) {
-  vf e = exp_v(-ABSF(x));
-  return SEL(x >= 0.0f, VF(1.0f), SEL(x != x, x, e)) / (1.0f + e);
-}
-INLINE vf erf_v(vf a) {
-  vf t = ABSF(a), s = a * a;
-  vf tc = SEL(t > 4.0f, VF(4.0f), t), sc = tc * tc;
-  vf r = FMA(VF(-1.72853470e-5f), tc, VF(3.83197126e-4f));
-  vf u = FMA(VF(-3.88396438e-3f), tc, VF(2.42546219e-2f));
-  r = FMA(r, sc, u);
-  r = FMA(r, tc, VF(-1.06777877e-1f));
-  r = FMA(r, tc, VF(-6.34846687e-1f));
-  r = FMA(r, tc, VF(-1.28717512e-1f));
-  r = FMA(r, tc, -tc);
-  vf large = COPYSIGN(1.0f - exp_v(r), a);
-  vf p = VF(-5.96761703e-4f);
-  p = FMA(p, s, VF(4.99119423e-3f));
-  p = FMA(p, s, VF(-2.67681349e-2f));
-  p = FMA(p, s, VF(1.12819925e-1f));
-  p = FMA(p, s, VF(-3.76125336e-1f));
-  p = FMA(p, s, VF(1.28379166e-1f));
-  p = FMA(p, a, a);
-  return SEL(t > 0.927734375f, SEL(a != a, a, large), p);
-}
 INLINE vf erfinv_v(vf a) {
   vf t = log_v(FMA(a, -a, VF(1.0f)));
   vf p = VF(3.03697567e-10f);

@@ -80,7 +80,13 @@ typedef struct {
   char *result;
   char *partials;   // scratch of lull_reduce_scratch bytes
   int32_t splits;   // filled by lull_reduce_scratch
+  const struct LullJit *jit;  // set while it runs: its machine code, if any
 } LullProgram;
+
+// Machine code for programs (jit.c) can be switched off, also by LULL_JIT=0; then the tile
+// interpreter runs them. How many kernels were made so far.
+void lull_set_jit(int on);
+int64_t lull_jit_compiled(void);
 
 // Runs a program without reduction over its whole space, on the pool when it is worth it.
 void lull_program_run(const LullProgram *program);

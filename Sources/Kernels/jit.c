@@ -1,0 +1,653 @@
+// Machine code for fused programs: AVX-512, 16 elements of 4 bytes at a time.
+//
+// A program (vm.h) in the compute types f32, i32 and u32 becomes machine operations (jit_build.h),
+// these get registers by a scan over their next uses, and the encoder (jit_asm.h) writes a loop
+// over whole vectors and a masked copy of its body for the rest. Programs with other types or with
+// functions that are not inlined stay with the tile interpreter (vm_run.h), which is the oracle
+// of the tests: both give the same bits.
+//
+// Kernels are kept in a table by the program's structure. Code is written through one mapping
+// and run through another, so no page is ever writable and executable; where the system forbids
+// that, there is no machine code and the interpreter does the work. Compilation happens on the
+// thread that evaluates, between parallel regions.
+#define _GNU_SOURCE
+#include "jit.h"
+#include "vm_internal.h"
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#if defined(__x86_64__) && defined(__linux__)
+#include <sys/mman.h>
+#include <unistd.h>
+#include "jit_asm.h"
+#include "jit_build.h"
+
+// MARK: Registers
+
+enum { tailMask = 7, frameSlots = 160, none = -1 };
+enum { streamRegisterCount = 9 };
+static const uint8_t streamRegisters[streamRegisterCount] = {rsi, rdi, r8, r9, r10, r11, rcx, rdx, r15};
+
+typedef struct {
+  Assembler out;
+  int isTail, streaming;
+  int16_t useStart[maxNodes + 1], useAt[maxNodes], uses[maxNodes * 3];
+  uint8_t live[maxNodes];
+  int8_t reg[maxNodes];         // where a value is, or none
+  int16_t slot[maxNodes];       // where it is kept on the stack, or none
+  int16_t inVector[32], inMask[8];
+  uint8_t isHoisted[maxNodes];
+  uint32_t pinnedVectors, pinnedMasks;
+  int now, slotCount, inputStreams;
+  int8_t streamOfInput[lullMaxInputs];
+} Emitter;
+
+static Emitter *E;
+
+static Memory slot_memory(int slot) { return (Memory){rsp, none, 1, 64 + slot * 64}; }
+
+// The position of a value's next use after (or at) the present one.
+static int next_use(int v) {
+  while (E->useAt[v] < E->useStart[v + 1] && E->uses[E->useAt[v]] < E->now) ++E->useAt[v];
+  return E->useAt[v] < E->useStart[v + 1] ? E->uses[E->useAt[v]] : maxNodes + 1;
+}
+static int dies_here(int v) {
+  int i = E->useAt[v];
+  while (i < E->useStart[v + 1] && E->uses[i] <= E->now) ++i;
+  return i == E->useStart[v + 1] && !E->isHoisted[v];
+}
+
+static Memory number_memory(const Node *n);
+
+static void keep_on_stack(int v) {
+  const Node *n = &B->nodes[v];
+  if (E->slot[v] >= 0 || is_number(v)) return;
+  if (E->slotCount == frameSlots) { E->out.failed = 1; return; }
+  E->slot[v] = (int16_t)E->slotCount++;
+  if (n->isMask) kmov_memory(&E->out, 0x91, E->reg[v], slot_memory(E->slot[v]));
+  else evex_rm(&E->out, OPC(1, 0, 0x11), E->reg[v], 0, slot_memory(E->slot[v]), 0, 0, 0);
+}
+
+// A register for a new value; what is needed last makes room.
+static int take_register(int isMask, int v) {
+  int16_t *in = isMask ? E->inMask : E->inVector;
+  uint32_t pinned = isMask ? E->pinnedMasks : E->pinnedVectors;
+  int from = isMask ? 1 : 0, to = isMask ? 7 : 32, best = none, farthest = -1;
+  for (int r = from; r < to; ++r) {
+    if (in[r] == none) { best = r; break; }
+    if (pinned >> r & 1 || E->isHoisted[in[r]]) continue;
+    int use = next_use(in[r]);
+    if (use > farthest) farthest = use, best = r;
+  }
+  if (best == none) { E->out.failed = 1; return from; }
+  if (in[best] != none) {
+    int old = in[best];
+    if (next_use(old) <= maxNodes) keep_on_stack(old);
+    E->reg[old] = none;
+  }
+  in[best] = (int16_t)v;
+  E->reg[v] = (int8_t)best;
+  if (isMask) E->pinnedMasks |= 1u << best;
+  else E->pinnedVectors |= 1u << best;
+  return best;
+}
+
+// The register of an operand, loaded again if it had to make room.
+static int operand(int v) {
+  const Node *n = &B->nodes[v];
+  int r = E->reg[v];
+  if (r == none) {
+    r = take_register(n->isMask, v);
+    if (is_number(v)) {
+      if (n->op == mConst && n->bits == 0)
+        evex_rr(&E->out, OPC(1, 1, 0xef), r, r, r, 0, 0);
+      else
+        evex_rm(&E->out, OPC(2, 1, 0x18), r, 0, number_memory(n), 0, 0, 0);
+    } else if (E->slot[v] < 0) {
+      E->out.failed = 1;
+    } else if (n->isMask) {
+      kmov_memory(&E->out, 0x90, r, slot_memory(E->slot[v]));
+    } else {
+      evex_rm(&E->out, OPC(1, 0, 0x10), r, 0, slot_memory(E->slot[v]), 0, 0, 0);
+    }
+  }
+  if (n->isMask) E->pinnedMasks |= 1u << r;
+  else E->pinnedVectors |= 1u << r;
+  return r;
+}
+
+static void release_operand(int v) {
+  if (v < 0 || E->reg[v] == none || !dies_here(v)) return;
+  int16_t *in = B->nodes[v].isMask ? E->inMask : E->inVector;
+  in[E->reg[v]] = none;
+  E->reg[v] = none;
+}
+
+// The register of a result: that of an operand which dies here, where there is one.
+static int result(int v, int a, int b, int c) {
+  const int operands[3] = {a, b, c};
+  int isMask = B->nodes[v].isMask;
+  for (int i = 0; i < 3; ++i) {
+    int o = operands[i];
+    if (o < 0 || E->reg[o] == none || B->nodes[o].isMask != isMask || !dies_here(o)) continue;
+    int r = E->reg[o];
+    E->reg[o] = none;
+    E->reg[v] = (int8_t)r;
+    (isMask ? E->inMask : E->inVector)[r] = (int16_t)v;
+    return r;
+  }
+  return take_register(isMask, v);
+}
+
+// MARK: Code
+
+// Constants lie after the code, scalars where r14 points.
+static uint32_t pool[maxNodes];
+static int poolCount;
+static struct { uint8_t *at; int index; } patches[4 * maxNodes];
+static int patchCount;
+
+static int pool_index(uint32_t bits) {
+  for (int i = 0; i < poolCount; ++i)
+    if (pool[i] == bits) return i;
+  pool[poolCount] = bits;
+  return poolCount++;
+}
+static Memory number_memory(const Node *n) {
+  if (n->op == mScalar) return (Memory){r14, none, 1, n->a * 4};
+  return (Memory){rbx, none, 1, pool_index(n->bits) * 4};
+}
+
+// An instruction whose last operand is a register or a broadcast number.
+static void with_operand(int opc, int reg, int vvvv, int v) {
+  if (E->reg[v] == none && is_number(v))
+    evex_rm(&E->out, opc, reg, vvvv, number_memory(&B->nodes[v]), 0, 0, 1);
+  else
+    evex_rr(&E->out, opc, reg, vvvv, operand(v), 0, 0);
+}
+
+static Memory stream_memory(int stream, int width) {
+  int base = rax;
+  if (stream < streamRegisterCount) base = streamRegisters[stream];
+  else mov_load(&E->out, rax, (Memory){rbp, none, 1, stream * 8});
+  return (Memory){base, r12, width, 0};
+}
+
+static void emit_shift(int d, int extension, int a, int amount) {
+  evex(&E->out, OPC(1, 1, 0x72), extension, d, a & 16, a & 8, d & 16, 0, 0, 0);
+  byte1(&E->out, 0xc0 | extension << 3 | (a & 7));
+  byte1(&E->out, amount);
+}
+
+static void emit_load(const Node *n, int v) {
+  static const struct { int opc, width; } loads[14] = {
+    [lullBool] = {OPC(2, 1, 0x31), 1}, [lullUInt8] = {OPC(2, 1, 0x31), 1},
+    [lullInt8] = {OPC(2, 1, 0x21), 1}, [lullUInt16] = {OPC(2, 1, 0x33), 2},
+    [lullInt16] = {OPC(2, 1, 0x23), 2}, [lullBFloat16] = {OPC(2, 1, 0x33), 2},
+    [lullFloat16] = {OPC(2, 1, 0x13), 2}, [lullFloat32] = {OPC(1, 0, 0x10), 4},
+    [lullInt32] = {OPC(1, 0, 0x10), 4}, [lullUInt32] = {OPC(1, 0, 0x10), 4},
+  };
+  int d = take_register(0, v), k = E->isTail ? tailMask : 0;
+  Memory m = stream_memory(E->streamOfInput[n->a], loads[n->imm].width);
+  evex_rm(&E->out, loads[n->imm].opc, d, 0, m, k, E->isTail, 0);
+  if (n->imm == lullBFloat16) emit_shift(d, 6, d, 16);
+}
+
+static void emit_store(const Node *n) {
+  int a = operand(n->a), k = E->isTail ? tailMask : 0;
+  Assembler *s = &E->out;
+  int stream = E->inputStreams + n->b;
+  switch (n->imm) {
+  case lullFloat32: case lullInt32: case lullUInt32: {
+    int opc = E->streaming && !E->isTail ? OPC(1, 0, 0x2b) : OPC(1, 0, 0x11);
+    evex_rm(s, opc, a, 0, stream_memory(stream, 4), k, 0, 0);
+    break;
+  }
+  case lullFloat16:
+    evex_rm(s, OPC(3, 1, 0x1d), a, 0, stream_memory(stream, 2), k, 0, 0);
+    byte1(s, 0);
+    break;
+  case lullInt16: case lullUInt16: case lullBFloat16:
+    evex_rm(s, OPC(2, 2, 0x33), a, 0, stream_memory(stream, 2), k, 0, 0);
+    break;
+  default:
+    evex_rm(s, OPC(2, 2, 0x31), a, 0, stream_memory(stream, 1), k, 0, 0);
+  }
+}
+
+// a * b + c in the form that spares a copy: one of the operands becomes the result.
+static void emit_fma(const Node *n, int v) {
+  int base = n->op == mFma ? 0x98 : 0x9c;
+  int o132 = OPC(2, 1, base), o213 = OPC(2, 1, base + 0x10), o231 = OPC(2, 1, base + 0x20);
+  int a = n->a, b = n->b, c = n->c;
+  // Only one operand can come from memory: c, or else b.
+  int cInMemory = is_number(c) && E->reg[c] == none;
+  int bInMemory = !cInMemory && is_number(b) && E->reg[b] == none;
+  int ra = operand(a), rb = bInMemory ? none : operand(b), rc = cInMemory ? none : operand(c);
+  int distinct = a != b && b != c && a != c;
+  if (distinct && dies_here(a)) {
+    int d = result(v, a, none, none);
+    if (bInMemory) with_operand(o132, d, rc, b);
+    else with_operand(o213, d, rb, c);
+  } else if (distinct && !bInMemory && dies_here(b)) {
+    int d = result(v, b, none, none);
+    with_operand(o213, d, ra, c);
+  } else if (distinct && !cInMemory && dies_here(c)) {
+    int d = result(v, c, none, none);
+    with_operand(o231, d, ra, b);
+  } else {
+    int d = take_register(0, v);
+    evex_rr(&E->out, OPC(1, 0, 0x28), d, 0, ra, 0, 0);
+    if (bInMemory) with_operand(o132, d, rc, b);
+    else with_operand(o213, d, rb, c);
+  }
+}
+
+static void emit_node(int v) {
+  const Node *n = &B->nodes[v];
+  Assembler *s = &E->out;
+  E->pinnedVectors = E->pinnedMasks = 0;
+  switch (n->op) {
+  case mConst: case mScalar: return;
+  case mLoad: emit_load(n, v); return;
+  case mStore: emit_store(n); break;
+  case mBinary: {
+    int a = operand(n->a);
+    if (!(is_number(n->b) && E->reg[n->b] == none)) operand(n->b);
+    int rb = E->reg[n->b];
+    int d = result(v, n->a, n->b, none);
+    if (rb == none) evex_rm(s, (int)n->bits, d, a, number_memory(&B->nodes[n->b]), 0, 0, 1);
+    else evex_rr(s, (int)n->bits, d, a, rb, 0, 0);
+    break;
+  }
+  case mUnary: {
+    int a = operand(n->a), d = result(v, n->a, none, none);
+    evex_rr(s, (int)n->bits, d, 0, a, 0, 0);
+    if (n->hasImm) byte1(s, n->imm);
+    break;
+  }
+  case mShift: {
+    int a = operand(n->a), d = result(v, n->a, none, none);
+    emit_shift(d, n->c, a, n->imm);
+    return release_operand(n->a);
+  }
+  case mFma: case mFnma: emit_fma(n, v); break;
+  case mCompare: {
+    int a = operand(n->a), d;
+    if (is_number(n->b) && E->reg[n->b] == none) {
+      d = take_register(1, v);
+      evex_rm(s, (int)n->bits, d, a, number_memory(&B->nodes[n->b]), 0, 0, 1);
+    } else {
+      int b = operand(n->b);
+      d = take_register(1, v);
+      evex_rr(s, (int)n->bits, d, a, b, 0, 0);
+    }
+    if (n->hasImm) byte1(s, n->imm);
+    break;
+  }
+  case mBlend: {
+    int k = operand(n->a), c = operand(n->c);
+    if (is_number(n->b) && E->reg[n->b] == none) {
+      int d = result(v, n->c, none, none);
+      evex_rm(s, OPC(2, 1, 0x65), d, c, number_memory(&B->nodes[n->b]), k, 0, 1);
+    } else {
+      int b = operand(n->b), d = result(v, n->c, n->b, none);
+      evex_rr(s, OPC(2, 1, 0x65), d, c, b, k, 0);
+    }
+    break;
+  }
+  case mMaskTo01: {
+    int k = operand(n->a), d = take_register(0, v);
+    evex_rm(s, OPC(2, 1, 0x58), d, 0, (Memory){rbx, none, 1, pool_index(1) * 4}, k, 1, 0);
+    break;
+  }
+  case mMaskOp: {
+    int a = operand(n->a), b = operand(n->b), d = result(v, n->a, n->b, none);
+    vex_kkk(s, (int)n->bits, 1, d, a, b);
+    break;
+  }
+  case mMaskNot: {
+    int a = operand(n->a), d = result(v, n->a, none, none);
+    vex_kkk(s, 0x44, 0, d, 0, a);
+    break;
+  }
+  case mRoundHalf: {
+    int a = operand(n->a), d = result(v, n->a, none, none);
+    evex_rr(s, OPC(3, 1, 0x1d), a, 0, d, 0, 0);
+    byte1(s, 0);
+    evex_rr(s, OPC(2, 1, 0x13), d, 0, d, 0, 0);
+    break;
+  }
+  }
+  release_operand(n->a);
+  release_operand(n->b);
+  release_operand(n->c);
+}
+
+static void reset_registers(void) {
+  E->slotCount = 0;
+  for (int v = 0; v < B->count; ++v) {
+    E->useAt[v] = E->useStart[v];
+    E->slot[v] = none;
+    if (!E->isHoisted[v]) E->reg[v] = none;
+  }
+  for (int r = 0; r < 32; ++r)
+    if (E->inVector[r] != none && !E->isHoisted[E->inVector[r]]) E->inVector[r] = none;
+  for (int r = 0; r < 8; ++r) E->inMask[r] = none;
+}
+
+static void emit_body(int isTail) {
+  E->isTail = isTail;
+  reset_registers();
+  for (int v = 0; v < B->count; ++v) {
+    E->now = v;
+    if (E->live[v]) emit_node(v);
+  }
+}
+
+// Which nodes are needed, and where each value is used.
+static void find_uses(void) {
+  memset(E->live, 0, sizeof E->live);
+  for (int v = B->count - 1; v >= 0; --v) {
+    const Node *n = &B->nodes[v];
+    if (n->op == mStore) E->live[v] = 1;
+    if (!E->live[v]) continue;
+    if (n->op == mConst || n->op == mScalar || n->op == mLoad) continue;
+    E->live[n->a] = 1;
+    if (n->op != mStore && n->b >= 0) E->live[n->b] = 1;
+    if (n->op != mShift && n->c >= 0) E->live[n->c] = 1;
+  }
+  static int16_t counts[maxNodes];
+  memset(counts, 0, sizeof counts);
+  for (int pass = 0; pass < 2; ++pass) {
+    for (int v = 0; v < B->count; ++v) {
+      const Node *n = &B->nodes[v];
+      if (!E->live[v] || n->op == mConst || n->op == mScalar || n->op == mLoad) continue;
+      int operands[3] = {n->a, n->op == mStore ? none : n->b, n->op == mShift ? none : n->c};
+      for (int i = 0; i < 3; ++i) {
+        if (operands[i] < 0) continue;
+        if (pass == 0) ++counts[operands[i]];
+        else E->uses[E->useStart[operands[i]] + counts[operands[i]]++] = (int16_t)v;
+      }
+    }
+    if (pass == 0) {
+      int sum = 0;
+      for (int v = 0; v < B->count; ++v) E->useStart[v] = (int16_t)sum, sum += counts[v];
+      E->useStart[B->count] = (int16_t)sum;
+      memset(counts, 0, sizeof counts);
+    }
+  }
+}
+
+// Numbers live in registers for the whole loop as far as the body leaves room.
+static void hoist_numbers(void) {
+  int alive = 0, most = 0;
+  static int16_t ends[maxNodes + 1];
+  memset(ends, 0, sizeof ends);
+  for (int v = 0; v < B->count; ++v) {
+    const Node *n = &B->nodes[v];
+    if (E->live[v] && !is_number(v) && !n->isMask && n->op != mStore &&
+        E->useStart[v + 1] > E->useStart[v]) {
+      ++alive;
+      ++ends[E->uses[E->useStart[v + 1] - 1]];
+    }
+    if (alive > most) most = alive;
+    alive -= ends[v];
+  }
+  int room = 32 - most - 4;
+  memset(E->isHoisted, 0, sizeof E->isHoisted);
+  for (int r = 0; r < 32; ++r) E->inVector[r] = none;
+  for (int v = 0; v < B->count; ++v) E->reg[v] = none;
+  for (int v = 0; v < B->count && room > 0; ++v) {
+    if (!E->live[v] || !is_number(v)) continue;
+    E->pinnedVectors = 0;
+    E->now = 0;
+    operand(v);
+    E->isHoisted[v] = 1;
+    --room;
+  }
+}
+
+static void emit_kernel(void) {
+  Assembler *s = &E->out;
+  E->slotCount = 0;
+  // The frame's address is known only when the pool is placed: rbx points to the pool.
+  push(s, rbp); push(s, rbx); push(s, r12); push(s, r13); push(s, r14); push(s, r15);
+  mov_rr(s, rax, rsp);
+  alu_imm(s, 5, rsp, 64 + 64 * frameSlots + 64);
+  alu_imm(s, 4, rsp, -64);
+  // [rsp + 8]: the caller's stack, [rsp]: the tail's mask, [rsp + 16]: n
+  rex_rm(s, 0x89, rax, (Memory){rsp, none, 1, 8});
+  rex_rm(s, 0x89, rdx, (Memory){rsp, none, 1, 16});
+  mov_rr(s, rbp, rdi);
+  mov_rr(s, r14, rsi);
+  mov_rr(s, r13, rdx);
+  alu_imm(s, 4, r13, -16);
+  // mov rbx, imm64: the pool
+  byte1(s, 0x48); byte1(s, 0xbb);
+  patches[patchCount].at = s->at;
+  patches[patchCount++].index = 0;
+  bytes8(s, 0);
+  // mask = (1 << (n & 15)) - 1
+  mov_rr(s, rcx, rdx);
+  alu_imm(s, 4, rcx, 15);
+  byte1(s, 0xb8); bytes4(s, 1);           // mov eax, 1
+  byte1(s, 0xd3); byte1(s, 0xe0);         // shl eax, cl
+  byte1(s, 0xff); byte1(s, 0xc8);         // dec eax
+  rex_rm(s, 0x89, rax, (Memory){rsp, none, 1, 0});
+  int streams = E->inputStreams;
+  for (int v = 0; v < B->count; ++v)
+    if (B->nodes[v].op == mStore && E->inputStreams + B->nodes[v].b + 1 > streams)
+      streams = E->inputStreams + B->nodes[v].b + 1;
+  for (int i = 0; i < streams && i < streamRegisterCount; ++i)
+    mov_load(s, streamRegisters[i], (Memory){rbp, none, 1, i * 8});
+  byte1(s, 0x45); byte1(s, 0x31); byte1(s, 0xe4);  // xor r12d, r12d
+  hoist_numbers();
+  // cmp r13, 0; jz tail
+  alu_imm(s, 7, r13, 0);
+  uint8_t *toTail = jump_if(s, 4);
+  uint8_t *top = s->at;
+  emit_body(0);
+  alu_imm(s, 0, r12, 16);
+  rex_rr(s, 0x39, r13, r12);  // cmp r12, r13
+  jump_back_if(s, 2, top);
+  land(s, toTail);
+  rex_rm(s, 0x3b, r12, (Memory){rsp, none, 1, 16});  // cmp r12, n
+  uint8_t *toEnd = jump_if(s, 4);
+  kmov_memory(s, 0x90, tailMask, (Memory){rsp, none, 1, 0});
+  emit_body(1);
+  land(s, toEnd);
+  if (E->streaming) { byte1(s, 0x0f); byte1(s, 0xae); byte1(s, 0xf8); }  // sfence
+  mov_load(s, rsp, (Memory){rsp, none, 1, 8});
+  pop(s, r15); pop(s, r14); pop(s, r13); pop(s, r12); pop(s, rbx); pop(s, rbp);
+  byte1(s, 0xc5); byte1(s, 0xf8); byte1(s, 0x77);  // vzeroupper
+  byte1(s, 0xc3);
+}
+
+// MARK: Memory for code, and the table of kernels
+
+enum { arenaBytes = 8 << 20, kernelBytes = 256 << 10, tableSlots = 4096, tableLimit = 2048 };
+typedef struct {
+  uint64_t hash;
+  uint8_t *key;
+  int keyLength;
+  LullKernel run;
+} Entry;
+static Entry table[tableSlots];
+static int tableCount;
+static uint8_t *writable, *executable;
+static size_t arenaUsed;
+static int state;  // 0 not tried, 1 works, -1 forbidden or switched off
+static int64_t compiled;
+
+int64_t lull_jit_compiled(void) { return compiled; }
+void lull_set_jit(int on) {
+  if (!on) state = -1;
+  else if (state < 0) state = writable ? 1 : 0;
+}
+
+static void open_arena(void) {
+  state = -1;
+  const char *text = getenv("LULL_JIT");
+  if (text && text[0] == '0') return;
+  int file = memfd_create("lull kernels", MFD_CLOEXEC);
+  if (file < 0) return;
+  if (ftruncate(file, arenaBytes) == 0) {
+    void *w = mmap(NULL, arenaBytes, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
+    void *x = mmap(NULL, arenaBytes, PROT_READ | PROT_EXEC, MAP_SHARED, file, 0);
+    if (w != MAP_FAILED && x != MAP_FAILED) writable = w, executable = x, state = 1;
+  }
+  close(file);
+}
+
+static void forget_all(void) {
+  for (int i = 0; i < tableSlots; ++i) free(table[i].key);
+  memset(table, 0, sizeof table);
+  tableCount = 0;
+  arenaUsed = 0;
+}
+
+static LullKernel compile(const LullProgram *p, const LullJit *jit, int streaming) {
+  static Builder builder;
+  static Emitter emitter;
+  B = &builder;
+  E = &emitter;
+  B->count = B->failed = 0;
+  memset(B->hash, 0xff, sizeof B->hash);
+  Held held[lullMaxRegisters];
+  memset(held, 0xff, sizeof held);
+  E->inputStreams = 0;
+  int scalars = 0;
+  for (int i = 0; i < p->inputCount; ++i) {
+    const LullInput *in = &p->inputs[i];
+    if (in->isConstant) {
+      Node n = {mScalar, .a = (int16_t)scalars++, .b = -1, .c = -1};
+      held[in->reg] = (Held){(int16_t)node(n), -1};
+    } else {
+      E->streamOfInput[i] = (int8_t)E->inputStreams++;
+    }
+  }
+  for (int i = 0; i < p->instructionCount; ++i) {
+    const LullInstruction *in = &p->code[i];
+    if (in->op == lullLoad) {
+      int type = p->inputs[in->a].dtype;
+      if (!jit->isLinear[in->a])
+        type = lull_compute_type(type) == lullF32 ? lullFloat32
+          : lull_compute_type(type) == lullI32 ? lullInt32 : lullUInt32;
+      Node n = {mLoad, (uint8_t)type, .a = (int16_t)in->a, .b = -1, .c = -1};
+      held[in->dst] = (Held){(int16_t)node(n), -1};
+    } else if (!expand(in, held)) {
+      return NULL;
+    }
+  }
+  int outputs = 0;
+  for (int i = 0; i < p->outputCount; ++i) {
+    Held *h = &held[p->outputs[i].reg];
+    int dtype = p->outputs[i].dtype;
+    int v = as_vector(h);
+    if (dtype == lullBool) {
+      Held truth = {-1, (int16_t)as_mask(h)};
+      v = as_vector(&truth);
+    }
+    if (dtype == lullBFloat16) v = SHR(v, 16);
+    Node n = {mStore, (uint8_t)dtype, .a = (int16_t)v, .b = (int16_t)outputs++, .c = -1};
+    node(n);
+  }
+  if (p->reduce) {
+    Held *h = &held[p->reduceReg];
+    Node n = {mStore, lullInt32, .a = (int16_t)as_vector(h), .b = (int16_t)outputs++, .c = -1};
+    node(n);
+  }
+  if (B->failed) return NULL;
+  if (arenaUsed + kernelBytes > arenaBytes) forget_all();
+  uint8_t *start = writable + arenaUsed;
+  E->out = (Assembler){start, start + kernelBytes - 4 * maxNodes - 64, 0};
+  E->streaming = streaming;
+  poolCount = patchCount = 0;
+  find_uses();
+  emit_kernel();
+  if (E->out.failed) return NULL;
+  uint8_t *poolAt = writable + (((size_t)(E->out.at - writable) + 63) & ~(size_t)63);
+  memcpy(poolAt, pool, sizeof(uint32_t) * (size_t)poolCount);
+  uint64_t address = (uint64_t)(executable + (poolAt - writable));
+  memcpy(patches[0].at, &address, 8);
+  LullKernel run = (LullKernel)(void *)(executable + (start - writable));
+  arenaUsed = ((size_t)(poolAt - writable) + sizeof(uint32_t) * (size_t)poolCount + 63) & ~(size_t)63;
+  ++compiled;
+  return run;
+}
+
+static int is_linear(const LullProgram *p, const LullInput *in) {
+  int64_t step = lull_dtype_size(in->dtype);
+  for (int k = p->rank - 1; k >= 0; --k) {
+    if (p->shape[k] != 1 && in->strides[k] != step) return 0;
+    step *= p->shape[k];
+  }
+  return 1;
+}
+
+LullJit lull_jit(const LullProgram *p, int streaming) {
+  LullJit jit = {0};
+  if (lull_simd_level() < 2) return jit;
+  if (state == 0) open_arena();
+  if (state < 0) return jit;
+  // The key: everything that the code depends on.
+  uint8_t key[256 * sizeof(LullInstruction) + lullMaxInputs * 4 + 128 * 4 + 16];
+  int length = (int)sizeof(LullInstruction) * p->instructionCount;
+  memcpy(key, p->code, (size_t)length);
+  jit.allLinear = 1;
+  for (int i = 0; i < p->inputCount; ++i) {
+    const LullInput *in = &p->inputs[i];
+    if (lull_dtype_size(in->dtype) > 4) return (LullJit){0};
+    int linear = !in->isConstant && is_linear(p, in);
+    jit.isLinear[i] = (uint8_t)linear;
+    if (!linear && !in->isConstant) jit.allLinear = 0;
+    key[length++] = (uint8_t)(in->isConstant ? 2 : linear);
+    key[length++] = in->dtype;
+    key[length++] = in->isConstant ? (uint8_t)in->reg : 0;
+  }
+  if (p->outputCount > 100) return (LullJit){0};
+  for (int i = 0; i < p->outputCount; ++i) {
+    if (lull_dtype_size(p->outputs[i].dtype) > 4) return (LullJit){0};
+    key[length++] = (uint8_t)p->outputs[i].reg;
+    key[length++] = p->outputs[i].dtype;
+  }
+  key[length++] = (uint8_t)streaming;
+  key[length++] = (uint8_t)(p->reduce ? p->reduceReg : 255);
+  uint64_t hash = 14695981039346656037ull;
+  int i = 0;
+  for (; i + 8 <= length; i += 8) {
+    uint64_t word;
+    memcpy(&word, key + i, 8);
+    hash = (hash ^ word) * 0x9e3779b97f4a7c15ull;
+    hash ^= hash >> 29;
+  }
+  for (; i < length; ++i) hash = (hash ^ key[i]) * 1099511628211ull;
+  hash ^= hash >> 32;
+  unsigned slot = (unsigned)(hash % tableSlots);
+  for (; table[slot].key; slot = (slot + 1) % tableSlots) {
+    const Entry *e = &table[slot];
+    if (e->hash == hash && e->keyLength == length && !memcmp(e->key, key, (size_t)length)) {
+      jit.run = e->run;
+      return jit;
+    }
+  }
+  if (tableCount >= tableLimit) {
+    forget_all();
+    slot = (unsigned)(hash % tableSlots);
+  }
+  int before = tableCount;
+  jit.run = compile(p, &jit, streaming);
+  if (tableCount < before) slot = (unsigned)(hash % tableSlots);
+  uint8_t *copy = malloc((size_t)length);
+  if (!copy) return jit;
+  memcpy(copy, key, (size_t)length);
+  table[slot] = (Entry){hash, copy, length, jit.run};
+  ++tableCount;
+  return jit;
+}
+#else
+int64_t lull_jit_compiled(void) { return 0; }
+void lull_set_jit(int on) {}
+LullJit lull_jit(const LullProgram *p, int streaming) { return (LullJit){0}; }
+#endif
