@@ -23,6 +23,7 @@ public indirect enum ArrayError: Error, Equatable {
   case memory(requested: Int, active: Int, limit: Int)
   case interrupted
   case notDifferentiable(op: StaticName, reason: String)
+  case evaluatedInTrace
   case `internal`(String)
   case at(position: UInt64, error: ArrayError)
 
@@ -37,6 +38,7 @@ public indirect enum ArrayError: Error, Equatable {
     case .memory: "MemoryError"
     case .interrupted: "KeyboardInterrupt"
     case .internal: "SystemError"
+    case .evaluatedInTrace: "RuntimeError"
     case .at(_, let error): error.kind
     default: "ValueError"
     }
@@ -94,6 +96,9 @@ public indirect enum ArrayError: Error, Equatable {
       return "out of memory: \(requested) bytes asked for with \(active) in use, limit \(limit)"
     case .interrupted: return "interrupted"
     case .notDifferentiable(let op, let reason): return "\(op) has no gradient: \(reason)"
+    case .evaluatedInTrace:
+      return "eval: the values of an array inside a function that vmap, compile or export is tracing are not "
+        + "there yet: no item(), print, comparison in an if, or eval of it there"
     case .internal(let text): return "internal error: \(text) (please report it)"
     case .at(_, let error): return error.message
     }

@@ -3,7 +3,7 @@
 /// Two arrays meet at `promoted(_:_:)`; an array and a plain number of the language meet at
 /// `DType.forWeak(_:with:)`, where the number takes the array's type unless it belongs to a
 /// higher category (an integer with a bool array, a float with an integer array).
-public enum DType: UInt8, Sendable, CaseIterable, Hashable {
+public enum DType: UInt8, Sendable, CaseIterable, Hashable, Codable {
   case bool, uint8, uint16, uint32, uint64, int8, int16, int32, int64
   case float16, bfloat16, float32, float64, complex64
 

@@ -5,6 +5,18 @@
 // holomorphic f is multiplied with the conjugate of its derivative.
 
 extension ElementwiseOp {
+  /// False for the operations whose gradients are all zero.
+  var passesGradient: Bool {
+    switch self {
+    case .stopGradient, .logicalNot, .invert, .isnan, .isinf, .isfinite, .isposinf, .isneginf,
+      .equal, .notEqual, .less, .lessEqual, .greater, .greaterEqual, .logicalAnd, .logicalOr,
+      .logicalXor, .bitwiseAnd, .bitwiseOr, .bitwiseXor, .leftShift, .rightShift, .sign, .floor,
+      .ceil, .rint, .trunc, .floorDivide:
+      false
+    default: true
+    }
+  }
+
   func gradients(_ out: NDArray, _ g: NDArray) throws(ArrayError) -> [NDArray?] {
     let x = out.in0!
     func c(_ value: Double) throws(ArrayError) -> NDArray {
@@ -18,7 +30,7 @@ extension ElementwiseOp {
     case .none, .copy: return [g]
     case .stopGradient: return [nil]
     case .cast:
-      if !x.dtype.isInexact { return [nil] }
+      if x.dtype == .bool { return [nil] }
       return [(x.dtype.isComplex ? g : Engine.real(g)).astype(x.dtype)]
     case .negative: return [try Engine.negative(g)]
     case .abs:

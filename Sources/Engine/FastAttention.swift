@@ -6,7 +6,7 @@
 
 import Kernels
 
-struct FastAttention: Primitive {
+struct FastAttention: Primitive, Codable {
   let scale: Float
   let causal: Bool
   let hasMask: Bool
@@ -137,6 +137,45 @@ struct FastAttention: Primitive {
       gradients.append(mask.dtype == .bool ? nil : try ds.sumTo(mask.shape))
     }
     return gradients
+  }
+
+  /// Examples are joined with the batch that attention has anyway.
+  func vmap(_ out: NDArray, _ batch: Batch) throws(ArrayError) -> NDArray {
+    func joined(_ i: Int) throws(ArrayError) -> NDArray {
+      let x = try batch.full(i)
+      return try x.reshaped(
+        Shape([batch.size * x.shape[1]] + x.shape.dropFirst(2)))
+    }
+    var mask: NDArray?
+    if hasMask {
+      let own = batch.inputs[3]
+      let batches = out.shape[0]
+      let example = batch.isBatched[3] ? Shape(own.shape.dropFirst()) : own.shape
+      if !batch.isBatched[3] && (example.count < 4 || example[0] == 1) {
+        mask = own
+      } else {
+        var form = Shape(repeating: 1, count: 4 - example.count)
+        for n in example { form.append(n) }
+        let source = batch.isBatched[3] ? try own.reshaped(batch.shape(form)) : own
+        var wide = form
+        wide[0] = batches
+        wide.insert(batch.size, at: 0)
+        var flat = form
+        flat[0] = batch.size * batches
+        mask = try source.broadcast(to: wide).reshaped(flat)
+      }
+    }
+    let y = try fastAttention(
+      joined(0), joined(1), joined(2), scale: scale, mask: mask, causal: causal)
+    return try y.reshaped(batch.shape(out.shape))
+  }
+  func rebuild(_ inputs: [NDArray], like old: NodeShape) throws(ArrayError) -> NDArray {
+    guard inputs.count == (hasMask ? 4 : 3) else {
+      throw .argument(op: name, message: "\(inputs.count) inputs")
+    }
+    return try fastAttention(
+      inputs[0], inputs[1], inputs[2], scale: scale, mask: hasMask ? inputs[3] : nil,
+      causal: causal)
   }
 }
 

@@ -2,7 +2,7 @@
 
 import Kernels
 
-struct FastRMSNorm: Primitive {
+struct FastRMSNorm: Primitive, Codable {
   let eps: Float
   let hasWeight: Bool
   var name: OperationName { "rms_norm" }
@@ -36,9 +36,24 @@ struct FastRMSNorm: Primitive {
     if !hasWeight { return [dx] }
     return [dx, try multiply(cotangent, normal).sumTo(out.input(1).shape)]
   }
+
+  func vmap(_ out: NDArray, _ batch: Batch) throws(ArrayError) -> NDArray {
+    if !hasWeight || !batch.isBatched[1] {
+      return try fastRMSNorm(
+        batch.full(0), weight: hasWeight ? batch.inputs[1] : nil, eps: eps)
+    }
+    let normal = try fastRMSNorm(batch.full(0), weight: nil, eps: eps)
+    return try multiply(normal, batch.aligned(1, rank: out.rank))
+  }
+  func rebuild(_ inputs: [NDArray], like old: NodeShape) throws(ArrayError) -> NDArray {
+    guard inputs.count == (hasWeight ? 2 : 1) else {
+      throw .argument(op: name, message: "\(inputs.count) inputs")
+    }
+    return try fastRMSNorm(inputs[0], weight: hasWeight ? inputs[1] : nil, eps: eps)
+  }
 }
 
-struct FastLayerNorm: Primitive {
+struct FastLayerNorm: Primitive, Codable {
   let eps: Float
   let hasWeight: Bool
   let hasBias: Bool
@@ -83,6 +98,25 @@ struct FastLayerNorm: Primitive {
     }
     if hasBias { gradients.append(try cotangent.sumTo([x.shape[x.rank - 1]])) }
     return gradients
+  }
+
+  func vmap(_ out: NDArray, _ batch: Batch) throws(ArrayError) -> NDArray {
+    if !batch.isBatched.dropFirst().contains(true) { return try normal(batch.full(0), batch.inputs) }
+    var y = try fastLayerNorm(batch.full(0), weight: nil, bias: nil, eps: eps)
+    if hasWeight { y = try multiply(y, batch.aligned(1, rank: out.rank)) }
+    if hasBias { y = try add(y, batch.aligned(hasWeight ? 2 : 1, rank: out.rank)) }
+    return y
+  }
+  private func normal(_ x: NDArray, _ inputs: [NDArray]) throws(ArrayError) -> NDArray {
+    try fastLayerNorm(
+      x, weight: hasWeight ? inputs[1] : nil, bias: hasBias ? inputs[hasWeight ? 2 : 1] : nil,
+      eps: eps)
+  }
+  func rebuild(_ inputs: [NDArray], like old: NodeShape) throws(ArrayError) -> NDArray {
+    guard inputs.count == 1 + (hasWeight ? 1 : 0) + (hasBias ? 1 : 0) else {
+      throw .argument(op: name, message: "\(inputs.count) inputs")
+    }
+    return try normal(inputs[0], inputs)
   }
 }
 

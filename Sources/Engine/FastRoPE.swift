@@ -9,7 +9,7 @@ import Glibc
 #endif
 import Kernels
 
-struct FastRoPE: Primitive {
+struct FastRoPE: Primitive, Codable {
   let dims: Int
   let traditional: Bool
   let base: Float?
@@ -88,6 +88,37 @@ struct FastRoPE: Primitive {
     return [NDArray(back, shape: out.shape, dtype: .float32, inputs: inputs)]
       + inputs.dropFirst().map { _ in nil }
   }
+
+  /// Examples are joined with the first axis, whose entries may have positions of their own.
+  func vmap(_ out: NDArray, _ batch: Batch) throws(ArrayError) -> NDArray {
+    let last = batch.inputs.count - 1
+    if base == nil && batch.isBatched[1] { return try batch.loop(out, self) }
+    let x = try batch.full(0)
+    var inputs = batch.inputs
+    inputs[0] = x
+    if !hasOffsetArray || (batch.inputs[last].size == 1 && !batch.isBatched[last]) {
+      return NDArray(self, shape: x.shape, dtype: out.dtype, inputs: inputs)
+    }
+    let first = out.shape[0]
+    var joined = out.shape
+    joined[0] = batch.size * first
+    let offsets = try batch.full(last).reshaped([batch.size, -1])
+    inputs[0] = try x.reshaped(joined)
+    inputs[last] = try offsets.broadcast(to: [batch.size, first]).reshaped([batch.size * first] as Shape)
+    if joined[0] == 0 { return x }
+    return try NDArray(self, shape: joined, dtype: out.dtype, inputs: inputs).reshaped(x.shape)
+  }
+  func rebuild(_ inputs: [NDArray], like old: NodeShape) throws(ArrayError) -> NDArray {
+    let count = 1 + (base == nil ? 1 : 0) + (hasOffsetArray ? 1 : 0)
+    guard inputs.count == count, Swift.abs(sign) == 1 else {
+      throw .argument(op: name, message: "unknown parameters")
+    }
+    let y = try fastRoPE(
+      inputs[0], dims: dims, traditional: traditional, base: base, scale: scale, offset: offset,
+      offsets: hasOffsetArray ? inputs[count - 1] : nil, freqs: base == nil ? inputs[1] : nil)
+    return NDArray(self, shape: y.shape, dtype: .float32, inputs: y.inputs)
+  }
+  func rejectsGradient(of i: Int) -> String? { i >= 1 ? positionsHaveNoGradient : nil }
 }
 
 /// Cosines and sines for positions first ..< first + positions, [positions, dims / 2] each.

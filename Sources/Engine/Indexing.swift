@@ -17,7 +17,7 @@ public enum Index {
   case array(NDArray)
 }
 
-public enum ScatterMode: Int32, Sendable {
+public enum ScatterMode: Int32, Sendable, Codable {
   case set, add, prod, max, min
   var name: OperationName {
     switch self {
@@ -54,7 +54,7 @@ private func offsets(
 }
 
 /// x[i0, i1, ...] for index arrays of one shape over the leading axes.
-struct Gather: Primitive {
+struct Gather: Primitive, Codable {
   var name: OperationName { "take" }
 
   func evaluate(_ out: NDArray) throws(ArrayError) {
@@ -82,13 +82,33 @@ struct Gather: Primitive {
   func vjp(_ out: NDArray, _ cotangent: NDArray) throws(ArrayError) -> [NDArray?] {
     let x = out.input(0)
     let indices = (1..<out.inputCount).map { out.input($0) }
-    let zero = try NDArray.zeros(x.shape, dtype: x.dtype)
+    let zero = try NDArray.zeros(like: x)
     return [try scatter(zero, indices, cotangent, .add)] + indices.map { _ in nil }
   }
+
+  /// Batched indices get one more index array in front, which counts the examples.
+  func vmap(_ out: NDArray, _ batch: Batch) throws(ArrayError) -> NDArray {
+    let k = batch.inputs.count - 1
+    if !batch.isBatched.dropFirst().contains(true) {
+      // [n0, ..., nk-1, batch, rest...] gives [index..., batch, rest...]
+      let x = try moveaxis(batch.inputs[0], 0, k)
+      let picked = try gather(x, Array(batch.inputs.dropFirst()))
+      return try moveaxis(picked, batch.inputs[1].rank, 0)
+    }
+    var indices: [NDArray] = []
+    for i in 1...k { indices.append(try batch.full(i)) }
+    if !batch.isBatched[0] { return try gather(batch.inputs[0], indices) }
+    return try gather(batch.inputs[0], [batch.counter(like: indices[0])] + indices)
+  }
+  func rebuild(_ inputs: [NDArray], like old: NodeShape) throws(ArrayError) -> NDArray {
+    try checkIndices(Array(inputs.dropFirst()), into: inputs[0], op: name)
+    return try gather(inputs[0], Array(inputs.dropFirst()))
+  }
+  func rejectsGradient(of i: Int) -> String? { i >= 1 ? positionsHaveNoGradient : nil }
 }
 
 /// A copy of x with slices replaced by, or combined with, updates: inputs x, updates, indices.
-struct Scatter: Primitive {
+struct Scatter: Primitive, Codable {
   let mode: ScatterMode
   var name: OperationName { mode.name }
 
@@ -126,7 +146,7 @@ struct Scatter: Primitive {
     let none: [NDArray?] = indices.map { _ in nil }
     switch mode {
     case .set:
-      let zero = try NDArray.zeros(updates.shape, dtype: updates.dtype)
+      let zero = try NDArray.zeros(like: updates)
       return [try scatter(cotangent, indices, zero, .set), picked] + none
     case .add: return [cotangent, picked] + none
     case .prod:
@@ -141,6 +161,54 @@ struct Scatter: Primitive {
       return [
         try `where`(isKept, cotangent, zero), try `where`(isTaken, picked, zero),
       ] + none
+    }
+  }
+
+  func vmap(_ out: NDArray, _ batch: Batch) throws(ArrayError) -> NDArray {
+    let k = batch.inputs.count - 2
+    let x = try batch.full(0)
+    let updates = try batch.full(1)
+    if !batch.isBatched.dropFirst(2).contains(true) {
+      let indices = Array(batch.inputs.dropFirst(2))
+      let moved = try moveaxis(x, 0, k)
+      let values = try moveaxis(updates, 0, indices[0].rank)
+      return try moveaxis(scatter(moved, indices, values, mode), k, 0)
+    }
+    var indices: [NDArray] = []
+    for i in 0..<k { indices.append(try batch.full(2 + i)) }
+    return try scatter(x, [batch.counter(like: indices[0])] + indices, updates, mode)
+  }
+  func rebuild(_ inputs: [NDArray], like old: NodeShape) throws(ArrayError) -> NDArray {
+    guard inputs.count > 2 else { throw .argument(op: name, message: "no index arrays") }
+    try checkIndices(Array(inputs.dropFirst(2)), into: inputs[0], op: name)
+    return try scatter(inputs[0], Array(inputs.dropFirst(2)), inputs[1], mode)
+  }
+  func rejectsGradient(of i: Int) -> String? { i >= 2 ? positionsHaveNoGradient : nil }
+}
+
+extension Batch {
+  /// 0, 1, ... along the batch axis, in the shape of a batch of index arrays.
+  func counter(like index: NDArray) throws(ArrayError) -> NDArray {
+    var shape = Shape(repeating: 1, count: index.rank)
+    shape[0] = size
+    return try NDArray.arange(.int(0), .int(size), dtype: .int64).reshaped(shape)
+      .broadcast(to: index.shape)
+  }
+}
+
+/// Index arrays of one shape and integer dtype, at most one an axis.
+private func checkIndices(_ indices: [NDArray], into x: NDArray, op: OperationName)
+  throws(ArrayError)
+{
+  guard let first = indices.first, indices.count <= x.rank else {
+    throw .tooManyIndices(count: indices.count, shape: x.shape.array)
+  }
+  for index in indices {
+    guard index.dtype.isInteger else {
+      throw .dtype(op: op, found: index.dtype, needed: "integer indices")
+    }
+    guard index.shape == first.shape else {
+      throw .broadcast(op: op, lhs: first.shape.array, rhs: index.shape.array)
     }
   }
 }
@@ -189,7 +257,7 @@ public func take(_ x: NDArray, _ indices: NDArray, axis: Int? = nil) throws(Arra
   return try transpose(picked, order)
 }
 
-struct TakeAlong: Primitive {
+struct TakeAlong: Primitive, Codable {
   var name: OperationName { "take_along_axis" }
   func evaluate(_ out: NDArray) throws(ArrayError) {
     let x = try out.input(0).rowContiguous()
@@ -209,15 +277,22 @@ struct TakeAlong: Primitive {
   }
   func vjp(_ out: NDArray, _ cotangent: NDArray) throws(ArrayError) -> [NDArray?] {
     let x = out.input(0)
-    let zero = try NDArray.zeros(x.shape, dtype: x.dtype)
+    let zero = try NDArray.zeros(like: x)
     return [
       NDArray(
         PutAlong(mode: .add), shape: x.shape, dtype: x.dtype, zero, out.input(1), cotangent),
       nil,
     ]
   }
+  func vmap(_ out: NDArray, _ batch: Batch) throws(ArrayError) -> NDArray {
+    try batch.same(out, self)
+  }
+  func rebuild(_ inputs: [NDArray], like old: NodeShape) throws(ArrayError) -> NDArray {
+    try takeAlongAxis(inputs[0], inputs[1], axis: -1)
+  }
+  func rejectsGradient(of i: Int) -> String? { i == 1 ? positionsHaveNoGradient : nil }
 }
-struct PutAlong: Primitive {
+struct PutAlong: Primitive, Codable {
   let mode: ScatterMode
   var name: OperationName { mode == .add ? "scatter_add_axis" : "put_along_axis" }
   func evaluate(_ out: NDArray) throws(ArrayError) {
@@ -253,6 +328,13 @@ struct PutAlong: Primitive {
       PutAlong(mode: .set), shape: out.shape, dtype: out.dtype, cotangent, index, zero)
     return [hole, nil, picked]
   }
+  func vmap(_ out: NDArray, _ batch: Batch) throws(ArrayError) -> NDArray {
+    try batch.same(out, self)
+  }
+  func rebuild(_ inputs: [NDArray], like old: NodeShape) throws(ArrayError) -> NDArray {
+    try putAlongAxis(inputs[0], inputs[1], inputs[2], axis: -1, mode: mode)
+  }
+  func rejectsGradient(of i: Int) -> String? { i == 1 ? positionsHaveNoGradient : nil }
 }
 
 /// The operands of an along-axis operation with that axis last and the others broadcast.
@@ -325,6 +407,50 @@ public func nonzero(_ x: NDArray) throws(ArrayError) -> [NDArray] {
   return result
 }
 
+/// x with the elements where a mask over its leading axes holds replaced by the values in order,
+/// or combined with one value. The mask is not looked at before the result is computed, so too
+/// few values are not noticed: the last one is used again.
+public func maskedScatter(
+  _ x: NDArray, _ mask: NDArray, _ values: NDArray, _ mode: ScatterMode = .set
+) throws(ArrayError) -> NDArray {
+  guard mask.rank >= 1, mask.rank <= x.rank, mask.shape.array == Array(x.shape.prefix(mask.rank))
+  else {
+    throw .shapeMismatch(
+      op: "index", lhs: x.shape.array, rhs: mask.shape.array,
+      reason: "a boolean index has the shape of the axes that it indexes")
+  }
+  let rest = Array(x.shape.dropFirst(mask.rank))
+  let wide = try mask.reshaped(mask.shape.array + rest.map { _ in 1 })
+  var update = values.astype(x.dtype)
+  if update.size == 1 {
+    update = try update.reshaped(Shape())
+  } else {
+    // Slices for the true elements, in order: the place of each is the count before it.
+    let leading = update.rank - rest.count
+    guard leading >= 0, leading <= 1, Array(update.shape.suffix(rest.count)) == rest else {
+      throw .shapeMismatch(
+        op: "index", lhs: values.shape.array, rhs: x.shape.array,
+        reason: "values for a mask are one, or a slice for each true element")
+    }
+    if leading == 1 {
+      guard update.shape[0] > 0 else { throw .empty(op: "index", what: "the values") }
+      let one = try NDArray(.int(1), dtype: .int64)
+      let last = try NDArray(.int(update.shape[0] - 1), dtype: .int64)
+      let count = try subtract(cumsum(flatten(mask).astype(.int64), axis: 0), one)
+      let place = try minimum(maximum(count, NDArray(.int(0), dtype: .int64)), last)
+      update = try gather(update, [place]).reshaped(x.shape)
+    }
+  }
+  switch mode {
+  case .set: break
+  case .add: update = try add(x, update)
+  case .prod: update = try multiply(x, update)
+  case .max: update = try maximum(x, update)
+  case .min: update = try minimum(x, update)
+  }
+  return try `where`(wide, update, x)
+}
+
 // MARK: - Mixed indices
 
 /// What a mix of indices comes to: a view by slices, then index arrays over some of its axes.
@@ -383,7 +509,8 @@ private func plan(_ x: NDArray, _ indices: [Index]) throws(ArrayError) -> Plan {
       if hasArrays {
         addArray(axis, try NDArray(.int(j), dtype: .int64))
       } else {
-        plan.ranges[axis] = SliceRange(j, j + 1)
+        plan.ranges[axis] =
+          i < 0 && Tracing.isShapeless ? SliceRange(i, i == -1 ? nil : i + 1) : SliceRange(j, j + 1)
         plan.squeezed.append(axis)
       }
       axis += 1
@@ -441,6 +568,11 @@ extension NDArray {
     let p = try plan(self, indices)
     if p.arrays.isEmpty {
       let y = p.view
+      if Tracing.isShapeless {
+        let fresh = p.dims.indices.filter { p.dims[$0] == nil }
+        let kept = p.squeezed.isEmpty ? y : try squeeze(y, p.squeezed)
+        return fresh.isEmpty ? kept : try expandDims(kept, fresh)
+      }
       return try y.reshaped(Shape.checked(p.dims.map { $0.map { y.shape[$0] } ?? 1 }, op: "index"))
     }
     let axes = p.arrays.map(\.axis)
@@ -471,6 +603,11 @@ extension NDArray {
       mask.dtype == .bool, mask.shape == shape, value.size == 1
     {
       return try `where`(mask, value.astype(dtype).reshaped(Shape()), self)
+    }
+    if indices.count == 1, case .array(let mask) = indices[0], mask.dtype == .bool,
+      mask.needsPlaceholder
+    {
+      return try maskedScatter(self, mask, value, mode)
     }
     let p = try plan(self, indices)
     let view = p.view

@@ -10,7 +10,7 @@ import Glibc
 #endif
 import Kernels
 
-struct MatMul: Primitive {
+struct MatMul: Primitive, Codable {
   var name: OperationName { "matmul" }
 
   fileprivate struct Operand {
@@ -211,9 +211,17 @@ struct MatMul: Primitive {
 
   func vjp(_ out: NDArray, _ cotangent: NDArray) throws(ArrayError) -> [NDArray?] {
     let (a, b) = (out.input(0), out.input(1))
-    let ga = try matmul(cotangent, conjugate(swapaxes(b, -1, -2))).sumTo(a.shape)
-    let gb = try matmul(conjugate(swapaxes(a, -1, -2)), cotangent).sumTo(b.shape)
+    let ga = try matmul(cotangent, conjugate(swapaxes(b, -1, -2))).summed(like: a)
+    let gb = try matmul(conjugate(swapaxes(a, -1, -2)), cotangent).summed(like: b)
     return [ga, gb]
+  }
+
+  func vmap(_ out: NDArray, _ batch: Batch) throws(ArrayError) -> NDArray {
+    let rank = out.rank
+    return try matmul(batch.aligned(0, rank: rank), batch.aligned(1, rank: rank))
+  }
+  func rebuild(_ inputs: [NDArray], like old: NodeShape) throws(ArrayError) -> NDArray {
+    try matmul(inputs[0], inputs[1])
   }
 }
 
@@ -225,8 +233,8 @@ public func matmul(_ a: NDArray, _ b: NDArray) throws(ArrayError) -> NDArray {
       op: "matmul", shape: (a.rank == 0 ? a : b).shape.array, needed: "at least one dimension")
   }
   let dtype = DType.promoted(a.dtype, b.dtype)
-  let x = a.rank == 1 ? try a.reshaped([1, a.size] as Shape) : a
-  let y = b.rank == 1 ? try b.reshaped([b.size, 1] as Shape) : b
+  let x = a.rank == 1 ? try a.reshaped([1, a.size] as Shape, .expand(mask: 1)) : a
+  let y = b.rank == 1 ? try b.reshaped([b.size, 1] as Shape, .expand(mask: 2)) : b
   guard x.shape[x.rank - 1] == y.shape[y.rank - 2] else {
     throw .shapeMismatch(
       op: "matmul", lhs: a.shape.array, rhs: b.shape.array,
@@ -250,7 +258,7 @@ public func matmul(_ a: NDArray, _ b: NDArray) throws(ArrayError) -> NDArray {
     throw .tooLarge(op: "matmul", shape: shape.array)
   }
   // Many matrices times one: a single tall product.
-  if x.rank > 2 && y.rank == 2 {
+  if x.rank > 2 && y.rank == 2 && !Tracing.isShapeless {
     let rows = (0..<(x.rank - 1)).reduce(1) { $0 &* x.shape[$1] }
     if rows > 0 && rows < 1 << 31 {
       let flat = try x.astype(dtype).reshaped([rows, x.shape[x.rank - 1]] as Shape)
@@ -266,7 +274,8 @@ public func matmul(_ a: NDArray, _ b: NDArray) throws(ArrayError) -> NDArray {
   var final = Shape(shape.prefix(shape.count - 2))
   if a.rank > 1 { final.append(shape[shape.count - 2]) }
   if b.rank > 1 { final.append(shape[shape.count - 1]) }
-  return try product.reshaped(final)
+  let gone = (a.rank == 1 ? 1 << (shape.count - 2) : 0) | (b.rank == 1 ? 1 << (shape.count - 1) : 0)
+  return try product.reshaped(final, .squeeze(mask: gone))
 }
 
 /// beta * c + alpha * (a @ b)

@@ -33,7 +33,17 @@ extension NDArray {
 
 // MARK: - Views
 
-struct Reshape: Primitive {
+struct Reshape: Primitive, Codable {
+  /// How the shape was asked for, so that it can be asked for again of another input.
+  enum Recipe: Codable {
+    /// The recorded shape, with -1 at one place if there was one.
+    case shape(hole: Int?)
+    case flatten(from: Int, to: Int)
+    case unflatten(axis: Int, dims: [Int])
+    case expand(mask: Int)
+    case squeeze(mask: Int)
+  }
+  var recipe = Recipe.shape(hole: nil)
   var name: OperationName { "reshape" }
   func evaluate(_ out: NDArray) throws(ArrayError) {
     let x = out.input(0)
@@ -100,9 +110,26 @@ struct Reshape: Primitive {
     }
     return result
   }
+
+  func vmap(_ out: NDArray, _ batch: Batch) throws(ArrayError) -> NDArray {
+    try batch.inputs[0].reshaped(batch.shape(out.shape))
+  }
+  func rebuild(_ inputs: [NDArray], like old: NodeShape) throws(ArrayError) -> NDArray {
+    let x = inputs[0]
+    switch recipe {
+    case .shape(let hole):
+      var dims = old.shape.array
+      if let hole, dims.indices.contains(hole) { dims[hole] = -1 }
+      return try x.reshaped(dims)
+    case .flatten(let start, let end): return try flatten(x, from: start, to: end)
+    case .unflatten(let axis, let dims): return try unflatten(x, axis: axis, shape: dims)
+    case .expand(let mask): return try expandDims(x, mask.bits)
+    case .squeeze(let mask): return try squeeze(x, mask.bits)
+    }
+  }
 }
 
-struct Transpose: Primitive {
+struct Transpose: Primitive, Codable {
   let order: Shape
   var name: OperationName { "transpose" }
   func evaluate(_ out: NDArray) throws(ArrayError) {
@@ -116,9 +143,15 @@ struct Transpose: Primitive {
     for (i, axis) in order.enumerated() { inverse[axis] = i }
     return [try transpose(cotangent, inverse)]
   }
+  func vmap(_ out: NDArray, _ batch: Batch) throws(ArrayError) -> NDArray {
+    try transpose(batch.inputs[0], [0] + order.map { $0 + 1 })
+  }
+  func rebuild(_ inputs: [NDArray], like old: NodeShape) throws(ArrayError) -> NDArray {
+    try transpose(inputs[0], order.array)
+  }
 }
 
-struct Broadcast: Primitive {
+struct Broadcast: Primitive, Codable {
   var name: OperationName { "broadcast_to" }
   func evaluate(_ out: NDArray) throws(ArrayError) {
     let x = out.input(0)
@@ -131,14 +164,30 @@ struct Broadcast: Primitive {
     return strides
   }
   func vjp(_ out: NDArray, _ cotangent: NDArray) throws(ArrayError) -> [NDArray?] {
-    [try cotangent.sumTo(out.input(0).shape)]
+    [try cotangent.sumTo(out.input(0).shape)] + out.inputs.dropFirst().map { _ in nil }
+  }
+  func vmap(_ out: NDArray, _ batch: Batch) throws(ArrayError) -> NDArray {
+    if batch.isBatched[0] {
+      return try batch.aligned(0, rank: out.rank).broadcast(to: batch.shape(out.shape))
+    }
+    return try batch.inputs[0].broadcast(to: batch.shape(out.shape))
+  }
+  func rebuild(_ inputs: [NDArray], like old: NodeShape) throws(ArrayError) -> NDArray {
+    // Further inputs give the shape; without them it is the recorded one.
+    if inputs.count == 1 { return try inputs[0].broadcast(to: old.shape) }
+    var shape = inputs[0].shape
+    for x in inputs.dropFirst() { shape = try Shape.broadcast(shape, x.shape, op: name) }
+    _ = try shape.elementCount(op: name)
+    return NDArray(Broadcast(), shape: shape, dtype: inputs[0].dtype, inputs: inputs)
   }
 }
 
 /// A regular sub-block: per dimension the first index and the step (of either sign).
-struct Slice: Primitive {
+struct Slice: Primitive, Codable {
   let starts: Shape
   let steps: Shape
+  /// The bounds as they were written, for inputs of other sizes.
+  var asked: [SliceRange]?
   var name: OperationName { "slice" }
   func evaluate(_ out: NDArray) throws(ArrayError) {
     let x = out.input(0)
@@ -152,15 +201,53 @@ struct Slice: Primitive {
   }
   func vjp(_ out: NDArray, _ cotangent: NDArray) throws(ArrayError) -> [NDArray?] {
     let x = out.input(0)
-    let zero = try NDArray.zeros(x.shape, dtype: x.dtype)
+    let zero = try NDArray.zeros(like: x)
     return [
       NDArray(
         SliceUpdate(starts: starts, steps: steps), shape: x.shape, dtype: x.dtype, zero, cotangent)
     ]
   }
+  func vmap(_ out: NDArray, _ batch: Batch) throws(ArrayError) -> NDArray {
+    let rule = Slice(starts: starts.with(0, at: 0), steps: steps.with(1, at: 0), asked: asked)
+    return NDArray(
+      rule, shape: try batch.shape(out.shape), dtype: out.dtype, batch.inputs[0])
+  }
+  func rebuild(_ inputs: [NDArray], like old: NodeShape) throws(ArrayError) -> NDArray {
+    try slice(inputs[0], ranges(old.inputShapes[0], old.shape))
+  }
+  /// What a user would write for this slice of an axis of the recorded size.
+  private func ranges(_ from: Shape, _ to: Shape) throws(ArrayError) -> [SliceRange] {
+    if let asked { return asked }
+    return try recordedRanges(starts, steps, from, to, op: name)
+  }
 }
 
-struct AsStrided: Primitive {
+/// The ranges of a slice with known starts, steps and result.
+private func recordedRanges(
+  _ starts: Shape, _ steps: Shape, _ from: Shape, _ to: Shape, op: OperationName
+) throws(ArrayError) -> [SliceRange] {
+  guard starts.count == from.count, steps.count == from.count, to.count == from.count else {
+    throw .argument(op: op, message: "bounds for another number of dimensions")
+  }
+  var result: [SliceRange] = []
+  for i in 0..<from.count {
+    let (last, overflow) = steps[i].multipliedReportingOverflow(by: Swift.max(to[i] - 1, 0))
+    let (end, more) = last.addingReportingOverflow(starts[i])
+    guard !overflow, !more, steps[i] != 0, starts[i] >= 0,
+      to[i] == 0 || (starts[i] < from[i] && end >= 0 && end < from[i])
+    else { throw .argument(op: op, message: "bounds that leave the array") }
+    if to[i] == 0 {
+      result.append(SliceRange(0, 0, 1))
+    } else if steps[i] > 0 {
+      result.append(SliceRange(starts[i], end + 1, steps[i]))
+    } else {
+      result.append(SliceRange(starts[i], end == 0 ? nil : end - 1, steps[i]))
+    }
+  }
+  return result
+}
+
+struct AsStrided: Primitive, Codable {
   let strides: Shape
   let offset: Int
   var name: OperationName { "as_strided" }
@@ -178,10 +265,20 @@ struct AsStrided: Primitive {
       zero, [indices.reshaped([out.size])], cotangent.reshaped([out.size]), .add)
     return [try flat.reshaped(x.shape)]
   }
+  func vmap(_ out: NDArray, _ batch: Batch) throws(ArrayError) -> NDArray {
+    let x = batch.inputs[0]
+    let step = x.shape.dropFirst().reduce(1, *)
+    return NDArray(
+      AsStrided(strides: strides.with(step, at: 0), offset: offset),
+      shape: try batch.shape(out.shape), dtype: out.dtype, x)
+  }
+  func rebuild(_ inputs: [NDArray], like old: NodeShape) throws(ArrayError) -> NDArray {
+    try asStrided(inputs[0], shape: old.shape, strides: strides, offset: offset)
+  }
 }
 
 /// The same bits as another dtype; the last dimension grows or shrinks with the width.
-struct ViewAs: Primitive {
+struct ViewAs: Primitive, Codable {
   var name: OperationName { "view" }
   func evaluate(_ out: NDArray) throws(ArrayError) {
     let x = out.input(0)
@@ -192,20 +289,33 @@ struct ViewAs: Primitive {
     }
   }
   func vjp(_ out: NDArray, _ cotangent: NDArray) throws(ArrayError) -> [NDArray?] { [nil] }
+  func vmap(_ out: NDArray, _ batch: Batch) throws(ArrayError) -> NDArray {
+    try batch.same(out, self)
+  }
+  func rebuild(_ inputs: [NDArray], like old: NodeShape) throws(ArrayError) -> NDArray {
+    try inputs[0].view(as: old.dtype)
+  }
+  var passesGradient: Bool { false }
 }
 
 // MARK: - Copies
 
-struct Contiguous: Primitive {
+struct Contiguous: Primitive, Codable {
   var name: OperationName { "contiguous" }
   func evaluate(_ out: NDArray) throws(ArrayError) {
     let x = try out.input(0).rowContiguous()
     out.share(x, strides: out.shape.rowMajorStrides)
   }
   func vjp(_ out: NDArray, _ cotangent: NDArray) throws(ArrayError) -> [NDArray?] { [cotangent] }
+  func vmap(_ out: NDArray, _ batch: Batch) throws(ArrayError) -> NDArray {
+    try batch.same(out, self)
+  }
+  func rebuild(_ inputs: [NDArray], like old: NodeShape) throws(ArrayError) -> NDArray {
+    contiguous(inputs[0])
+  }
 }
 
-struct Concatenate: Primitive {
+struct Concatenate: Primitive, Codable {
   let axis: Int
   var name: OperationName { "concatenate" }
   func evaluate(_ out: NDArray) throws(ArrayError) {
@@ -231,12 +341,20 @@ struct Concatenate: Primitive {
     }
     return result
   }
+  func vmap(_ out: NDArray, _ batch: Batch) throws(ArrayError) -> NDArray {
+    try batch.same(out, Concatenate(axis: axis + 1))
+  }
+  func rebuild(_ inputs: [NDArray], like old: NodeShape) throws(ArrayError) -> NDArray {
+    try concatenate(inputs, axis: axis)
+  }
 }
 
 /// A copy of the first input with a regular sub-block replaced by the second.
-struct SliceUpdate: Primitive {
+struct SliceUpdate: Primitive, Codable {
   let starts: Shape
   let steps: Shape
+  /// The bounds as they were written, for inputs of other sizes.
+  var asked: [SliceRange]?
   var name: OperationName { "slice_update" }
   func evaluate(_ out: NDArray) throws(ArrayError) {
     // Before anything else holds the input: only then can its memory be taken over.
@@ -261,11 +379,21 @@ struct SliceUpdate: Primitive {
   }
   func vjp(_ out: NDArray, _ cotangent: NDArray) throws(ArrayError) -> [NDArray?] {
     let update = out.input(1)
-    let zero = try NDArray.zeros(update.shape, dtype: update.dtype)
+    let zero = try NDArray.zeros(like: update)
     let hole = NDArray(self, shape: out.shape, dtype: out.dtype, cotangent, zero)
     let part = NDArray(
       Slice(starts: starts, steps: steps), shape: update.shape, dtype: out.dtype, cotangent)
     return [hole, part]
+  }
+  func vmap(_ out: NDArray, _ batch: Batch) throws(ArrayError) -> NDArray {
+    try batch.same(
+      out, SliceUpdate(starts: starts.with(0, at: 0), steps: steps.with(1, at: 0), asked: asked))
+  }
+  func rebuild(_ inputs: [NDArray], like old: NodeShape) throws(ArrayError) -> NDArray {
+    if let asked { return try sliceUpdate(inputs[0], inputs[1], asked) }
+    let ranges = try recordedRanges(
+      starts, steps, old.inputShapes[0], old.inputShapes[1], op: name)
+    return try sliceUpdate(inputs[0], inputs[1], ranges)
   }
 }
 
@@ -296,11 +424,14 @@ extension NDArray {
       known = size
     }
     guard known == size else { throw .badReshape(shape: shape.array, to: dims) }
-    return try reshaped(target)
+    return try reshaped(target, .shape(hole: hole))
   }
   /// The same for a shape that is known to be sound.
-  func reshaped(_ target: Shape) throws(ArrayError) -> NDArray {
-    target == shape ? self : NDArray(Reshape(), shape: target, dtype: dtype, self)
+  func reshaped(_ target: Shape, _ recipe: Reshape.Recipe = .shape(hole: nil)) throws(ArrayError)
+    -> NDArray
+  {
+    target == shape && !Tracing.isShapeless
+      ? self : NDArray(Reshape(recipe: recipe), shape: target, dtype: dtype, self)
   }
 
   public func broadcast(to target: Shape) throws(ArrayError) -> NDArray {
@@ -401,7 +532,7 @@ public func expandDims(_ x: NDArray, _ axes: [Int]) throws(ArrayError) -> NDArra
       next += 1
     }
   }
-  return try x.reshaped(shape)
+  return try x.reshaped(shape, .expand(mask: mask))
 }
 public func squeeze(_ x: NDArray, _ axes: [Int]? = nil) throws(ArrayError) -> NDArray {
   var mask = 0
@@ -414,12 +545,12 @@ public func squeeze(_ x: NDArray, _ axes: [Int]? = nil) throws(ArrayError) -> ND
   } else {
     for i in 0..<x.rank where x.shape[i] == 1 { mask |= 1 << i }
   }
-  return try x.reshaped(x.reducedShape(mask, keepdims: false))
+  return try x.reshaped(x.reducedShape(mask, keepdims: false), .squeeze(mask: mask))
 }
 public func flatten(_ x: NDArray, from start: Int = 0, to end: Int = -1) throws(ArrayError)
   -> NDArray
 {
-  if x.rank == 0 { return try x.reshaped([1] as Shape) }
+  if x.rank == 0 { return try x.reshaped([1] as Shape, .expand(mask: 1)) }
   let a = try x.axis(start, op: "flatten")
   let b = try x.axis(end, op: "flatten")
   guard a <= b else {
@@ -429,7 +560,7 @@ public func flatten(_ x: NDArray, from start: Int = 0, to end: Int = -1) throws(
   for i in 0..<a { shape.append(x.shape[i]) }
   shape.append((a...b).reduce(1) { $0 &* x.shape[$1] })
   for i in (b + 1)..<Swift.max(x.rank, b + 1) { shape.append(x.shape[i]) }
-  return try x.reshaped(shape)
+  return try x.reshaped(shape, .flatten(from: a, to: b))
 }
 public func unflatten(_ x: NDArray, axis: Int, shape: [Int]) throws(ArrayError) -> NDArray {
   let a = try x.axis(axis, op: "unflatten")
@@ -440,7 +571,10 @@ public func unflatten(_ x: NDArray, axis: Int, shape: [Int]) throws(ArrayError) 
     guard known > 0, all[a] % known == 0 else { throw .badReshape(shape: [all[a]], to: shape) }
     dims[hole] = all[a] / known
   }
-  return try x.reshaped(Array(all[..<a]) + dims + Array(all[(a + 1)...]))
+  let target = Array(all[..<a]) + dims + Array(all[(a + 1)...])
+  guard dims.allSatisfy({ $0 >= 0 }), try Shape.checked(target, op: "unflatten").elementCount(op: "unflatten") == x.size
+  else { throw .badReshape(shape: [all[a]], to: shape) }
+  return try x.reshaped(Shape(target), .unflatten(axis: a, dims: shape))
 }
 public func broadcastArrays(_ arrays: [NDArray]) throws(ArrayError) -> [NDArray] {
   var shape = Shape()
@@ -554,7 +688,7 @@ public func split(_ x: NDArray, parts: Int, axis: Int = 0) throws(ArrayError) ->
 }
 
 /// Python's slice of one axis, with its rules for missing, negative and far bounds.
-public struct SliceRange: Sendable, Hashable {
+public struct SliceRange: Sendable, Hashable, Codable {
   public var start: Int?, stop: Int?, step: Int?
   public init(_ start: Int? = nil, _ stop: Int? = nil, _ step: Int? = nil) {
     (self.start, self.stop, self.step) = (start, stop, step)
@@ -596,6 +730,10 @@ private func resolve(_ x: NDArray, _ ranges: [SliceRange]) throws(ArrayError)
 /// A regular sub-block, a view.
 public func slice(_ x: NDArray, _ ranges: [SliceRange]) throws(ArrayError) -> NDArray {
   let (starts, steps, shape) = try resolve(x, ranges)
+  if Tracing.isShapeless {
+    return NDArray(
+      Slice(starts: starts, steps: steps, asked: ranges), shape: shape, dtype: x.dtype, x)
+  }
   if shape == x.shape && steps.allSatisfy({ $0 == 1 }) { return x }
   return NDArray(Slice(starts: starts, steps: steps), shape: shape, dtype: x.dtype, x)
 }
@@ -606,7 +744,8 @@ public func sliceUpdate(_ x: NDArray, _ update: NDArray, _ ranges: [SliceRange])
   let (starts, steps, shape) = try resolve(x, ranges)
   let value = try update.dropLeadingOnes(shape.count).astype(x.dtype).broadcast(to: shape)
   return NDArray(
-    SliceUpdate(starts: starts, steps: steps), shape: x.shape, dtype: x.dtype, x, value)
+    SliceUpdate(starts: starts, steps: steps, asked: Tracing.isShapeless ? ranges : nil),
+    shape: x.shape, dtype: x.dtype, x, value)
 }
 extension NDArray {
   /// Updates may have more leading dimensions of size one than the place they go to.

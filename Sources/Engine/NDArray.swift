@@ -22,8 +22,11 @@ public final class NDArray: @unchecked Sendable {
   public let size: Int
   /// The elementwise operation of a pending node that can be fused, or `.none`.
   let op: ElementwiseOp
-  /// Made from a tracer inside a gradient's trace.
+  /// Made from a tracer inside a gradient's trace: keeps its inputs when it is evaluated.
   var isTraced: Bool
+  /// The innermost trace that it can depend on; what has a lower level than a trace's leaves
+  /// does not depend on them.
+  var level: Int32
   var isRowContiguous = false
   /// The primitive is a `Reduction`, which fuses with its input.
   var isReduction = false
@@ -69,6 +72,7 @@ public final class NDArray: @unchecked Sendable {
     in2 = c
     position = currentPosition
     isTraced = a.isTraced || (b?.isTraced ?? false) || (c?.isTraced ?? false)
+    level = Swift.max(a.level, Swift.max(b?.level ?? 0, c?.level ?? 0))
   }
 
   /// A pending node with any number of inputs, none included.
@@ -85,6 +89,7 @@ public final class NDArray: @unchecked Sendable {
     if inputs.count > 3 { more = Array(inputs[3...]) }
     position = currentPosition
     isTraced = inputs.contains { $0.isTraced }
+    level = inputs.reduce(0) { Swift.max($0, $1.level) }
   }
 
   /// A pending elementwise node; the inputs broadcast to `shape`.
@@ -102,6 +107,7 @@ public final class NDArray: @unchecked Sendable {
     in2 = c
     position = currentPosition
     isTraced = a.isTraced || (b?.isTraced ?? false) || (c?.isTraced ?? false)
+    level = Swift.max(a.level, Swift.max(b?.level ?? 0, c?.level ?? 0))
   }
 
   /// A pending elementwise node of two inputs with one shape.
@@ -115,6 +121,7 @@ public final class NDArray: @unchecked Sendable {
     in1 = b
     position = currentPosition
     isTraced = a.isTraced || b.isTraced
+    level = Swift.max(a.level, b.level)
   }
 
   /// An evaluated array over a buffer. `strides` are row-major unless given (in elements).
@@ -131,6 +138,7 @@ public final class NDArray: @unchecked Sendable {
     isRowContiguous = strides == nil || NDArray.isRowMajor(shape, strides!)
     position = currentPosition
     isTraced = false
+    level = 0
   }
 
   /// An evaluated, row-major array with undefined contents.

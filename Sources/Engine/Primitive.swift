@@ -19,6 +19,14 @@
 // 5. Several outputs: conform to MultiOutputPrimitive (evaluateMultiple returns evaluated
 //    arrays), make the users' arrays with `NDArray.outputs(of:shapes:dtypes:inputs:)`, and
 //    write the gradient as `vjpMultiple`, which sees all the cotangents (nil is zero).
+// 6. `vmap(_ out:, _ batch:)`: the operation over a batch. `out` is the node for one example;
+//    batched inputs have one more axis, always in front, and so has the result. Without a rule
+//    the examples are computed one by one and stacked: right for everything, but slow.
+// 7. `jvp`: only where applying the gradient's own gradient (the default) is not wanted.
+// 8. `rebuild(_ inputs:, like:)`: the operation over inputs of other shapes, all checked as if
+//    a user had called it. A shapeless function and an imported one are made with it.
+// 9. Make the struct `Codable` and list it in `GraphFile.types`: its parameters are then written
+//    to exported functions and equal nodes of a compiled function are found.
 //
 // Elementwise operations are not written here but as cases of ElementwiseOp: they fuse.
 
@@ -31,6 +39,33 @@ public protocol Primitive: Sendable {
   func vjp(_ out: NDArray, _ cotangent: NDArray) throws(ArrayError) -> [NDArray?]
   /// The same for a primitive with several outputs; a nil cotangent is zero.
   func vjpMultiple(_ out: NDArray, _ cotangents: [NDArray?]) throws(ArrayError) -> [NDArray?]
+  /// The tangent of the output, given those of the inputs (nil is zero).
+  func jvp(_ out: NDArray, _ tangents: [NDArray?]) throws(ArrayError) -> NDArray?
+  /// The result for a batch of examples of which `out` is one, the batch axis in front.
+  func vmap(_ out: NDArray, _ batch: Batch) throws(ArrayError) -> NDArray
+  /// The operation over other inputs, which may have other shapes; `old` is the recorded node.
+  func rebuild(_ inputs: [NDArray], like old: NodeShape) throws(ArrayError) -> NDArray
+  /// The primitive over other inputs of the same shapes; differs only if it holds arrays itself.
+  func replacing(_ inputs: [NDArray]) -> any Primitive
+  /// Why input i can have no gradient at all (asking for one is an error); nil where it can.
+  func rejectsGradient(of i: Int) -> String?
+  /// False where every gradient is zero: nothing that leads only here is differentiated.
+  var passesGradient: Bool { get }
+}
+
+/// Positions in an array are whole numbers: no gradient reaches them.
+let positionsHaveNoGradient =
+  "the positions depend on what is differentiated; wrap them in stop_gradient"
+let codesHaveNoGradient = "a quantized weight has no gradient"
+
+/// What a recorded node looked like: the result of a primitive for inputs of known shapes.
+public struct NodeShape: Sendable {
+  public let shape: Shape
+  public let dtype: DType
+  public let inputShapes: [Shape]
+  public init(shape: Shape, dtype: DType, inputShapes: [Shape]) {
+    (self.shape, self.dtype, self.inputShapes) = (shape, dtype, inputShapes)
+  }
 }
 
 extension Primitive {
@@ -39,6 +74,22 @@ extension Primitive {
   {
     throw .notDifferentiable(op: name, reason: "no rule for its several outputs")
   }
+  public func jvp(_ out: NDArray, _ tangents: [NDArray?]) throws(ArrayError) -> NDArray? {
+    try transposedGradient(out, [out], tangents) { (c) throws(ArrayError) in
+      guard let c = c[0] else { return [] }
+      return try vjp(out, c)
+    }[0]
+  }
+  public func vmap(_ out: NDArray, _ batch: Batch) throws(ArrayError) -> NDArray {
+    try batch.loop(out, self)
+  }
+  public func rebuild(_ inputs: [NDArray], like old: NodeShape) throws(ArrayError) -> NDArray {
+    throw .argument(
+      op: name, message: "has no rule for inputs of other shapes than it was recorded with")
+  }
+  public func replacing(_ inputs: [NDArray]) -> any Primitive { self }
+  public func rejectsGradient(of i: Int) -> String? { nil }
+  public var passesGradient: Bool { true }
 }
 
 /// What a primitive with several outputs has computed, shared by the nodes of its outputs.
@@ -67,6 +118,8 @@ struct OutputOf: Primitive {
 struct MultiOutput: Primitive {
   let base: any MultiOutputPrimitive
   let results: MultiResults
+  let shapes: [Shape]
+  let dtypes: [DType]
   var name: OperationName { base.name }
 
   func evaluate(_ out: NDArray) throws(ArrayError) {
@@ -79,6 +132,10 @@ struct MultiOutput: Primitive {
   func vjpMultiple(_ out: NDArray, _ cotangents: [NDArray?]) throws(ArrayError) -> [NDArray?] {
     try base.vjpMultiple(out, cotangents)
   }
+  /// The outputs of the same primitive over other inputs of the same shapes.
+  func outputs(over inputs: [NDArray]) -> [NDArray] {
+    NDArray.outputs(of: base.replacing(inputs), shapes: shapes, dtypes: dtypes, inputs: inputs)
+  }
 }
 
 /// A primitive with several outputs: `evaluateMultiple` returns evaluated arrays.
@@ -86,6 +143,39 @@ public protocol MultiOutputPrimitive: Sendable {
   var name: OperationName { get }
   func evaluateMultiple(_ out: NDArray) throws(ArrayError) -> [NDArray]
   func vjpMultiple(_ out: NDArray, _ cotangents: [NDArray?]) throws(ArrayError) -> [NDArray?]
+  /// The tangents of the outputs; `outputs` are the recorded shapes and dtypes.
+  func jvpMultiple(_ out: NDArray, _ outputs: [(Shape, DType)], _ tangents: [NDArray?])
+    throws(ArrayError) -> [NDArray?]
+  /// The outputs for a batch, the batch axis in front of each.
+  func vmapMultiple(_ out: NDArray, _ outputs: [(Shape, DType)], _ batch: Batch)
+    throws(ArrayError) -> [NDArray]
+  /// The outputs over other inputs, checked; `old` is what was recorded, output by output.
+  func rebuildMultiple(_ inputs: [NDArray], like old: [NodeShape]) throws(ArrayError) -> [NDArray]
+  func replacing(_ inputs: [NDArray]) -> any MultiOutputPrimitive
+}
+
+extension MultiOutputPrimitive {
+  public func jvpMultiple(_ out: NDArray, _ outputs: [(Shape, DType)], _ tangents: [NDArray?])
+    throws(ArrayError) -> [NDArray?]
+  {
+    var like: [NDArray] = []
+    for (shape, dtype) in outputs { like.append(try NDArray.zeros(shape, dtype: dtype)) }
+    return try transposedGradient(out, like, tangents) { (c) throws(ArrayError) in
+      try vjpMultiple(out, c)
+    }
+  }
+  public func vmapMultiple(_ out: NDArray, _ outputs: [(Shape, DType)], _ batch: Batch)
+    throws(ArrayError) -> [NDArray]
+  {
+    try batch.loop(self, outputs)
+  }
+  public func rebuildMultiple(_ inputs: [NDArray], like old: [NodeShape]) throws(ArrayError)
+    -> [NDArray]
+  {
+    throw .argument(
+      op: name, message: "has no rule for inputs of other shapes than it was recorded with")
+  }
+  public func replacing(_ inputs: [NDArray]) -> any MultiOutputPrimitive { self }
 }
 
 extension NDArray {
@@ -95,7 +185,8 @@ extension NDArray {
   ) -> [NDArray] {
     let results = MultiResults()
     let node = NDArray(
-      MultiOutput(base: primitive, results: results), shape: [0], dtype: .bool, inputs: inputs)
+      MultiOutput(base: primitive, results: results, shapes: shapes, dtypes: dtypes),
+      shape: [0], dtype: .bool, inputs: inputs)
     return shapes.indices.map {
       NDArray(
         OutputOf(results: results, index: $0, count: shapes.count), shape: shapes[$0],

@@ -9,7 +9,7 @@ import COpenBLAS
 import Kernels
 
 /// y = x @ W.T (transpose) or x @ W.
-struct QuantizedMatmul: Primitive {
+struct QuantizedMatmul: Primitive, Codable {
   let weight: QuantizedWeight
   let transpose: Bool
   var name: OperationName { "quantized_matmul" }
@@ -158,19 +158,29 @@ struct QuantizedMatmul: Primitive {
   }
 
   func vjp(_ out: NDArray, _ cotangent: NDArray) throws(ArrayError) -> [NDArray?] {
-    for array in weight.arrays where array.isTraced {
-      throw .notDifferentiable(op: name, reason: "a quantized weight has no gradient")
-    }
     var gradients: [NDArray?] = [
       try quantizedMatmul(cotangent, weight, transpose: !transpose)
     ]
     for _ in weight.arrays { gradients.append(nil) }
     return gradients
   }
+
+  func vmap(_ out: NDArray, _ batch: Batch) throws(ArrayError) -> NDArray {
+    if batch.isBatched.dropFirst().contains(true) { return try batch.loop(out, self) }
+    return NDArray(
+      self, shape: try batch.shape(out.shape), dtype: out.dtype, inputs: batch.inputs)
+  }
+  func rebuild(_ inputs: [NDArray], like old: NodeShape) throws(ArrayError) -> NDArray {
+    try quantizedMatmul(inputs[0], weight.replacing(Array(inputs.dropFirst())), transpose: transpose)
+  }
+  func rejectsGradient(of i: Int) -> String? { i >= 1 ? codesHaveNoGradient : nil }
+  func replacing(_ inputs: [NDArray]) -> any Primitive {
+    QuantizedMatmul(weight: weight.over(Array(inputs.dropFirst())), transpose: transpose)
+  }
 }
 
 /// Rows of a quantised weight as float32: an embedding.
-struct QuantizedRows: Primitive {
+struct QuantizedRows: Primitive, Codable {
   let weight: QuantizedWeight
   var name: OperationName { "take" }
 
@@ -202,6 +212,19 @@ struct QuantizedRows: Primitive {
   func vjp(_ out: NDArray, _ cotangent: NDArray) throws(ArrayError) -> [NDArray?] {
     [nil] + weight.arrays.map { _ in nil }
   }
+
+  func vmap(_ out: NDArray, _ batch: Batch) throws(ArrayError) -> NDArray {
+    if batch.isBatched.dropFirst().contains(true) { return try batch.loop(out, self) }
+    return NDArray(
+      self, shape: try batch.shape(out.shape), dtype: out.dtype, inputs: batch.inputs)
+  }
+  func rebuild(_ inputs: [NDArray], like old: NodeShape) throws(ArrayError) -> NDArray {
+    try quantizedTake(weight.replacing(Array(inputs.dropFirst())), inputs[0])
+  }
+  func replacing(_ inputs: [NDArray]) -> any Primitive {
+    QuantizedRows(weight: weight.over(Array(inputs.dropFirst())))
+  }
+  func rejectsGradient(of i: Int) -> String? { i == 0 ? positionsHaveNoGradient : codesHaveNoGradient }
 }
 
 /// The product of x with a quantised weight W [rows, columns]: x @ W.T, or x @ W without `transpose`.
@@ -255,7 +278,7 @@ public func dequantize(_ weight: QuantizedWeight) throws(ArrayError) -> NDArray 
     inputs: weight.arrays)
 }
 
-struct Dequantize: Primitive {
+struct Dequantize: Primitive, Codable {
   let weight: QuantizedWeight
   var name: OperationName { "dequantize" }
   func evaluate(_ out: NDArray) throws(ArrayError) {
@@ -277,4 +300,8 @@ struct Dequantize: Primitive {
   func vjp(_ out: NDArray, _ cotangent: NDArray) throws(ArrayError) -> [NDArray?] {
     throw .notDifferentiable(op: name, reason: "a quantized weight has no gradient")
   }
+  func rebuild(_ inputs: [NDArray], like old: NodeShape) throws(ArrayError) -> NDArray {
+    try dequantize(weight.replacing(inputs))
+  }
+  func replacing(_ inputs: [NDArray]) -> any Primitive { Dequantize(weight: weight.over(inputs)) }
 }

@@ -2,7 +2,7 @@
 
 import Kernels
 
-struct Quantize: MultiOutputPrimitive {
+struct Quantize: MultiOutputPrimitive, Codable {
   let bits: Int
   let group: Int
   var name: OperationName { "quantize" }
@@ -35,6 +35,18 @@ struct Quantize: MultiOutputPrimitive {
 
   func vjpMultiple(_ out: NDArray, _ cotangents: [NDArray?]) throws(ArrayError) -> [NDArray?] {
     throw .notDifferentiable(op: name, reason: "rounding to codes has no gradient")
+  }
+  func vmapMultiple(_ out: NDArray, _ outputs: [(Shape, DType)], _ batch: Batch)
+    throws(ArrayError) -> [NDArray]
+  {
+    var shapes: [Shape] = []
+    for (shape, _) in outputs { shapes.append(try batch.shape(shape)) }
+    return NDArray.outputs(
+      of: self, shapes: shapes, dtypes: outputs.map { $0.1 }, inputs: batch.inputs)
+  }
+  func rebuildMultiple(_ inputs: [NDArray], like old: [NodeShape]) throws(ArrayError) -> [NDArray] {
+    let (codes, scales, biases) = try quantize(inputs[0], group: group, bits: bits)
+    return [codes, scales, biases]
   }
 }
 

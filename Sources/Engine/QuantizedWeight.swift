@@ -14,7 +14,7 @@ import Glibc
 import Kernels
 
 public final class QuantizedWeight: @unchecked Sendable {
-  public enum Format: Equatable, Sendable {
+  public enum Format: Equatable, Sendable, Codable {
     /// A GGUF block type, by its number there.
     case blocks(type: Int)
     /// MLX's `affine` mode: value = scale * code + bias.
@@ -22,7 +22,7 @@ public final class QuantizedWeight: @unchecked Sendable {
     /// MLX's floating-point codes: `mxfp4`, `mxfp8`, `nvfp4`.
     case float(mode: FloatMode)
   }
-  public enum FloatMode: String, Sendable {
+  public enum FloatMode: String, Sendable, Codable {
     case mxfp4, mxfp8, nvfp4
     var number: Int32 { self == .mxfp4 ? Int32(LULL_MXFP4) : self == .mxfp8 ? Int32(LULL_MXFP8) : Int32(LULL_NVFP4) }
     var group: Int { self == .nvfp4 ? 16 : 32 }
@@ -38,6 +38,10 @@ public final class QuantizedWeight: @unchecked Sendable {
 
   /// Off: products read the file's own layout (slower, nothing is copied).
   nonisolated(unsafe) public static var packing = true
+
+  fileprivate init(unchecked format: Format, rows: Int, columns: Int, arrays: [NDArray]) {
+    (self.format, self.rows, self.columns, self.arrays) = (format, rows, columns, arrays)
+  }
 
   /// A GGUF tensor. `data` holds the tensor's bytes (uint8), mapped or not.
   public init(blockType: Int, rows: Int, columns: Int, data: NDArray) throws(ArrayError) {
@@ -225,5 +229,51 @@ func parallelFor(_ chunks: Int, _ body: (Int, Int) -> Void) {
             Int(chunk), Int(worker))
         }, context)
     }
+  }
+}
+
+// MARK: - The same weight over other arrays
+
+extension QuantizedWeight: Codable {
+  /// Over arrays of the same shapes and dtypes: nothing is checked.
+  func over(_ arrays: [NDArray]) -> QuantizedWeight {
+    if arrays.count == self.arrays.count && zip(arrays, self.arrays).allSatisfy({ $0 === $1 }) {
+      return self
+    }
+    return QuantizedWeight(unchecked: format, rows: rows, columns: columns, arrays: arrays)
+  }
+  /// Over other arrays, checked as if the weight were made anew.
+  func replacing(_ arrays: [NDArray]) throws(ArrayError) -> QuantizedWeight {
+    func bad() -> ArrayError { .argument(op: "quantized weight", message: "wrong arrays") }
+    switch format {
+    case .blocks(let type):
+      guard arrays.count == 1, arrays[0].dtype == .uint8 else { throw bad() }
+      return try QuantizedWeight(blockType: type, rows: rows, columns: columns, data: arrays[0])
+    case .affine(let bits, let group):
+      guard arrays.count == 3 else { throw bad() }
+      return try QuantizedWeight(
+        codes: arrays[0], scales: arrays[1], biases: arrays[2], group: group, bits: bits,
+        mode: "affine")
+    case .float(let mode):
+      guard arrays.count == 2 else { throw bad() }
+      return try QuantizedWeight(
+        codes: arrays[0], scales: arrays[1], biases: nil, group: mode.group, bits: mode.bits,
+        mode: mode.rawValue)
+    }
+  }
+
+  private enum Key: CodingKey { case format, rows, columns }
+  public convenience init(from decoder: any Decoder) throws {
+    let box = try decoder.container(keyedBy: Key.self)
+    self.init(
+      unchecked: try box.decode(Format.self, forKey: .format),
+      rows: try box.decode(Int.self, forKey: .rows),
+      columns: try box.decode(Int.self, forKey: .columns), arrays: [])
+  }
+  public func encode(to encoder: any Encoder) throws {
+    var box = encoder.container(keyedBy: Key.self)
+    try box.encode(format, forKey: .format)
+    try box.encode(rows, forKey: .rows)
+    try box.encode(columns, forKey: .columns)
   }
 }

@@ -5,7 +5,7 @@
 
 import Kernels
 
-struct RandomBits: Primitive {
+struct RandomBits: Primitive, Codable {
   let width: Int
   var name: OperationName { "random.bits" }
   func evaluate(_ out: NDArray) throws(ArrayError) {
@@ -18,6 +18,24 @@ struct RandomBits: Primitive {
       Int64(out.byteCount / keys))
   }
   func vjp(_ out: NDArray, _ cotangent: NDArray) throws(ArrayError) -> [NDArray?] { [nil] }
+  /// One key an example, each for a part of the result.
+  func vmap(_ out: NDArray, _ batch: Batch) throws(ArrayError) -> NDArray {
+    NDArray(
+      self, shape: try batch.shape(out.shape), dtype: out.dtype, batch.inputs[0])
+  }
+  func rebuild(_ inputs: [NDArray], like old: NodeShape) throws(ArrayError) -> NDArray {
+    let key = inputs[0]
+    guard key.dtype == .uint32, key.shape.last == 2, width == old.dtype.byteCount else {
+      throw .argument(op: name, message: "a key is an array of two uint32")
+    }
+    let shape = try Shape.checked(old.shape.array, op: name)
+    let (size, keys) = (shape.uncheckedElementCount, key.size / 2)
+    guard size == 0 || (keys > 0 && size % keys == 0) else {
+      throw .argument(op: name, message: "\(keys) keys for shape \(shape)")
+    }
+    return NDArray(self, shape: shape, dtype: old.dtype, key)
+  }
+  var passesGradient: Bool { false }
 }
 
 public enum Random {

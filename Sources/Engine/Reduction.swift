@@ -6,8 +6,8 @@
 
 import Kernels
 
-struct Reduction: Primitive {
-  enum Kind: UInt8 {
+struct Reduction: Primitive, Codable {
+  enum Kind: UInt8, Codable {
     case sum = 1
     case prod, max, min, any, all, argmax, argmin
     var code: UInt8 { rawValue }
@@ -40,11 +40,11 @@ struct Reduction: Primitive {
   func vjp(_ out: NDArray, _ cotangent: NDArray) throws(ArrayError) -> [NDArray?] {
     let x = out.input(0)
     func expanded(_ y: NDArray) throws(ArrayError) -> NDArray {
-      try keepdims ? y : y.reshaped(withOnes(x.shape))
+      try keepdims ? y : y.reshaped(withOnes(x.shape), .expand(mask: axisMask))
     }
     let g = try expanded(cotangent)
     switch kind {
-    case .sum: return [try g.astype(x.dtype).broadcast(to: x.shape)]
+    case .sum: return [try g.astype(x.dtype).broadcast(like: x)]
     case .max, .min:
       let mask = try equal(x, expanded(out)).astype(x.dtype)
       let count = try sum(mask, mask: axisMask, keepdims: true)
@@ -65,7 +65,7 @@ struct Reduction: Primitive {
       let others = try multiply(before, after).reshaped(Shape(order.map { x.shape[$0] }))
       var inverse = [Int](repeating: 0, count: x.rank)
       for (i, axis) in order.enumerated() { inverse[axis] = i }
-      return [try multiply(g, transpose(others, inverse))]
+      return [try multiply(g, conjugate(transpose(others, inverse)))]
     case .any, .all, .argmax, .argmin: return [nil]
     }
   }
@@ -74,6 +74,68 @@ struct Reduction: Primitive {
     var result = shape
     for axis in axisMask.bits { result[axis] = 1 }
     return result
+  }
+
+  func jvp(_ out: NDArray, _ tangents: [NDArray?]) throws(ArrayError) -> NDArray? {
+    guard let t = tangents[0] else { return nil }
+    let x = out.input(0)
+    func total(_ y: NDArray) throws(ArrayError) -> NDArray {
+      try sum(y, mask: axisMask, keepdims: keepdims)
+    }
+    switch kind {
+    case .sum: return try total(t)
+    case .prod:
+      let one = try NDArray(.int(1), dtype: out.dtype).broadcast(to: out.shape)
+      // The gradient of a cotangent of ones is the product of the others, conjugated.
+      guard let others = try vjp(out, one)[0] else { return nil }
+      return try total(multiply(conjugate(others), t))
+    case .max, .min:
+      let top = try keepdims ? out : out.reshaped(withOnes(x.shape))
+      let mask = try equal(x, top).astype(x.dtype)
+      return try divide(total(multiply(mask, t)), total(mask)).astype(out.dtype)
+    case .any, .all, .argmax, .argmin: return nil
+    }
+  }
+
+  func vmap(_ out: NDArray, _ batch: Batch) throws(ArrayError) -> NDArray {
+    var x = batch.inputs[0]
+    var mask = axisMask << 1
+    if kind == .argmax || kind == .argmin, axisMask.nonzeroBitCount != 1 {
+      // The index counts through the whole example.
+      x = try x.reshaped([batch.size, out.input(0).size] as Shape)
+      mask = 2
+      let result = try NDArray.reduce(kind, x, mask: mask, keepdims: false, dtype: out.dtype)
+      return try result.reshaped(batch.shape(out.shape))
+    }
+    return try NDArray.reduce(kind, x, mask: mask, keepdims: keepdims, dtype: out.dtype)
+  }
+  func rebuild(_ inputs: [NDArray], like old: NodeShape) throws(ArrayError) -> NDArray {
+    let x = inputs[0]
+    let axes = axisMask.bits
+    if axisMask < 0 || axisMask >> Shape.maxRank != 0 {
+      throw .argument(op: name, message: "unknown axes")
+    }
+    switch kind {
+    case .sum: return try sum(x, axes: axes, keepdims: keepdims)
+    case .prod: return try prod(x, axes: axes, keepdims: keepdims)
+    case .max: return try max(x, axes: axes, keepdims: keepdims)
+    case .min: return try min(x, axes: axes, keepdims: keepdims)
+    case .any: return try any(x, axes: axes, keepdims: keepdims)
+    case .all: return try all(x, axes: axes, keepdims: keepdims)
+    case .argmax, .argmin:
+      if x.size == 0 { throw .empty(op: name, what: name.description) }
+      let mask = try x.axisMask(axes, op: name)
+      guard mask.nonzeroBitCount == 1 || mask == (1 << x.rank) - 1 else {
+        throw .argument(op: name, message: "one axis or all of them")
+      }
+      return try NDArray.reduce(kind, x, mask: mask, keepdims: keepdims, dtype: .uint32)
+    }
+  }
+  var passesGradient: Bool {
+    switch kind {
+    case .sum, .prod, .max, .min: true
+    case .any, .all, .argmax, .argmin: false
+    }
   }
 }
 
@@ -184,6 +246,33 @@ public func argmin(_ x: NDArray, axis: Int? = nil, keepdims: Bool = false) throw
   -> NDArray
 { try argExtreme(.argmin, x, axis, keepdims) }
 
+/// How many elements some axes have: a node, so that a shapeless function asks its own input.
+struct ElementCount: Primitive, Codable {
+  let axisMask: Int
+  var name: OperationName { "element_count" }
+  func evaluate(_ out: NDArray) throws(ArrayError) {
+    let x = out.input(0)
+    let n = axisMask.bits.reduce(1) { $0 &* ($1 < x.rank ? x.shape[$1] : 1) }
+    let value = try NDArray(.int(n), dtype: out.dtype)
+    out.share(value, strides: value.strides)
+  }
+  func vjp(_ out: NDArray, _ cotangent: NDArray) throws(ArrayError) -> [NDArray?] { [nil] }
+  func vmap(_ out: NDArray, _ batch: Batch) throws(ArrayError) -> NDArray {
+    try countOfElements(batch.inputs[0], axisMask << 1, dtype: out.dtype)
+      .broadcast(to: [batch.size])
+  }
+  func rebuild(_ inputs: [NDArray], like old: NodeShape) throws(ArrayError) -> NDArray {
+    try countOfElements(
+      inputs[0], inputs[0].axisMask(axisMask.bits, op: name), dtype: old.dtype)
+  }
+  var passesGradient: Bool { false }
+}
+private func countOfElements(_ x: NDArray, _ mask: Int, dtype: DType) throws(ArrayError)
+  -> NDArray
+{
+  NDArray(ElementCount(axisMask: mask), shape: Shape(), dtype: dtype, x)
+}
+
 private func count(_ x: NDArray, _ mask: Int) -> Int {
   mask.bits.reduce(1) { $0 &* x.shape[$1] }
 }
@@ -192,9 +281,9 @@ public func mean(_ x: NDArray, axes: [Int]? = nil, keepdims: Bool = false) throw
 {
   let mask = try x.axisMask(axes, op: "mean")
   let y = x.astype(x.dtype.inexact)
-  let n = count(x, mask)
   let total = try sum(y, mask: mask, keepdims: keepdims)
-  return try multiply(total, NDArray(weak: .float(1 / Double(n)), like: y.dtype))
+  if Tracing.isShapeless { return try divide(total, countOfElements(y, mask, dtype: y.dtype)) }
+  return try multiply(total, NDArray(weak: .float(1 / Double(count(x, mask))), like: y.dtype))
 }
 public func variance(
   _ x: NDArray, axes: [Int]? = nil, keepdims: Bool = false, ddof: Int = 0
@@ -207,6 +296,12 @@ public func variance(
   let squares =
     y.dtype.isComplex ? try add(square(real(d)), square(imag(d))) : square(d)
   let total = try sum(squares, mask: mask, keepdims: keepdims)
+  if Tracing.isShapeless {
+    let less = try NDArray(weak: .int(ddof), like: total.dtype)
+    let zero = try NDArray(.int(0), dtype: total.dtype)
+    let scale = try subtract(countOfElements(y, mask, dtype: total.dtype), less)
+    return try divide(total, maximum(scale, zero))
+  }
   let scale = try NDArray(weak: .float(Double(Swift.max(n &- ddof, 0))), like: total.dtype)
   return try divide(total, scale)
 }

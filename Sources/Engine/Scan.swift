@@ -2,8 +2,8 @@
 
 import Kernels
 
-struct Scan: Primitive {
-  enum Kind: Int32 { case sum, prod, max, min, logaddexp }
+struct Scan: Primitive, Codable {
+  enum Kind: Int32, Codable { case sum, prod, max, min, logaddexp }
   let kind: Kind
   let axis: Int
   let reverse: Bool
@@ -97,6 +97,14 @@ struct Scan: Primitive {
     return try putAlongAxis(
       NDArray.zeros(x.shape, dtype: x.dtype), place, g, axis: axis, mode: .add)
   }
+
+  func vmap(_ out: NDArray, _ batch: Batch) throws(ArrayError) -> NDArray {
+    try batch.same(
+      out, Scan(kind: kind, axis: axis + 1, reverse: reverse, inclusive: inclusive))
+  }
+  func rebuild(_ inputs: [NDArray], like old: NodeShape) throws(ArrayError) -> NDArray {
+    try scan(inputs[0], kind, axis, reverse, inclusive, name)
+  }
 }
 
 func cumulative(
@@ -107,7 +115,7 @@ func cumulative(
     dtype: x.dtype, x)
 }
 
-private func scan(
+func scan(
   _ x: NDArray, _ kind: Scan.Kind, _ axis: Int?, _ reverse: Bool, _ inclusive: Bool,
   _ op: OperationName
 ) throws(ArrayError) -> NDArray {

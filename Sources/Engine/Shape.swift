@@ -65,6 +65,12 @@ public struct Shape: Sendable {
     }
     dims[index] = value
   }
+  /// The shape with one more dimension.
+  func with(_ value: Int, at index: Int) -> Shape {
+    var result = self
+    result.insert(value, at: index)
+    return result
+  }
   public mutating func remove(at index: Int) {
     for i in index..<(count - 1) { dims[i] = dims[i + 1] }
     count -= 1
@@ -152,4 +158,15 @@ extension Shape: RandomAccessCollection, ExpressibleByArrayLiteral, CustomString
     }
     return result
   }
+}
+
+extension Shape: Codable {
+  public init(from decoder: any Decoder) throws {
+    let dims = try [Int](from: decoder)
+    guard dims.count <= Shape.maxRank else {
+      throw ArrayError.tooManyDimensions(op: "shape", count: dims.count)
+    }
+    self.init(dims)
+  }
+  public func encode(to encoder: any Encoder) throws { try array.encode(to: encoder) }
 }

@@ -2,7 +2,7 @@
 
 import Kernels
 
-struct Softmax: Primitive {
+struct Softmax: Primitive, Codable {
   let isLog: Bool
   var name: OperationName { isLog ? "log_softmax" : "softmax" }
 
@@ -31,6 +31,13 @@ struct Softmax: Primitive {
     let weighted = try multiply(cotangent, out)
     let total = try sum(weighted, axes: [-1], keepdims: true)
     return [try subtract(weighted, multiply(out, total))]
+  }
+
+  func vmap(_ out: NDArray, _ batch: Batch) throws(ArrayError) -> NDArray {
+    try batch.same(out, self)
+  }
+  func rebuild(_ inputs: [NDArray], like old: NodeShape) throws(ArrayError) -> NDArray {
+    try isLog ? logSoftmax(inputs[0], axes: [-1]) : softmax(inputs[0], axes: [-1])
   }
 }
 

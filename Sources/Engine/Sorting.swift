@@ -6,7 +6,7 @@
 
 import Kernels
 
-struct Sort: Primitive {
+struct Sort: Primitive, Codable {
   let givesIndices: Bool
   var name: OperationName { givesIndices ? "argsort" : "sort" }
 
@@ -25,10 +25,18 @@ struct Sort: Primitive {
   func vjp(_ out: NDArray, _ cotangent: NDArray) throws(ArrayError) -> [NDArray?] {
     if givesIndices { return [nil] }
     let x = out.input(0)
-    let order = try argsort(x, axis: -1)
-    let zero = try NDArray.zeros(x.shape, dtype: x.dtype)
+    let order = try argsort(x, axis: -1)  // constant where the order is
+    let zero = try NDArray.zeros(like: x)
     return [try putAlongAxis(zero, order, cotangent, axis: -1)]
   }
+  func vmap(_ out: NDArray, _ batch: Batch) throws(ArrayError) -> NDArray {
+    if out.rank == 0 { return try givesIndices ? NDArray.zeros([batch.size], dtype: .uint32) : batch.inputs[0] }
+    return try batch.same(out, self)
+  }
+  func rebuild(_ inputs: [NDArray], like old: NodeShape) throws(ArrayError) -> NDArray {
+    try givesIndices ? argsort(inputs[0], axis: -1) : sort(inputs[0], axis: -1)
+  }
+  var passesGradient: Bool { !givesIndices }
 }
 
 private func sorted(_ x: NDArray, axis: Int?, indices: Bool, op: OperationName)
@@ -99,7 +107,7 @@ public func median(_ x: NDArray, axes: [Int]? = nil, keepdims: Bool = false) thr
   return try middle.reshaped(x.reducedShape(mask, keepdims: keepdims))
 }
 
-struct SearchSorted: Primitive {
+struct SearchSorted: Primitive, Codable {
   let right: Bool
   var name: OperationName { "searchsorted" }
   func evaluate(_ out: NDArray) throws(ArrayError) {
@@ -111,6 +119,15 @@ struct SearchSorted: Primitive {
       v.pointer(as: Double.self), Int64(v.size), right ? 1 : 0)
   }
   func vjp(_ out: NDArray, _ cotangent: NDArray) throws(ArrayError) -> [NDArray?] { [nil, nil] }
+  func vmap(_ out: NDArray, _ batch: Batch) throws(ArrayError) -> NDArray {
+    if batch.isBatched[0] { return try batch.loop(out, self) }
+    return NDArray(
+      self, shape: try batch.shape(out.shape), dtype: out.dtype, batch.inputs[0], batch.inputs[1])
+  }
+  func rebuild(_ inputs: [NDArray], like old: NodeShape) throws(ArrayError) -> NDArray {
+    try searchsorted(inputs[0], inputs[1], right: right)
+  }
+  var passesGradient: Bool { false }
 }
 /// The places where values keep a sorted one-dimensional array sorted.
 public func searchsorted(_ sorted: NDArray, _ values: NDArray, right: Bool = false)

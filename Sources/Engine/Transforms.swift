@@ -6,8 +6,7 @@
 // so gradients are graphs themselves and can be differentiated again; a leaf of an inner trace
 // keeps its link to the outer one.
 //
-// Forward mode is two reverse passes: the vjp is linear in its cotangent, so its own vjp with
-// respect to that cotangent, applied to the tangent, is the Jacobian times the tangent.
+// Forward mode walks the same record from the leaves to the outputs (Forward.swift).
 //
 // While a trace is open, a traced node that is evaluated (by `item()` or a condition) keeps its
 // inputs; the traces' depth is `Evaluator.traceDepth`.
@@ -19,43 +18,9 @@ struct Leaf: Primitive {
     out.share(out.input(0), strides: out.input(0).strides)
   }
   func vjp(_ out: NDArray, _ cotangent: NDArray) throws(ArrayError) -> [NDArray?] { [cotangent] }
-}
-
-/// A user's own gradient: the forward's outputs, with a rule written in the language.
-struct CustomVJP: MultiOutputPrimitive {
-  typealias Rule =
-    @Sendable ([NDArray], [NDArray], [NDArray]) throws(ArrayError) -> [NDArray?]
-  let inputCount: Int
-  let rule: Rule
-  var name: OperationName { "custom_function" }
-  func evaluateMultiple(_ out: NDArray) throws(ArrayError) -> [NDArray] {
-    (inputCount..<out.inputCount).map { out.input($0) }
-  }
-  func vjpMultiple(_ out: NDArray, _ cotangents: [NDArray?]) throws(ArrayError) -> [NDArray?] {
-    let all = out.inputs
-    let outputs = Array(all[inputCount...])
-    var filled: [NDArray] = []
-    for (i, output) in outputs.enumerated() {
-      let zero = try NDArray.zeros(output.shape, dtype: output.dtype)
-      filled.append((i < cotangents.count ? cotangents[i] : nil) ?? zero)
-    }
-    let gradients = try rule(Array(all[..<inputCount]), outputs, filled)
-    guard gradients.count == inputCount else {
-      throw .argument(
-        op: name, message: "the rule gave \(gradients.count) gradients for \(inputCount) inputs")
-    }
-    return gradients + outputs.map { _ in nil }
-  }
-}
-
-/// Outputs of a forward computation whose gradient is `rule(inputs, outputs, cotangents)`.
-public func customVJP(
-  inputs: [NDArray], outputs: [NDArray],
-  rule: @escaping @Sendable ([NDArray], [NDArray], [NDArray]) throws(ArrayError) -> [NDArray?]
-) -> [NDArray] {
-  NDArray.outputs(
-    of: CustomVJP(inputCount: inputs.count, rule: rule), shapes: outputs.map(\.shape),
-    dtypes: outputs.map(\.dtype), inputs: inputs + outputs)
+  func jvp(_ out: NDArray, _ tangents: [NDArray?]) throws(ArrayError) -> NDArray? { tangents[0] }
+  func vmap(_ out: NDArray, _ batch: Batch) throws(ArrayError) -> NDArray { batch.inputs[0] }
+  func rebuild(_ inputs: [NDArray], like old: NodeShape) throws(ArrayError) -> NDArray { inputs[0] }
 }
 
 /// Opens a trace: leaves that stand for the arrays. Every call needs its `endTrace`.
@@ -79,7 +44,16 @@ private func leaf(_ x: NDArray) -> NDArray {
     }
   }
   leaf.isTraced = true
+  leaf.level = Int32(Evaluator.traceDepth)
   return leaf
+}
+
+/// The same value without the way back: what is computed from it is not kept for a gradient,
+/// while traces that replay the graph still see that it depends on their leaves.
+func detached(_ x: NDArray) -> NDArray {
+  let y = NDArray(Leaf(), shape: x.shape, dtype: x.dtype, x)
+  y.isTraced = false
+  return y
 }
 
 /// Closes a trace. The arrays that outlive it (values and gradients) let go of the way back.
@@ -131,7 +105,7 @@ public func vjp(outputs: [NDArray], inputs: [NDArray], cotangents: [NDArray])
       if node.op != .none {
         results = try node.op.gradients(node, g)
         for i in results.indices {
-          if let part = results[i] { results[i] = try part.sumTo(node.input(i).shape) }
+          if let part = results[i] { results[i] = try part.summed(like: node.input(i)) }
         }
       } else if let output = node.primitive as? OutputOf {
         let parent = ObjectIdentifier(node.input(0))
@@ -148,31 +122,50 @@ public func vjp(outputs: [NDArray], inputs: [NDArray], cotangents: [NDArray])
     }
     for i in 0..<Swift.min(results.count, node.inputCount) {
       let input = node.input(i)
-      guard let gradient = results[i], needed.contains(ObjectIdentifier(input)) else { continue }
-      try accumulate(input, gradient)
+      guard needed.contains(ObjectIdentifier(input)) else { continue }
+      if let gradient = results[i] {
+        try accumulate(input, gradient)
+      } else if let primitive = node.primitive, let reason = primitive.rejectsGradient(of: i) {
+        throw .notDifferentiable(op: primitive.name, reason: reason)
+      }
     }
   }
   var result: [NDArray] = []
   for x in inputs {
-    let zero = try NDArray.zeros(x.shape, dtype: x.dtype)
+    let zero = try NDArray.zeros(like: x)
     result.append(gradients[ObjectIdentifier(x)] ?? zero)
   }
   return result
 }
 
-/// The nodes between inputs and outputs, inputs first.
-private func reachable(_ outputs: [NDArray], from inputs: [NDArray]) -> [NDArray] {
+extension NDArray {
+  /// Whether a gradient that arrives here can reach the inputs.
+  var passesGradient: Bool {
+    if op == .none { return primitive?.passesGradient ?? true }
+    return op.passesGradient && !(op == .cast && !dtype.isInexact && in0?.dtype.isInexact == true)
+  }
+}
+
+/// The nodes between inputs and outputs, inputs first. A walk for gradients passes only traced
+/// nodes through which a gradient flows.
+func reachable(
+  _ outputs: [NDArray], from inputs: [NDArray], forGradients: Bool = true
+) -> [NDArray] {
+  let lowest = inputs.reduce(Int32.max) { Swift.min($0, $1.level) }
+  func isEnd(_ node: NDArray) -> Bool {
+    node.level < lowest || (forGradients && (!node.isTraced || !node.passesGradient))
+  }
   // state: 0 open, 1 leads to no input, 2 leads to one.
   var state: [ObjectIdentifier: Int] = [:]
   for x in inputs { state[ObjectIdentifier(x)] = 2 }
   var order = inputs
-  var stack: [(node: NDArray, next: Int, leads: Bool)] = []
+  var stack: [(node: NDArray, next: Int, count: Int, leads: Bool)] = []
   for output in outputs where state[ObjectIdentifier(output)] == nil {
     state[ObjectIdentifier(output)] = 0
-    stack.append((output, 0, false))
+    stack.append((output, 0, isEnd(output) ? 0 : output.inputCount, false))
     while let top = stack.last {
       let t = stack.count - 1
-      if top.next == top.node.inputCount || !top.node.isTraced {
+      if top.next == top.count {
         state[ObjectIdentifier(top.node)] = top.leads ? 2 : 1
         if top.leads { order.append(top.node) }
         stack.removeLast()
@@ -185,7 +178,7 @@ private func reachable(_ outputs: [NDArray], from inputs: [NDArray]) -> [NDArray
         if known == 2 { stack[t].leads = true }
       } else {
         state[ObjectIdentifier(child)] = 0
-        stack.append((child, 0, false))
+        stack.append((child, 0, isEnd(child) ? 0 : child.inputCount, false))
       }
     }
   }
@@ -204,28 +197,6 @@ public func vjp(
   let gradients = try vjp(outputs: outputs, inputs: leaves, cotangents: cotangents)
   kept = outputs + gradients
   return (outputs, gradients)
-}
-
-/// The function's outputs and the Jacobian times the tangents.
-public func jvp(
-  _ primals: [NDArray], tangents: [NDArray],
-  _ function: ([NDArray]) throws(ArrayError) -> [NDArray]
-) throws(ArrayError) -> (outputs: [NDArray], tangents: [NDArray]) {
-  guard primals.count == tangents.count else {
-    throw .argument(op: "jvp", message: "\(tangents.count) tangents for \(primals.count) primals")
-  }
-  let leaves = beginTrace(primals)
-  var kept: [NDArray] = []
-  defer { endTrace(kept) }
-  let outputs = try function(leaves)
-  var zeros: [NDArray] = []
-  for y in outputs { zeros.append(try NDArray.zeros(y.shape, dtype: y.dtype)) }
-  let dual = beginTrace(zeros)
-  defer { endTrace([]) }
-  let gradients = try vjp(outputs: outputs, inputs: leaves, cotangents: dual)
-  let result = try vjp(outputs: gradients, inputs: dual, cotangents: tangents)
-  kept = outputs + result
-  return (outputs, result)
 }
 
 /// The value of a scalar function and its gradients with respect to some of its arguments.

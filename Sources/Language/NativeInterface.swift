@@ -205,6 +205,8 @@ extension Value {
     }
   }
   public var typeNameText: String { typeName(self) }
+  /// The identity of a heap object; equal exactly for the same object.
+  public var objectIdentity: UInt64 { bits }
   public var isList: Bool { kind == .list }
   public var isTuple: Bool { kind == .tuple }
   public var isDict: Bool { kind == .dict }
@@ -309,6 +311,13 @@ extension UnsafeMutablePointer where Pointee == DictBody {
 /// Appends an owned value to a list.
 public func appendToList(_ list: Value, _ owned: Value) {
   if let l = list.asList { l.append(owned) } else { owned.release() }
+}
+/// Puts an owned value in the place of an element of a list.
+public func setListItem(_ list: Value, _ i: Int, _ owned: Value) {
+  guard let l = list.asList, i >= 0, i < l.pointee.count else { return owned.release() }
+  let old = l.pointee.items[i]
+  l.pointee.items[i] = owned
+  old.release()
 }
 /// Stores an owned value under any key (borrowed).
 public func setDictItem(_ dict: Value, _ key: Value, _ owned: Value) throws(LullError) {

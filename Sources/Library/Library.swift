@@ -18,7 +18,7 @@ private let notInPrelude: Set<String> = [
 public let coreFunctions: [Builtin] =
   elementwiseFunctions + reductionFunctions + creationFunctions + shapeFunctions
   + indexingFunctions + linearFunctions + dtypeFunctions + transformFunctions
-  + evaluationFunctions + fileFunctions + deviceFunctions + aliasFunctions + moreFunctions
+  + evaluationFunctions + fileFunctions + deviceFunctions + aliasFunctions + moreFunctions + vmapFunctions
 
 private let submodules: Set<String> = ["random", "fast", "metal", "cuda", "distributed"]
 

@@ -27,14 +27,14 @@ public let creationFunctions: [Builtin] = [
     [">>> mx.zeros_like(mx.array([1, 2]))\narray([0, 0], dtype=int32)"]
   ) {
     let x = try $0.array(0)
-    return try NDArray.zeros(x.shape, dtype: $0.dtype(1) ?? x.dtype)
+    return try NDArray(.int(0), dtype: $0.dtype(1) ?? x.dtype).broadcast(like: x)
   },
   function(
     "ones_like", "a, /, dtype=None", "creation", "Ones of a's shape and dtype.",
     [">>> mx.ones_like(mx.array([1, 2]))\narray([1, 1], dtype=int32)"]
   ) {
     let x = try $0.array(0)
-    return try NDArray.ones(x.shape, dtype: $0.dtype(1) ?? x.dtype)
+    return try NDArray(.int(1), dtype: $0.dtype(1) ?? x.dtype).broadcast(like: x)
   },
   function(
     "full_like", "a, vals, dtype=None", "creation", "A value everywhere, in a's shape.",
@@ -42,7 +42,7 @@ public let creationFunctions: [Builtin] = [
   ) { a in
     let x = try a.array(0)
     let dtype = try a.dtype(2) ?? x.dtype
-    return try toArray(a.args[1]).astype(dtype).broadcast(to: x.shape)
+    return try toArray(a.args[1]).astype(dtype).broadcast(like: x)
   },
   Builtin(
     "arange", "arange(start, stop=None, step=None, dtype=None, *, stream=None)",

@@ -1,59 +1,15 @@
 // Function transforms over trees: grad, value_and_grad, vjp, jvp.
 //
-// A tree is an array, or lists, tuples and dicts of trees. A transform replaces the arrays of the arguments it
-// differentiates by the leaves of a trace, calls the function, and walks back from its outputs.
+// A transform replaces the arrays of the arguments it differentiates by the leaves of a trace, calls the
+// function, and walks back from its outputs. Lists, dicts and modules among the arguments are changed in place
+// for the call, so that the function sees the program's own objects, and put back after it.
 
 import Engine
 import Language
 
-/// The arrays of a tree, in order. Anything but arrays and containers is an error.
-private func leaves(_ v: Value, _ into: inout [NDArray], _ what: String, _ depth: Int = 0)
-  throws(LullError)
-{
-  if depth > 200 { throw LullError.valueError("\(what): the tree is nested too deeply") }
-  if let x = v.ndarray {
-    into.append(x)
-  } else if v.isList || v.isTuple {
-    for element in v.elements { try leaves(element, &into, what, depth + 1) }
-  } else if v.isDict {
-    for (_, item) in dictItems(v) { try leaves(item, &into, what, depth + 1) }
-  } else {
-    throw LullError.valueError(
-      "\(what) must be an array or lists, tuples and dicts of arrays, but holds \(describe(v))")
-  }
-}
-
-private func describe(_ v: Value) -> String {
-  v.isNone ? "None" : "a value of type \(v.typeNameText)"
-}
-
-/// A tree of the same form with other arrays, taken in order.
-private func rebuilt(_ v: Value, _ arrays: inout ArraySlice<NDArray>) throws(LullError) -> Value {
-  if v.ndarray != nil { return arrays.popFirst().map { wrap($0) } ?? .none }
-  if v.isList || v.isTuple {
-    var out: [Value] = []
-    for element in v.elements { out.append(try rebuilt(element, &arrays)) }
-    return v.isList ? makeListValue(out) : makeTupleValue(out)
-  }
-  if v.isDict {
-    let dict = makeDictValue([])
-    for (key, item) in dictItems(v) { try setDictItem(dict, key, try rebuilt(item, &arrays)) }
-    return dict
-  }
-  return v.retain()
-}
-
-/// The tree with the arrays given.
-private func rebuild(_ v: Value, _ arrays: [NDArray]) throws(LullError) -> Value {
-  var rest = arrays[...]
-  return try rebuilt(v, &rest)
-}
-
 /// Which arguments to differentiate.
 private struct Wanted {
   var argnums: [Int]
-  /// The result is a tuple over argnums, not the single tree.
-  let isSequence: Bool
   let argnames: [String]
 }
 
@@ -69,23 +25,66 @@ private func wanted(_ a: Args) throws(LullError) -> Wanted {
     }
   }
   if a.isNone(1) {
-    return Wanted(argnums: names.isEmpty ? [0] : [], isSequence: false, argnames: names)
+    return Wanted(argnums: names.isEmpty ? [0] : [], argnames: names)
   }
-  if let i = a[1].intValue { return Wanted(argnums: [i], isSequence: false, argnames: names) }
+  if let i = a[1].intValue { return Wanted(argnums: [i], argnames: names) }
   let nums = try intSequence(a[1]) { a.wrong(1, $0) }
+  if Set(nums).count < nums.count {
+    throw LullError.valueError("grad: an argument is named twice in argnums")
+  }
   if nums.isEmpty && names.isEmpty {
     throw LullError.valueError("grad: no argument to differentiate was given")
   }
-  return Wanted(argnums: nums, isSequence: true, argnames: names)
+  return Wanted(argnums: nums, argnames: names)
+}
+
+/// The arrays of some trees replaced by others for a call, lists, dicts and modules in place.
+struct TreeSwap {
+  /// The trees with the new arrays, owned.
+  private(set) var values: [Value] = []
+  private let trees: [Value]
+  private var wrappers: [Value] = []
+  private var originals: [UInt64: Value] = [:]
+  private let what: String
+
+  /// `new` has an array for each one in the trees, in order.
+  init(_ trees: [Value], _ new: [NDArray], _ what: String) throws(LullError) {
+    self.trees = trees
+    self.what = what
+    var rest = new[...]
+    for tree in trees {
+      let value = try Tree.replaced(tree, what) { (old) throws(LullError) in
+        guard let next = rest.popFirst() else { return nil }
+        let wrapper = wrap(next)
+        wrappers.append(wrapper.retain())
+        originals[wrapper.objectIdentity] = old.retain()
+        return wrapper
+      }
+      values.append(value)
+    }
+  }
+
+  /// Puts the arrays back wherever the new ones still are.
+  mutating func end() {
+    let originals = self.originals
+    for tree in trees + values {
+      do throws(LullError) {
+        let back = try Tree.replaced(tree, what) { (x) throws(LullError) in
+          originals[x.objectIdentity]?.retain()
+        }
+        back.drop()
+      } catch {}
+    }
+    for v in values + wrappers + originals.values { v.drop() }
+    (values, wrappers, self.originals) = ([], [], [:])
+  }
 }
 
 /// Calls `function` on traced arguments; gives its result and the gradient tree.
 private func differentiate(
   _ name: String, _ function: Value, _ wanted: Wanted, _ args: [Value],
-  _ keywords: [(String, Value)]
+  _ keywords: [(String, Value)], hasAuxiliary: Bool
 ) throws(LullError) -> (value: Value, gradient: Value) {
-  var arrays: [NDArray] = []
-  var counts: [Int] = []
   var trees: [Value] = []
   for n in wanted.argnums {
     let i = n < 0 ? n + args.count : n
@@ -102,29 +101,26 @@ private func differentiate(
     }
     trees.append(pair.1)
   }
+  var arrays: [NDArray] = []
+  var counts: [Int] = []
   for tree in trees {
-    let before = arrays.count
-    try leaves(tree, &arrays, "\(name): the argument to differentiate")
-    counts.append(arrays.count - before)
+    let own = try Tree.arrays(tree, "\(name): the argument to differentiate")
+    arrays += own
+    counts.append(own.count)
   }
-  for x in arrays where !x.dtype.isInexact {
+  for x in arrays where x.dtype == .bool {
     throw LullError.valueError(
-      "\(name): arguments to differentiate must be floating-point, found \(x.dtype.name); use astype(float32)"
-    )
+      "\(name): arguments to differentiate must be numbers, found bool; use astype(float32)")
   }
   let traced = beginTrace(arrays)
   var results: [NDArray] = []
   defer { endTrace(results) }
-
-  var start = 0
-  var owned: [Value] = []
-  defer { for v in owned { v.drop() } }
+  var swap = try TreeSwap(trees, traced, name)
+  var isSwapped = true
+  defer { if isSwapped { swap.end() } }
   var newArgs = args
   var newKeywords = keywords
-  for (k, tree) in trees.enumerated() {
-    let replacement = try rebuild(tree, Array(traced[start..<start + counts[k]]))
-    start += counts[k]
-    owned.append(replacement)
+  for (k, replacement) in swap.values.enumerated() {
     if k < wanted.argnums.count {
       let n = wanted.argnums[k]
       newArgs[n < 0 ? n + args.count : n] = replacement
@@ -136,13 +132,17 @@ private func differentiate(
   let result = try callValue(function, newArgs, keywords: newKeywords)
   var keep = false
   defer { if !keep { result.drop() } }
-  let first = result.isTuple || result.isList ? result.elements.first ?? .none : result
-  guard let loss = first.ndarray else {
+  swap.end()
+  isSwapped = false
+  let isSequence = result.isTuple || result.isList
+  let first = isSequence ? result.elements.first ?? .none : result
+  guard let loss = first.ndarray, hasAuxiliary || !isSequence else {
     throw LullError.valueError(
-      "\(name): the function must return a scalar array (or a tuple that begins with one), "
-        + "not \(describe(first))")
+      "\(name): the function must return a scalar array"
+        + (hasAuxiliary ? " (or a tuple that begins with one)" : "")
+        + ", not \(Tree.describe(isSequence && !hasAuxiliary ? result : first))")
   }
-  guard loss.rank == 0 || loss.size == 1 else {
+  guard loss.rank == 0 else {
     throw LullError.valueError(
       "\(name): the function must return a scalar, but the result has shape \(loss.shape); "
         + "take its sum() or mean()")
@@ -153,49 +153,65 @@ private func differentiate(
       cotangents: [NDArray.ones(loss.shape, dtype: loss.dtype)])
   }
   results = [loss] + gradients
-  start = 0
+  var start = 0
   var gradientTrees: [Value] = []
   for (k, tree) in trees.enumerated() {
-    gradientTrees.append(try rebuild(tree, Array(gradients[start..<start + counts[k]])))
+    gradientTrees.append(try Tree.rebuilt(tree, Array(gradients[start..<start + counts[k]])))
     start += counts[k]
   }
   keep = true
-  let gradient: Value
-  if wanted.argnames.isEmpty {
-    gradient = wanted.isSequence ? makeTupleValue(gradientTrees) : gradientTrees[0]
-  } else {
-    let named = makeDictValue(
-      Array(zip(wanted.argnames, gradientTrees[wanted.argnums.count...])).map { ($0, $1) })
-    let positional = Array(gradientTrees[..<wanted.argnums.count])
-    let head =
-      positional.isEmpty ? .none : wanted.isSequence ? makeTupleValue(positional) : positional[0]
-    gradient = makeTupleValue([head, named])
-  }
-  return (result, gradient)
+  let positional = Array(gradientTrees[..<wanted.argnums.count])
+  let head =
+    positional.count == 1
+    ? positional[0] : positional.isEmpty ? Value.none : makeTupleValue(positional)
+  if wanted.argnames.isEmpty { return (result, head) }
+  let named = makeDictValue(
+    Array(zip(wanted.argnames, gradientTrees[wanted.argnums.count...])).map { ($0, $1) })
+  return (result, makeTupleValue([head, named]))
 }
 
+/// A function made of another by a transform: called like it, named like it.
+final class TransformedFunction: @unchecked Sendable {
+  typealias Run = (Value, [Value], [(String, Value)]) throws(LullError) -> Value
+  let function: Value
+  let run: Run
+  init(_ function: Value, _ run: @escaping Run) {
+    self.function = function.retain()
+    self.run = run
+  }
+  deinit { function.drop() }
+}
+
+private let transformedType: NativeType = {
+  let type = NativeType(
+    "transformed_function", module: "mlx.core",
+    doc: "A function made of another by grad, vmap, compile or their like.")
+  type.call = { (me, args, keywords) throws(LullError) in
+    guard let box = me.native(TransformedFunction.self) else { return .none }
+    return try box.run(box.function, Array(args), keywords)
+  }
+  type.getAttribute = { (me, name) throws(LullError) in
+    guard let box = me.native(TransformedFunction.self) else { return nil }
+    if name == "__wrapped__" { return box.function.retain() }
+    return ["__name__", "__qualname__", "__module__"].contains(name)
+      ? try attributeOrNil(box.function, name) : nil
+  }
+  return type
+}()
+
 /// A callable of any arguments around a function of the language.
-func transformed(
-  _ name: String, _ function: Value,
-  _ run: @escaping (Value, [Value], [(String, Value)]) throws(LullError) -> Value
-) -> Value {
-  let holder = Holder(function.retain())
-  return makeFunctionValue(
-    Builtin(name, "\(name)(*args, **kwargs)") { (a) throws(LullError) in
-      var keywords: [(String, Value)] = []
-      for (key, v) in dictItems(a[1]) { keywords.append((key.stringValue ?? "", v)) }
-      return try run(holder.value, Array(a.rest(0)), keywords)
-    })
+func transformed(_ name: String, _ function: Value, _ run: @escaping TransformedFunction.Run) -> Value {
+  transformedType.make(TransformedFunction(function, run))
 }
 
 /// Keeps a value alive for a closure.
 final class Holder: @unchecked Sendable {
   let value: Value
-  init(_ value: Value) { self.value = value }
+  init(_ value: Value) { self.value = value.retain() }
   deinit { value.drop() }
 }
 
-private func callable(_ a: Args) throws(LullError) -> Value {
+func callable(_ a: Args) throws(LullError) -> Value {
   guard a[0].isCallable else { throw a.wrong(0, "a function") }
   return a[0]
 }
@@ -209,7 +225,8 @@ public let transformFunctions: [Builtin] = [
   ) { (a) throws(LullError) in
     let selected = try wanted(a)
     return transformed("grad", try callable(a)) { (f, args, keywords) throws(LullError) in
-      let (value, gradient) = try differentiate("grad", f, selected, args, keywords)
+      let (value, gradient) = try differentiate(
+        "grad", f, selected, args, keywords, hasAuxiliary: false)
       value.drop()
       return gradient
     }
@@ -223,7 +240,8 @@ public let transformFunctions: [Builtin] = [
   ) { (a) throws(LullError) in
     let selected = try wanted(a)
     return transformed("value_and_grad", try callable(a)) { (f, args, keywords) throws(LullError) in
-      let (value, gradient) = try differentiate("value_and_grad", f, selected, args, keywords)
+      let (value, gradient) = try differentiate(
+        "value_and_grad", f, selected, args, keywords, hasAuxiliary: true)
       return makeTupleValue([value, gradient])
     }
   },
@@ -260,7 +278,7 @@ public let transformFunctions: [Builtin] = [
 ]
 
 /// Lends a function of the language to the engine, which knows only its own errors.
-private func throughFunction<R>(
+func throughFunction<R>(
   _ f: Value, _ body: (([NDArray]) throws(ArrayError) -> [NDArray]) throws(ArrayError) -> R
 ) throws -> R {
   var failure: LullError?
@@ -275,7 +293,7 @@ private func throughFunction<R>(
         var out: [NDArray] = []
         for element in result.elements {
           guard let x = element.ndarray else {
-            throw LullError.valueError("the function must return arrays, not \(describe(element))")
+            throw LullError.valueError("the function must return arrays, not \(Tree.describe(element))")
           }
           out.append(x)
         }
@@ -290,111 +308,3 @@ private func throughFunction<R>(
   }
 }
 
-// MARK: - Evaluation
-
-public let evaluationFunctions: [Builtin] = [
-  Builtin(
-    "eval", "eval(*args)", chapter: "evaluation",
-    doc: "Compute the arrays in the arguments (arrays, or trees of them) now.",
-    examples: [">>> x = mx.ones(2) + 1\n>>> mx.eval(x)"]
-  ) { (a) throws(LullError) in
-    try evaluateAll(a)
-    return .none
-  },
-  Builtin(
-    "async_eval", "async_eval(*args)", chapter: "evaluation",
-    doc: "As eval; the computation is finished when it returns.",
-    examples: [">>> mx.async_eval(mx.ones(2))"]
-  ) { (a) throws(LullError) in
-    try evaluateAll(a)
-    return .none
-  },
-  Builtin(
-    "synchronize", "synchronize(stream=None)", chapter: "evaluation",
-    doc: "Wait for pending work; there is none on the CPU.", examples: [">>> mx.synchronize()"]
-  ) { (a) throws(LullError) in .none },
-  Builtin(
-    "get_active_memory", "get_active_memory()", chapter: "memory",
-    doc: "Bytes that arrays hold now.", examples: [">>> mx.get_active_memory() >= 0\nTrue"]
-  ) { (a) throws(LullError) in Value(Memory.active) },
-  Builtin(
-    "get_peak_memory", "get_peak_memory()", chapter: "memory",
-    doc: "The most bytes that arrays have held since the start or the last reset_peak_memory().",
-    examples: [">>> mx.get_peak_memory() >= 0\nTrue"]
-  ) { (a) throws(LullError) in Value(Memory.peak) },
-  Builtin(
-    "get_cache_memory", "get_cache_memory()", chapter: "memory",
-    doc: "Bytes kept for reuse.", examples: [">>> mx.get_cache_memory() >= 0\nTrue"]
-  ) { (a) throws(LullError) in Value(Memory.cached) },
-  Builtin(
-    "reset_peak_memory", "reset_peak_memory()", chapter: "memory",
-    doc: "Start counting the peak anew.", examples: [">>> mx.reset_peak_memory()"]
-  ) { (a) throws(LullError) in
-    Memory.resetPeak()
-    return .none
-  },
-  Builtin(
-    "clear_cache", "clear_cache()", chapter: "memory",
-    doc: "Give the memory kept for reuse back to the system.", examples: [">>> mx.clear_cache()"]
-  ) { (a) throws(LullError) in
-    Memory.clearCache()
-    return .none
-  },
-  Builtin(
-    "get_memory_limit", "get_memory_limit()", chapter: "memory",
-    doc: "The bytes past which evaluation raises MemoryError.",
-    examples: [">>> mx.get_memory_limit() > 0\nTrue"]
-  ) { (a) throws(LullError) in Value(Memory.limit) },
-  Builtin(
-    "set_memory_limit", "set_memory_limit(limit)", chapter: "memory",
-    doc: "Set the limit in bytes; returns the old one.",
-    examples: [">>> old = mx.set_memory_limit(mx.get_memory_limit())"]
-  ) { (a) throws(LullError) in
-    let old = Memory.limit
-    let limit = try a.int(0)
-    guard limit >= 0 else {
-      throw LullError.valueError("the limit must not be negative, got \(limit)")
-    }
-    Memory.limit = limit
-    return Value(old)
-  },
-  Builtin(
-    "set_cache_limit", "set_cache_limit(limit)", chapter: "memory",
-    doc: "Keep at most so many bytes for reuse; returns the old limit.",
-    examples: [">>> old = mx.set_cache_limit(1 << 30)"]
-  ) { (a) throws(LullError) in
-    let old = Memory.cacheLimit
-    let limit = try a.int(0)
-    guard limit >= 0 else {
-      throw LullError.valueError("the limit must not be negative, got \(limit)")
-    }
-    Memory.cacheLimit = limit
-    return Value(old)
-  },
-]
-
-private func evaluateAll(_ a: Args) throws(LullError) {
-  let given = a.rest(0)
-  if given.count == 1, let array = given[0].ndarray {
-    if !array.isEvaluated { try engine { try array.eval() } }
-    return
-  }
-  var arrays: [NDArray] = []
-  for v in a.rest(0) {
-    try forEachArray(v) { (x) throws(LullError) in
-      if let array = x.ndarray { arrays.append(array) }
-    }
-    // A model counts as the tree of its parameters.
-    if !v.isList && !v.isTuple && !v.isDict && v.ndarray == nil,
-      let method = try attributeOrNil(v, "parameters")
-    {
-      defer { method.drop() }
-      let tree = try callValue(method, [])
-      defer { tree.drop() }
-      try forEachArray(tree) { (x) throws(LullError) in
-        if let array = x.ndarray { arrays.append(array) }
-      }
-    }
-  }
-  try engine { try Engine.evaluate(arrays) }
-}
