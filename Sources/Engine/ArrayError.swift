@@ -38,7 +38,6 @@ public indirect enum ArrayError: Error, Equatable {
     case .memory: "MemoryError"
     case .interrupted: "KeyboardInterrupt"
     case .internal: "SystemError"
-    case .evaluatedInTrace: "RuntimeError"
     case .at(_, let error): error.kind
     default: "ValueError"
     }
