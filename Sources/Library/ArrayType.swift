@@ -33,11 +33,12 @@ public let arrayType: NativeType = {
     return wrap(try toArray(a[0], dtype: dtype))
   }
   type.binary = { (op, me, other, reflected) throws(LullError) in
-    guard let x = me.ndarray else { return nil }
+    guard var x = me.ndarray else { return nil }
     stampPosition()
-    let y: NDArray
+    var y: NDArray
     if let array = other.ndarray {
       y = array
+      if x.dtype == .float64 || y.dtype == .float64 { (x, y) = mixedOperands(me, x, other, y) }
     } else if let scalar = try other.scalar() {
       y = try engine { try NDArray(weak: scalar, like: x.dtype) }
     } else if other.isList || other.isTuple {
@@ -75,11 +76,12 @@ public let arrayType: NativeType = {
     }
   }
   type.compare = { (op, me, other) throws(LullError) in
-    guard let x = me.ndarray else { return nil }
+    guard var x = me.ndarray else { return nil }
     stampPosition()
-    let y: NDArray
+    var y: NDArray
     if let array = other.ndarray {
       y = array
+      if x.dtype == .float64 || y.dtype == .float64 { (x, y) = mixedOperands(me, x, other, y) }
     } else if let scalar = try other.scalar() {
       y = try engine { try NDArray(weak: scalar, like: x.dtype) }
     } else {

@@ -49,7 +49,9 @@ func engine<R>(_ body: () throws -> R) throws(LullError) -> R {
   Engine.currentPosition = Language.currentPosition()
 }
 
-@inline(__always) func wrap(_ array: NDArray) -> Value { arrayType.make(array) }
+@inline(__always) func wrap(_ array: NDArray) -> Value {
+  isNumPyCall ? ndarrayType.make(array) : arrayType.make(array)
+}
 
 extension Value {
   /// The array inside, if this is one.
@@ -71,10 +73,14 @@ extension Value {
 /// Any value that can be an array: an array, a number, or (nested) lists and tuples of them.
 func toArray(_ v: Value, dtype: DType? = nil) throws(LullError) -> NDArray {
   if let array = v.ndarray {
-    return dtype.map { array.astype($0) } ?? array
+    if let dtype { return array.astype(dtype) }
+    return isNumPyCall || array.dtype != .float64 || !v.isInstance(of: ndarrayType)
+      ? array : array.astype(.float32)
   }
   if let scalar = try v.scalar() {
-    return try engine { try NDArray(scalar, dtype: dtype) }
+    return try engine {
+      try NDArray(scalar, dtype: dtype ?? (isNumPyCall ? numpyNatural(of: scalar) : nil))
+    }
   }
   if v.isList || v.isTuple { return try fromNested(v, dtype: dtype) }
   if v.rangeParts != nil {
@@ -112,6 +118,10 @@ private func fromNested(_ v: Value, dtype: DType?) throws(LullError) -> NDArray 
     var parts: [NDArray] = []
     for element in v.elements { parts.append(try toArray(element)) }
     return try engine {
+      if isNumPyCall, let first = parts.first {
+        let common = parts.dropFirst().reduce(first.dtype) { numpyPromoted($0, $1.dtype) }
+        parts = parts.map { $0.astype(common) }
+      }
       let whole = try stack(parts, axis: 0)
       return dtype.map { whole.astype($0) } ?? whole
     }
@@ -136,7 +146,10 @@ private func fromNested(_ v: Value, dtype: DType?) throws(LullError) -> NDArray 
       "the lists have different lengths at level \(depth + 1): an array needs rows of one length")
   }
   try gather(v, 0)
-  return try engine { try NDArray(scalars, shape: Shape(shape), dtype: dtype) }
+  return try engine {
+    try NDArray(
+      scalars, shape: Shape(shape), dtype: dtype ?? (isNumPyCall ? numpyNatural(of: scalars) : nil))
+  }
 }
 
 private func containsArray(_ v: Value, _ depth: Int) -> Bool {
@@ -147,8 +160,12 @@ private func containsArray(_ v: Value, _ depth: Int) -> Bool {
 
 /// The two operands of a binary operation; a plain number takes the other's dtype where it can.
 func operands(_ a: Value, _ b: Value) throws(LullError) -> (NDArray, NDArray) {
+  if isNumPyCall { return try numpyOperands(a, b) }
   if let x = a.ndarray {
-    if let y = b.ndarray { return (x, y) }
+    if let y = b.ndarray {
+      if x.dtype == .float64 || y.dtype == .float64 { return mixedOperands(a, x, b, y) }
+      return (x, y)
+    }
     if let s = try b.scalar() { return (x, try engine { try NDArray(weak: s, like: x.dtype) }) }
     return (x, try toArray(b))
   }
@@ -156,6 +173,15 @@ func operands(_ a: Value, _ b: Value) throws(LullError) -> (NDArray, NDArray) {
     return (try engine { try NDArray(weak: s, like: y.dtype) }, y)
   }
   return (try toArray(a), try toArray(b))
+}
+
+/// Two arrays of which one may be NumPy's: its float64 is NumPy's default, and gives way to the other's dtype.
+func mixedOperands(_ a: Value, _ x: NDArray, _ b: Value, _ y: NDArray) -> (NDArray, NDArray) {
+  func lowered(_ v: Value, _ own: NDArray, _ other: DType) -> NDArray {
+    guard own.dtype == .float64, v.isInstance(of: ndarrayType) else { return own }
+    return own.astype(own.rank == 0 ? other.inexact : .float32)
+  }
+  return (lowered(a, x, y.dtype), lowered(b, y, x.dtype))
 }
 
 /// One number as the language has it.
@@ -206,6 +232,10 @@ struct ArrayArgs {
     }
     var out: [NDArray] = []
     for element in args[i].elements { out.append(try toArray(element)) }
+    if isNumPyCall, let first = out.first {
+      let common = out.dropFirst().reduce(first.dtype) { numpyPromoted($0, $1.dtype) }
+      return out.map { $0.astype(common) }
+    }
     return out
   }
   func int(_ i: Int) throws(LullError) -> Int {

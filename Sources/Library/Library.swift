@@ -51,6 +51,7 @@ public enum Library {
     ModuleRegistry.add("mlx.core") { coreModule() }
     ModuleRegistry.add("mlx.core.random") { NativeModule(builtins: randomFunctions) }
     ModuleRegistry.add("mlx.core.fast") { NativeModule(builtins: fastFunctions + gpuKernelFunctions) }
+    ModuleRegistry.add("_numpy") { numpyModule() }
     ModuleRegistry.add("lull.formats") { NativeModule(builtins: formatsFunctions) }
   }
 

@@ -24,13 +24,19 @@ public let linearFunctions: [Builtin] = [
   function(
     "inner", "a, b, /", "linear algebra", "Sum of products over the last axes.",
     [">>> mx.inner(mx.array([1.0, 2.0]), mx.array([3.0, 4.0]))\narray(11, dtype=float32)"]
-  ) { try inner($0.array(0), $0.array(1)) },
+  ) {
+    let (x, y) = try $0.pair(0, 1)
+    return try inner(x, y)
+  },
   function(
     "outer", "a, b, /", "linear algebra", "All products of two vectors' elements.",
     [
       ">>> mx.outer(mx.array([1, 2]), mx.array([3, 4]))\narray([[3, 4],\n       [6, 8]], dtype=int32)"
     ]
-  ) { try outer($0.array(0), $0.array(1)) },
+  ) {
+    let (x, y) = try $0.pair(0, 1)
+    return try outer(x, y)
+  },
   function(
     "tensordot", "a, b, /, axes=2", "linear algebra",
     "Sum of products over axes: a number of them, or two lists.",
@@ -52,7 +58,8 @@ public let linearFunctions: [Builtin] = [
     "kron", "a, b", "linear algebra", "Kronecker product.",
     [">>> mx.kron(mx.array([1, 2]), mx.array([1, 10]))\narray([1, 10, 2, 20], dtype=int32)"]
   ) {
-    try kron($0.array(0), $0.array(1))
+    let (x, y) = try $0.pair(0, 1)
+    return try kron(x, y)
   },
   function(
     "einsum", "subscripts, *operands", "linear algebra", "Sums of products in Einstein's notation.",
