@@ -1,6 +1,7 @@
 // See COpenBLAS.h.
 #define _GNU_SOURCE
 #include "COpenBLAS.h"
+#include "library.h"
 #include <dlfcn.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,6 +11,7 @@ static __typeof__(&cblas_sgemm) sgemm;
 static __typeof__(&cblas_dgemm) dgemm;
 static __typeof__(&cblas_cgemm) cgemm;
 static __typeof__(&cblas_sgemv) sgemv;
+static void *library;
 static int state = 1;  // 1 not tried, 0 ready, 2 missing
 static char description[256] = "OpenBLAS was not needed yet";
 
@@ -31,7 +33,6 @@ int lull_blas_load(void) {
   const char *chosen = core();
   if (chosen) setenv("OPENBLAS_CORETYPE", chosen, 0);
   setenv("OPENBLAS_NUM_THREADS", "1", 1);
-  void *library = NULL;
   for (int i = 0; i < 2 && !library; i++) library = dlopen(names[i], RTLD_NOW | RTLD_LOCAL);
   state = 2;
   if (!library) {
@@ -55,6 +56,8 @@ int lull_blas_load(void) {
   state = 0;
   return state;
 }
+
+void *lull_blas_library(void) { return library; }
 
 const char *lull_blas_description(void) { return description; }
 

@@ -17,10 +17,13 @@ private let notInPrelude: Set<String> = [
 /// All array functions of `mlx.core`.
 public let coreFunctions: [Builtin] =
   elementwiseFunctions + reductionFunctions + creationFunctions + shapeFunctions
-  + indexingFunctions + linearFunctions + dtypeFunctions + transformFunctions
+  + indexingFunctions + linearFunctions + convolutionFunctions + dtypeFunctions
+  + transformFunctions
   + evaluationFunctions + fileFunctions + deviceFunctions + aliasFunctions + moreFunctions + vmapFunctions
 
-private let submodules: Set<String> = ["random", "fast", "metal", "cuda", "distributed"]
+private let submodules: Set<String> = [
+  "random", "fast", "linalg", "metal", "cuda", "distributed",
+]
 
 private func coreModule() -> NativeModule {
   var values: [(String, Value)] = dtypeNames()
@@ -52,6 +55,7 @@ public enum Library {
     ModuleRegistry.add("mlx.core.random") { NativeModule(builtins: randomFunctions) }
     ModuleRegistry.add("mlx.core.fast") { NativeModule(builtins: fastFunctions + gpuKernelFunctions) }
     ModuleRegistry.add("_numpy") { numpyModule() }
+    ModuleRegistry.add("mlx.core.linalg") { NativeModule(builtins: linalgFunctions) }
     ModuleRegistry.add("lull.formats") { NativeModule(builtins: formatsFunctions) }
   }
 

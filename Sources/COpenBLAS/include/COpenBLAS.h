@@ -5,6 +5,7 @@
 // environment variable that must be set before it loads. The functions here have OpenBLAS's names and pass the
 // call on. Call `lull_blas_load` before any other; without the library the rest must not be called.
 #pragma once
+#include "LAPACK.h"
 #include <stdint.h>
 
 enum CBLAS_ORDER { CblasRowMajor = 101, CblasColMajor = 102 };

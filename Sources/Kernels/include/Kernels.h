@@ -9,3 +9,4 @@
 #include "movement.h"
 #include "rows.h"
 #include "sorting.h"
+#include "conv.h"
