@@ -10,17 +10,52 @@ extension NDArray {
   }
 
   /// A 0-d array of a plain number that meets an array of `dtype`. An integer that does not
-  /// fit an integer dtype is an error.
-  public convenience init(weak scalar: Scalar, like dtype: DType) throws(ArrayError) {
+  /// fit an integer dtype is an error. Programs meet the same few numbers again and again, so the
+  /// last ones are kept: arrays are values, and one can serve all who ask for it.
+  public static func weak(_ scalar: Scalar, like dtype: DType) throws(ArrayError) -> NDArray {
     let target = DType.forWeak(scalar, with: dtype)
-    if case .int(let value) = scalar, let info = IntegerInfo(target) {
-      if value < info.min || (value > 0 && UInt(value) > info.max) {
-        throw .scalarOverflow(value: value, dtype: target)
+    let bits: UInt64
+    var isFloat = false
+    switch scalar {
+    case .int(let value):
+      if let info = IntegerInfo(target) {
+        if value < info.min || (value > 0 && UInt(value) > info.max) {
+          throw .scalarOverflow(value: value, dtype: target)
+        }
       }
+      bits = UInt64(bitPattern: Int64(value))
+    case .float(let value):
+      bits = value.bitPattern
+      isFloat = true
+    case .bool(let value): bits = value ? 1 : 0
+    case .complex:
+      let array = try NDArray(uninitialized: Shape(), dtype: target)
+      store(scalar, target, array.pointer)
+      return array
     }
-    try self.init(uninitialized: Shape(), dtype: target)
-    NDArray.store(scalar, target, pointer)
+    let mixed = (bits &+ UInt64(target.rawValue)) &* 0x9e37_79b9_7f4a_7c15
+    let kept = keptScalars + Int(mixed >> 58)
+    if kept.pointee.bits == bits, kept.pointee.isFloat == isFloat, let array = kept.pointee.array,
+      array.dtype == target
+    {
+      return array
+    }
+    let array = try NDArray(uninitialized: Shape(), dtype: target)
+    store(scalar, target, array.pointer)
+    kept.pointee = KeptScalar(bits: bits, isFloat: isFloat, array: array)
+    return array
   }
+
+  private struct KeptScalar {
+    var bits: UInt64 = 0
+    var isFloat = false
+    var array: NDArray?
+  }
+  nonisolated(unsafe) private static let keptScalars = {
+    let memory = UnsafeMutablePointer<KeptScalar>.allocate(capacity: 64)
+    memory.initialize(repeating: KeptScalar(), count: 64)
+    return memory
+  }()
 
   /// Writes one number in a dtype; integers wrap.
   static func store(_ scalar: Scalar, _ dtype: DType, _ p: UnsafeMutableRawPointer) {
@@ -234,7 +269,7 @@ extension NDArray {
     let shape = try Shape.checked([n, m], op: "eye")
     let rows = try NDArray.arange(.int(0), .int(n)).reshaped([n, 1])
     let columns = try NDArray.arange(.int(0), .int(m))
-    let offset = try NDArray(weak: .int(Swift.max(Swift.min(k, m), -n)), like: .int32)
+    let offset = try NDArray.weak(.int(Swift.max(Swift.min(k, m), -n)), like: .int32)
     _ = shape
     return try equal(add(rows, offset), columns).astype(dtype)
   }
@@ -249,7 +284,7 @@ extension NDArray {
     _ = try Shape.checked([n, m], op: "tri")
     let rows = try NDArray.arange(.int(0), .int(n)).reshaped([n, 1])
     let columns = try NDArray.arange(.int(0), .int(m))
-    let offset = try NDArray(weak: .int(Swift.max(Swift.min(k, m), -n)), like: .int32)
+    let offset = try NDArray.weak(.int(Swift.max(Swift.min(k, m), -n)), like: .int32)
     return try greaterEqual(add(rows, offset), columns).astype(dtype)
   }
 }

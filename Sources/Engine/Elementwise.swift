@@ -135,6 +135,9 @@ extension NDArray {
     if isSame && a.dtype == b.dtype && (dtype == nil || dtype == a.dtype) {
       return NDArray(op: op, like: a, dtype: out ?? a.dtype, b)
     }
+    if b.shape.count == 0 && a.dtype == b.dtype && (dtype == nil || dtype == a.dtype) {
+      return NDArray(op: op, like: a, dtype: out ?? a.dtype, b)
+    }
     let shape = isSame ? a.shape : try Shape.broadcast(a.shape, b.shape, op: op.name)
     if !isSame && shape.count > 0 { _ = try shape.elementCount(op: op.name) }
     let common = dtype ?? DType.promoted(a.dtype, b.dtype)
@@ -188,11 +191,11 @@ public func erf(_ x: NDArray) throws(ArrayError) -> NDArray { try .real(.erf, x)
 public func erfinv(_ x: NDArray) throws(ArrayError) -> NDArray { try .real(.erfinv, x) }
 public func degrees(_ x: NDArray) throws(ArrayError) -> NDArray {
   let y = x.astype(x.dtype.inexact)
-  return try multiply(y, NDArray(weak: .float(180 / Double.pi), like: y.dtype))
+  return try multiply(y, NDArray.weak(.float(180 / Double.pi), like: y.dtype))
 }
 public func radians(_ x: NDArray) throws(ArrayError) -> NDArray {
   let y = x.astype(x.dtype.inexact)
-  return try multiply(y, NDArray(weak: .float(Double.pi / 180), like: y.dtype))
+  return try multiply(y, NDArray.weak(.float(Double.pi / 180), like: y.dtype))
 }
 
 private func rounding(_ op: ElementwiseOp, _ x: NDArray) throws(ArrayError) -> NDArray {
@@ -211,7 +214,7 @@ public func round(_ x: NDArray, decimals: Int = 0) throws(ArrayError) -> NDArray
   for _ in 0..<min(Swift.abs(decimals), 400) { scale *= 10 }
   if x.dtype.isInteger && decimals > 0 { return x }
   let y = x.astype(x.dtype.inexact)
-  let factor = try NDArray(weak: .float(scale), like: y.dtype)
+  let factor = try NDArray.weak(.float(scale), like: y.dtype)
   let result =
     decimals > 0
     ? try divide(rounding(.rint, multiply(y, factor)), factor)
@@ -373,7 +376,7 @@ public func nanToNum(
     throw .dtype(op: "nan_to_num", found: x.dtype, needed: "a real dtype")
   }
   func constant(_ value: Double) throws(ArrayError) -> NDArray {
-    try NDArray(weak: .float(value), like: x.dtype)
+    try NDArray.weak(.float(value), like: x.dtype)
   }
   var y = try `where`(isnan(x), constant(nan), x)
   y = try `where`(isposinf(x), constant(posinf ?? info.max), y)

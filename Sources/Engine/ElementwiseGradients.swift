@@ -20,7 +20,7 @@ extension ElementwiseOp {
   func gradients(_ out: NDArray, _ g: NDArray) throws(ArrayError) -> [NDArray?] {
     let x = out.in0!
     func c(_ value: Double) throws(ArrayError) -> NDArray {
-      try NDArray(weak: .float(value), like: g.dtype.inexact)
+      try NDArray.weak(.float(value), like: g.dtype.inexact)
     }
     /// g times the (conjugated) derivative.
     func times(_ derivative: NDArray) throws(ArrayError) -> [NDArray?] {

@@ -100,8 +100,8 @@ struct FastAttention: Primitive, Codable {
     let (batch, heads, queries, dim) = (q.shape[0], q.shape[1], q.shape[2], q.shape[3])
     let (kvHeads, keys, valueDim) = (k.shape[1], k.shape[2], v.shape[3])
     let group = heads / kvHeads
-    let factor = try NDArray(weak: .float(Double(scale)), like: .float32)
-    let hidden = try NDArray(weak: .float(-.infinity), like: .float32)
+    let factor = try NDArray.weak(.float(Double(scale)), like: .float32)
+    let hidden = try NDArray.weak(.float(-.infinity), like: .float32)
     // Query heads that share keys stand beside each other: [batch, kvHeads, group * queries, ...].
     func grouped(_ x: NDArray, _ width: Int) throws(ArrayError) -> NDArray {
       try x.reshaped([batch, kvHeads, group * queries, width])

@@ -28,7 +28,7 @@ struct FastRMSNorm: Primitive, Codable {
   /// With n = x r, r = 1/rms: dx = r (g - n mean(g n)), g = dy w; dw = sum of dy n over rows.
   func vjp(_ out: NDArray, _ cotangent: NDArray) throws(ArrayError) -> [NDArray?] {
     let x = out.input(0)
-    let r = try rsqrt(add(mean(square(x), axes: [-1], keepdims: true), try NDArray(weak: .float(Double(eps)), like: .float32)))
+    let r = try rsqrt(add(mean(square(x), axes: [-1], keepdims: true), try NDArray.weak(.float(Double(eps)), like: .float32)))
     let normal = try multiply(x, r)
     let g = hasWeight ? try multiply(cotangent, out.input(1)) : cotangent
     let shared = try mean(multiply(g, normal), axes: [-1], keepdims: true)
@@ -84,7 +84,7 @@ struct FastLayerNorm: Primitive, Codable {
     let x = out.input(0)
     let centred = try subtract(x, mean(x, axes: [-1], keepdims: true))
     let r = try rsqrt(
-      add(mean(square(centred), axes: [-1], keepdims: true), try NDArray(weak: .float(Double(eps)), like: .float32)))
+      add(mean(square(centred), axes: [-1], keepdims: true), try NDArray.weak(.float(Double(eps)), like: .float32)))
     let normal = try multiply(centred, r)
     let g = hasWeight ? try multiply(cotangent, out.input(1)) : cotangent
     let shared = try mean(multiply(g, normal), axes: [-1], keepdims: true)

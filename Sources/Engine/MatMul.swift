@@ -284,9 +284,9 @@ public func addmm(
 ) throws(ArrayError) -> NDArray {
   var product = try matmul(a, b)
   if alpha != 1 {
-    product = try multiply(product, NDArray(weak: .float(alpha), like: product.dtype))
+    product = try multiply(product, NDArray.weak(.float(alpha), like: product.dtype))
   }
-  let term = beta == 1 ? c : try multiply(c, NDArray(weak: .float(beta), like: c.dtype))
+  let term = beta == 1 ? c : try multiply(c, NDArray.weak(.float(beta), like: c.dtype))
   return try add(term, product)
 }
 

@@ -283,7 +283,7 @@ public func mean(_ x: NDArray, axes: [Int]? = nil, keepdims: Bool = false) throw
   let y = x.astype(x.dtype.inexact)
   let total = try sum(y, mask: mask, keepdims: keepdims)
   if Tracing.isShapeless { return try divide(total, countOfElements(y, mask, dtype: y.dtype)) }
-  return try multiply(total, NDArray(weak: .float(1 / Double(count(x, mask))), like: y.dtype))
+  return try multiply(total, NDArray.weak(.float(1 / Double(count(x, mask))), like: y.dtype))
 }
 public func variance(
   _ x: NDArray, axes: [Int]? = nil, keepdims: Bool = false, ddof: Int = 0
@@ -297,12 +297,12 @@ public func variance(
     y.dtype.isComplex ? try add(square(real(d)), square(imag(d))) : square(d)
   let total = try sum(squares, mask: mask, keepdims: keepdims)
   if Tracing.isShapeless {
-    let less = try NDArray(weak: .int(ddof), like: total.dtype)
+    let less = try NDArray.weak(.int(ddof), like: total.dtype)
     let zero = try NDArray(.int(0), dtype: total.dtype)
     let scale = try subtract(countOfElements(y, mask, dtype: total.dtype), less)
     return try divide(total, maximum(scale, zero))
   }
-  let scale = try NDArray(weak: .float(Double(Swift.max(n &- ddof, 0))), like: total.dtype)
+  let scale = try NDArray.weak(.float(Double(Swift.max(n &- ddof, 0))), like: total.dtype)
   return try divide(total, scale)
 }
 public func std(

@@ -40,7 +40,7 @@ public let arrayType: NativeType = {
       y = array
       if x.dtype == .float64 || y.dtype == .float64 { (x, y) = mixedOperands(me, x, other, y) }
     } else if let scalar = try other.scalar() {
-      y = try engine { try NDArray(weak: scalar, like: x.dtype) }
+      y = try engine { try NDArray.weak(scalar, like: x.dtype) }
     } else if other.isList || other.isTuple {
       throw LullError.typeError(
         "'\(symbol(op))' needs an array or a number, not a \(other.typeNameText); write array(...)")
@@ -83,7 +83,7 @@ public let arrayType: NativeType = {
       y = array
       if x.dtype == .float64 || y.dtype == .float64 { (x, y) = mixedOperands(me, x, other, y) }
     } else if let scalar = try other.scalar() {
-      y = try engine { try NDArray(weak: scalar, like: x.dtype) }
+      y = try engine { try NDArray.weak(scalar, like: x.dtype) }
     } else {
       // Nothing else equals an array.
       return op == .equal ? Value(false) : op == .notEqual ? Value(true) : nil

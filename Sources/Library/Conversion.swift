@@ -166,11 +166,11 @@ func operands(_ a: Value, _ b: Value) throws(LullError) -> (NDArray, NDArray) {
       if x.dtype == .float64 || y.dtype == .float64 { return mixedOperands(a, x, b, y) }
       return (x, y)
     }
-    if let s = try b.scalar() { return (x, try engine { try NDArray(weak: s, like: x.dtype) }) }
+    if let s = try b.scalar() { return (x, try engine { try NDArray.weak(s, like: x.dtype) }) }
     return (x, try toArray(b))
   }
   if let y = b.ndarray, let s = try a.scalar() {
-    return (try engine { try NDArray(weak: s, like: y.dtype) }, y)
+    return (try engine { try NDArray.weak(s, like: y.dtype) }, y)
   }
   return (try toArray(a), try toArray(b))
 }

@@ -357,7 +357,7 @@ public let elementwiseFunctions: [Builtin] = [
 
 private func isClose(_ a: ArrayArgs) throws -> NDArray {
   let (x, y) = try a.pair(0, 1)
-  func number(_ i: Int) throws -> NDArray { try NDArray(weak: .float(a.double(i)), like: .float32) }
+  func number(_ i: Int) throws -> NDArray { try NDArray.weak(.float(a.double(i)), like: .float32) }
   let bound = try add(number(3), multiply(number(2), abs(y)))
   var close = try lessEqual(abs(subtract(x, y)), bound)
   close = try logicalAnd(close, logicalAnd(isfinite(x), isfinite(y)))
