@@ -246,17 +246,24 @@ struct Fusion {
         tail -= 1
         inner *= space[tail]
       }
-      if tail == 0 || inner < 16 || primitive.kind == .argmax || primitive.kind == .argmin {
+      if tail == 0 || inner < 16 || primitive.kind == .argmax || primitive.kind == .argmin
+        || tail < space.count && runsAlong(axes, insteadOf: space.count - 1, space)
+      {
         tail = space.count
         inner = 1
       }
-      for i in 0..<tail where axes & (1 << i) == 0 {
+      let last = tail == space.count ? contiguousKeptAxis(space, axes, primitive.kind) : nil
+      for i in 0..<tail where axes & (1 << i) == 0 && i != last {
         order.append(i)
         outer *= space[i]
       }
       for i in 0..<space.count where axes & (1 << i) != 0 {
         order.append(i)
         reduced *= space[i]
+      }
+      if let last {
+        order.append(last)
+        inner = space[last]
       }
       for i in tail..<space.count { order.append(i) }
     }
@@ -439,6 +446,39 @@ struct Fusion {
     }
     lull_program_reduce(&program)
     withExtendedLifetime(keeper) {}
+  }
+
+  /// The last axis that a reduction keeps, when the inputs run along it and not along the axes that
+  /// are reduced (a transposed array): whole rows of results are then accumulated at once.
+  private static func contiguousKeptAxis(_ space: Shape, _ axes: Int, _ kind: Reduction.Kind) -> Int?
+  {
+    if kind == .argmax || kind == .argmin { return nil }
+    guard let kept = (0..<space.count).last(where: { axes & (1 << $0) == 0 }),
+      let reduced = (0..<space.count).last(where: { axes & (1 << $0) != 0 && space[$0] > 1 }),
+      space[kept] >= 16
+    else { return nil }
+    return runsAlong(1 << kept, insteadOf: reduced, space) ? kept : nil
+  }
+
+  /// Whether the inputs run along the last of `axes` (a mask) and along it better than along `other`.
+  private static func runsAlong(_ axes: Int, insteadOf other: Int, _ space: Shape) -> Bool {
+    guard let axis = (0..<space.count).last(where: { axes & (1 << $0) != 0 && space[$0] > 1 }),
+      space[axis] >= 16
+    else { return false }
+    var gains = false
+    for i in inputNodes.indices {
+      let (here, there) = inputNodes[i]._withUnsafeGuaranteedRef { node in
+        func stride(_ axis: Int) -> Int {
+          let own = axis - (space.count - node.shape.count)
+          return own < 0 || node.shape[own] == 1 ? 0 : Swift.abs(node.strides[own])
+        }
+        return (stride(axis), stride(other))
+      }
+      if here == there { continue }
+      if here != 1 || there == 0 { return false }
+      gains = true
+    }
+    return gains
   }
 
   /// The compute type of an instruction's result.

@@ -2,7 +2,7 @@
 // either rows are contiguous on both sides (memcpy), or the source runs fastest along another
 // dimension than the destination (a transpose, done in blocks that fit the first-level cache),
 // or elements are moved one by one.
-#include "Kernels.h"
+#include "vm_internal.h"
 #include <string.h>
 
 typedef struct {
@@ -36,31 +36,6 @@ static void move_row(char *d, int64_t ds, const char *s, int64_t ss, int64_t n, 
   } else move(d, ds, s, ss, n, size);
 }
 
-// A block of h x w: the destination's rows are `w` long, the source's columns contiguous.
-static void transpose4(char *d, int64_t ds, const char *s, int64_t ss, int64_t h, int64_t w) {
-  typedef uint32_t v4 __attribute__((vector_size(16), aligned(4)));
-  int64_t i = 0;
-  for (; i + 4 <= h; i += 4) {
-    int64_t j = 0;
-    for (; j + 4 <= w; j += 4) {
-      v4 a = *(const v4 *)(s + j * ss + i * 4), b = *(const v4 *)(s + (j + 1) * ss + i * 4);
-      v4 c = *(const v4 *)(s + (j + 2) * ss + i * 4), e = *(const v4 *)(s + (j + 3) * ss + i * 4);
-      v4 ab0 = __builtin_shufflevector(a, b, 0, 4, 1, 5), ab1 = __builtin_shufflevector(a, b, 2, 6, 3, 7);
-      v4 ce0 = __builtin_shufflevector(c, e, 0, 4, 1, 5), ce1 = __builtin_shufflevector(c, e, 2, 6, 3, 7);
-      *(v4 *)(d + i * ds + j * 4) = __builtin_shufflevector(ab0, ce0, 0, 1, 4, 5);
-      *(v4 *)(d + (i + 1) * ds + j * 4) = __builtin_shufflevector(ab0, ce0, 2, 3, 6, 7);
-      *(v4 *)(d + (i + 2) * ds + j * 4) = __builtin_shufflevector(ab1, ce1, 0, 1, 4, 5);
-      *(v4 *)(d + (i + 3) * ds + j * 4) = __builtin_shufflevector(ab1, ce1, 2, 3, 6, 7);
-    }
-    for (; j < w; ++j)
-      for (int64_t k = 0; k < 4; ++k)
-        *(uint32_t *)(d + (i + k) * ds + j * 4) = *(const uint32_t *)(s + j * ss + (i + k) * 4);
-  }
-  for (; i < h; ++i)
-    for (int64_t j = 0; j < w; ++j)
-      *(uint32_t *)(d + i * ds + j * 4) = *(const uint32_t *)(s + j * ss + i * 4);
-}
-
 // The unit of work is one row of the last dimension, or one row of blocks when transposing.
 static void copy_units(const Copy *c, int64_t from, int64_t to) {
   int last = c->rank - 1;
@@ -87,7 +62,7 @@ static void copy_units(const Copy *c, int64_t from, int64_t to) {
     for (int64_t j = 0; j < w; j += block) {
       int64_t n = w - j < block ? w - j : block;
       if (c->size == 4 && c->ds[last] == 4)
-        transpose4(d + j * 4, c->ds[k], s + j * c->ss[last], c->ss[last], h, n);
+        lull_transpose_block(d + j * 4, c->ds[k], s + j * c->ss[last], c->ss[last], h, n);
       else
         for (int64_t i = 0; i < h; ++i)
           move(d + i * c->ds[k] + j * c->ds[last], c->ds[last],

@@ -1,6 +1,9 @@
 // Sorting (sorting.h): every dtype becomes an unsigned key whose order is the wanted one, keys are
-// sorted by least-significant-digit radix passes (or by merging when short), and mapped back.
+// sorted (by a vector quicksort with AVX-512, else by least-significant-digit radix passes or, when
+// short, by merging), and mapped back. Indices ride in the low half of 64-bit keys, which makes
+// them stable. One long row is first split into pieces that the workers sort.
 #include "Kernels.h"
+#include "sorting_internal.h"
 #include <string.h>
 
 static inline uint32_t key_f32(uint32_t u) {
@@ -125,6 +128,35 @@ SORTER(u64, uint64_t, PLAIN, 8, 8)
 SORTER(indexed, uint64_t, HIGH, 3, 11)
 SORTER(pair, Pair, KEYOF, 8, 8)
 
+void lull_radix_u32(uint32_t *a, uint32_t *b, int64_t n) { radix_u32(a, b, n); }
+void lull_radix_u64(uint64_t *a, uint64_t *b, int64_t n) { radix_u64(a, b, n); }
+
+static int has_vectors(void) {
+#if defined(__x86_64__)
+  return lull_simd_level() == 2;
+#else
+  return 0;
+#endif
+}
+static void sort_u32(uint32_t *a, uint32_t *b, int64_t n) {
+#if defined(__x86_64__)
+  if (has_vectors()) { lull_quicksort_u32_avx512(a, n, b); return; }
+#endif
+  radix_u32(a, b, n);
+}
+static void sort_u64(uint64_t *a, uint64_t *b, int64_t n) {
+#if defined(__x86_64__)
+  if (has_vectors()) { lull_quicksort_u64_avx512(a, n, b); return; }
+#endif
+  radix_u64(a, b, n);
+}
+static void sort_indexed(uint64_t *a, uint64_t *b, int64_t n) {
+#if defined(__x86_64__)
+  if (has_vectors()) { lull_quicksort_u64_avx512(a, n, b); return; }
+#endif
+  radix_indexed(a, b, n);
+}
+
 typedef struct {
   char *values;
   uint32_t *indices;
@@ -134,47 +166,128 @@ typedef struct {
   char *scratch;
 } Sort;
 
-static void sort_row(const Sort *s, int64_t row, char *scratch) {
-  int64_t n = s->n;
-  int size = lull_dtype_size(s->dtype);
-  const char *x = s->x + row * n * size;
-  if (s->indices) {
-    uint32_t *out = s->indices + row * n;
-    if (size <= 4) {
-      uint64_t *a = (uint64_t *)scratch, *b = a + n;
-      if (s->dtype == lullFloat32)
-        for (int64_t i = 0; i < n; ++i) a[i] = (uint64_t)key_f32(((const uint32_t *)x)[i]) << 32 | (uint32_t)i;
-      else
-        for (int64_t i = 0; i < n; ++i) a[i] = load_key(x, i, s->dtype) << 32 | (uint32_t)i;
-      radix_indexed(a, b, n);
-      for (int64_t i = 0; i < n; ++i) out[i] = (uint32_t)a[i];
-    } else {
-      Pair *a = (Pair *)scratch, *b = a + n;
-      for (int64_t i = 0; i < n; ++i) a[i] = (Pair){load_key(x, i, s->dtype), (uint32_t)i, 0};
-      radix_pair(a, b, n);
-      for (int64_t i = 0; i < n; ++i) out[i] = a[i].index;
-    }
-    return;
-  }
-  char *d = s->values + row * n * size;
-  if (size <= 4) {
-    uint32_t *a = (uint32_t *)scratch, *b = a + n;
-    if (s->dtype == lullFloat32) {
-      for (int64_t i = 0; i < n; ++i) a[i] = key_f32(((const uint32_t *)x)[i]);
-      radix_u32(a, b, n);
-      for (int64_t i = 0; i < n; ++i) ((uint32_t *)d)[i] = unkey_f32(a[i]);
-      return;
-    }
-    for (int64_t i = 0; i < n; ++i) a[i] = (uint32_t)load_key(x, i, s->dtype);
-    radix_u32(a, b, n);
-    for (int64_t i = 0; i < n; ++i) store_key(d, i, a[i], s->dtype);
+// What the keys of a row are: 4 bytes, 8 bytes (indices in the low half, or wide values), or pairs.
+enum { narrow, wide, indexed, paired };
+static int kind_of(const Sort *s) {
+  int isWide = lull_dtype_size(s->dtype) > 4;
+  return s->indices ? isWide ? paired : indexed : isWide ? wide : narrow;
+}
+
+static void make_keys(const Sort *s, const char *x, void *keys, int64_t from, int64_t to) {
+  int kind = kind_of(s);
+  if (kind == narrow) {
+    uint32_t *a = keys;
+    if (s->dtype == lullFloat32)
+      for (int64_t i = from; i < to; ++i) a[i] = key_f32(((const uint32_t *)x)[i]);
+    else
+      for (int64_t i = from; i < to; ++i) a[i] = (uint32_t)load_key(x, i, s->dtype);
+  } else if (kind == indexed) {
+    uint64_t *a = keys;
+    if (s->dtype == lullFloat32)
+      for (int64_t i = from; i < to; ++i) a[i] = (uint64_t)key_f32(((const uint32_t *)x)[i]) << 32 | (uint32_t)i;
+    else
+      for (int64_t i = from; i < to; ++i) a[i] = load_key(x, i, s->dtype) << 32 | (uint32_t)i;
+  } else if (kind == wide) {
+    uint64_t *a = keys;
+    for (int64_t i = from; i < to; ++i) a[i] = load_key(x, i, s->dtype);
   } else {
-    uint64_t *a = (uint64_t *)scratch, *b = a + n;
-    for (int64_t i = 0; i < n; ++i) a[i] = load_key(x, i, s->dtype);
-    radix_u64(a, b, n);
-    for (int64_t i = 0; i < n; ++i) store_key(d, i, a[i], s->dtype);
+    Pair *a = keys;
+    for (int64_t i = from; i < to; ++i) a[i] = (Pair){load_key(x, i, s->dtype), (uint32_t)i, 0};
   }
 }
+
+static void use_keys(const Sort *s, int64_t row, const void *keys, int64_t from, int64_t to) {
+  int kind = kind_of(s), size = lull_dtype_size(s->dtype);
+  uint32_t *out = s->indices ? s->indices + row * s->n : NULL;
+  char *d = s->values ? s->values + row * s->n * size : NULL;
+  if (kind == indexed) {
+    for (int64_t i = from; i < to; ++i) out[i] = (uint32_t)((const uint64_t *)keys)[i];
+  } else if (kind == paired) {
+    for (int64_t i = from; i < to; ++i) out[i] = ((const Pair *)keys)[i].index;
+  } else if (kind == wide) {
+    for (int64_t i = from; i < to; ++i) store_key(d, i, ((const uint64_t *)keys)[i], s->dtype);
+  } else if (s->dtype == lullFloat32) {
+    for (int64_t i = from; i < to; ++i) ((uint32_t *)d)[i] = unkey_f32(((const uint32_t *)keys)[i]);
+  } else {
+    for (int64_t i = from; i < to; ++i) store_key(d, i, ((const uint32_t *)keys)[i], s->dtype);
+  }
+}
+
+static void sort_row(const Sort *s, int64_t row, char *scratch) {
+  int64_t n = s->n;
+  make_keys(s, s->x + row * n * lull_dtype_size(s->dtype), scratch, 0, n);
+  switch (kind_of(s)) {
+  case narrow: sort_u32((uint32_t *)scratch, (uint32_t *)scratch + n, n); break;
+  case wide: sort_u64((uint64_t *)scratch, (uint64_t *)scratch + n, n); break;
+  case indexed: sort_indexed((uint64_t *)scratch, (uint64_t *)scratch + n, n); break;
+  default: radix_pair((Pair *)scratch, (Pair *)scratch + n, n);
+  }
+  use_keys(s, row, scratch, 0, n);
+}
+
+#if defined(__x86_64__)
+// One long row: the pieces between the bounds are halved in parallel until there are enough of
+// them, then sorted in parallel. A piece's part of the scratch has room for its slack.
+enum { maxPieces = 64, keyChunk = 1 << 16 };
+typedef struct {
+  const Sort *sort;
+  int64_t row;
+  char *keys, *rest;
+  int size;  // bytes of a key
+  int pieces;
+  int64_t bounds[maxPieces + 1], cuts[maxPieces];
+} LongRow;
+
+static void keys_chunk(void *context, int64_t chunk, int worker) {
+  const LongRow *r = context;
+  const Sort *s = r->sort;
+  int64_t from = chunk * keyChunk, to = from + keyChunk < s->n ? from + keyChunk : s->n;
+  make_keys(s, s->x + r->row * s->n * lull_dtype_size(s->dtype), r->keys, from, to);
+}
+static void results_chunk(void *context, int64_t chunk, int worker) {
+  const LongRow *r = context;
+  int64_t from = chunk * keyChunk, to = from + keyChunk < r->sort->n ? from + keyChunk : r->sort->n;
+  use_keys(r->sort, r->row, r->keys, from, to);
+}
+static void split_chunk(void *context, int64_t i, int worker) {
+  LongRow *r = context;
+  int64_t from = r->bounds[i], n = r->bounds[i + 1] - from;
+  char *a = r->keys + from * r->size, *b = r->rest + (from + i * lullSortSlack) * r->size;
+  if (n <= r->sort->n / 16 || n < 1024) r->cuts[i] = n;
+  else if (r->size == 4) r->cuts[i] = lull_partition_u32_avx512((uint32_t *)a, n, (uint32_t *)b);
+  else r->cuts[i] = lull_partition_u64_avx512((uint64_t *)a, n, (uint64_t *)b);
+}
+static void piece_chunk(void *context, int64_t i, int worker) {
+  LongRow *r = context;
+  int64_t from = r->bounds[i], n = r->bounds[i + 1] - from;
+  char *a = r->keys + from * r->size, *b = r->rest + (from + i * lullSortSlack) * r->size;
+  if (r->size == 4) lull_quicksort_u32_avx512((uint32_t *)a, n, (uint32_t *)b);
+  else lull_quicksort_u64_avx512((uint64_t *)a, n, (uint64_t *)b);
+}
+
+static void sort_long_row(const Sort *s, int64_t row, char *scratch) {
+  LongRow r = {s, row, scratch, NULL, kind_of(s) == narrow ? 4 : 8, 1, {0, s->n}, {0}};
+  r.rest = scratch + s->n * r.size;
+  int64_t chunks = (s->n + keyChunk - 1) / keyChunk;
+  lull_parallel_for(chunks, keys_chunk, &r);
+  for (int level = 0; level < 5; ++level) {
+    lull_parallel_for(r.pieces, split_chunk, &r);
+    int64_t bounds[maxPieces + 1];
+    int count = 0;
+    for (int i = 0; i < r.pieces; ++i) {
+      int64_t from = r.bounds[i], n = r.bounds[i + 1] - from;
+      bounds[count++] = from;
+      if (r.cuts[i] > 0 && r.cuts[i] < n) bounds[count++] = from + r.cuts[i];
+    }
+    bounds[count] = s->n;
+    memcpy(r.bounds, bounds, sizeof bounds);
+    if (count == r.pieces) break;
+    r.pieces = count;
+  }
+  lull_parallel_for(r.pieces, piece_chunk, &r);
+  lull_parallel_for(chunks, results_chunk, &r);
+}
+#endif
 
 static void sort_chunk(void *context, int64_t chunk, int worker) {
   const Sort *s = context;
@@ -183,11 +296,17 @@ static void sort_chunk(void *context, int64_t chunk, int worker) {
     sort_row(s, row, s->scratch + worker * s->slot);
 }
 
-int64_t lull_sort_scratch(int64_t n, int threads) { return (n * 32 + 256) * threads; }
+int64_t lull_sort_scratch(int64_t n, int threads) { return (n * 32 + 65536) * threads; }
 
 void lull_sort(void *values, uint32_t *indices, const void *x, int dtype, int64_t rows, int64_t n,
                void *scratch) {
-  Sort s = {values, indices, x, dtype, rows, n, 1, n * 32 + 256, scratch};
+  Sort s = {values, indices, x, dtype, rows, n, 1, n * 32 + 65536, scratch};
+#if defined(__x86_64__)
+  if (n >= 1 << 17 && rows < 4 && has_vectors() && kind_of(&s) != paired && lull_thread_count() > 1) {
+    for (int64_t row = 0; row < rows && !lull_interrupt_flag; ++row) sort_long_row(&s, row, scratch);
+    return;
+  }
+#endif
   s.each = n < 16384 ? 16384 / (n + 1) + 1 : 1;
   if (rows * n < 16384) s.each = rows;
   lull_parallel_for((rows + s.each - 1) / s.each, sort_chunk, &s);

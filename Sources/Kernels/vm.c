@@ -15,6 +15,10 @@ static const LullLevel *level(void) {
 
 LullOpFunction lull_op_function(int op, int type) { return level()->op(op, type); }
 
+void lull_transpose_block(char *d, int64_t ds, const char *s, int64_t ss, int64_t h, int64_t w) {
+  level()->transpose(d, ds, s, ss, h, w);
+}
+
 static const uint8_t sizes[14] = {1, 1, 2, 4, 8, 1, 2, 4, 8, 2, 2, 4, 8, 8};
 static const uint8_t computeTypes[14] = {
   lullI32, lullI32, lullI32, lullU32, lullU64, lullI32, lullI32, lullI32, lullI64, lullF32,
@@ -54,11 +58,50 @@ static int streams_out(const LullProgram *p) {
   return 1;
 }
 
+// Finds the inputs that run fastest along another dimension than the last one.
+static void find_crossing(LullProgram *p) {
+  int last = p->rank - 1, count = 0;
+  p->crossing = 0;
+  p->cross = -1;
+  if (last < 1 || p->shape[last] < 16) return;
+  for (int i = 0; i < p->inputCount && count < lullMaxPanels; ++i) {
+    const LullInput *in = &p->inputs[i];
+    int64_t size = sizes[in->dtype];
+    if (in->isConstant || in->strides[last] == size || in->strides[last] == 0) continue;
+    for (int k = last - 1; k >= 0; --k) {
+      if (in->strides[k] != size || p->shape[k] < 8 || (p->cross >= 0 && p->cross != k)) continue;
+      p->cross = k;
+      p->crossing |= 1ull << i;
+      ++count;
+      break;
+    }
+  }
+}
+
+static void blocks_chunk(void *context, int64_t chunk, int worker) {
+  const LullProgram *p = ((const void **)context)[0];
+  const int64_t *plan = ((void **)context)[1];  // units of a chunk, units
+  int64_t from = chunk * plan[0], to = from + plan[0] < plan[1] ? from + plan[0] : plan[1];
+  level()->elementwiseBlocks(p, from, to);
+}
+
 void lull_program_run(const LullProgram *given) {
   LullProgram q = *given, *p = &q;
   LullJit jit = lull_jit(p, streams_out(p));
   q.jit = jit.run ? &jit : NULL;
   int64_t each = work_of(p);
+  find_crossing(p);
+  if (p->crossing) {
+    int64_t columns = p->tile / 2;
+    int64_t units = p->total / p->shape[p->cross] / p->shape[p->rank - 1]
+      * ((p->shape[p->cross] + 15) / 16) * ((p->shape[p->rank - 1] + columns - 1) / columns);
+    int64_t plan[2] = {chunkWork / (each * 16 * columns) + 1, units};
+    if (p->total * each < parallelWork) plan[0] = units;
+    while (units / plan[0] > 4096) plan[0] *= 2;
+    const void *context[2] = {p, plan};
+    lull_parallel_for((units + plan[0] - 1) / plan[0], blocks_chunk, context);
+    return;
+  }
   if (p->total * each < parallelWork || lull_thread_count() == 1) {
     level()->elementwise(p, 0, p->total);
     return;
@@ -129,6 +172,7 @@ static void column_chunk(void *context, int64_t chunk, int worker) {
 
 void lull_program_reduce(const LullProgram *given) {
   LullProgram q = *given, *p = &q;
+  q.crossing = 0;
   LullJit jit = lull_jit(p, 0);
   q.jit = jit.run ? &jit : NULL;
   int64_t each = work_of(p);

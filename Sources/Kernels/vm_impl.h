@@ -490,13 +490,19 @@ static float extreme_f32(const float *a, int64_t n, int smallest) {
   int64_t i = 0;
   float best = a[0];
   if (n >= VL) {
-    vf m = *(const vf *)a;
+    // Four at a time: one comparison waits for the last otherwise.
+    vf m = *(const vf *)a, m1 = m, m2 = m, m3 = m;
     vi bad = (vi)(m != m);
-    for (; i + VL <= n; i += VL) {
-      vf x = *(const vf *)(a + i);
-      bad |= (vi)(x != x);
-      m = smallest ? SEL(x < m, x, m) : SEL(x > m, x, m);
+#define WIDER(m, at)                                                                        \
+  { vf x = *(const vf *)(a + (at)); bad |= (vi)(x != x);                                    \
+    m = smallest ? SEL(x < m, x, m) : SEL(x > m, x, m); }
+    for (; i + 4 * VL <= n; i += 4 * VL) {
+      WIDER(m, i) WIDER(m1, i + VL) WIDER(m2, i + 2 * VL) WIDER(m3, i + 3 * VL)
     }
+    for (; i + VL <= n; i += VL) WIDER(m, i)
+    m = smallest ? SEL(m1 < m, m1, m) : SEL(m1 > m, m1, m);
+    m = smallest ? SEL(m2 < m, m2, m) : SEL(m2 > m, m2, m);
+    m = smallest ? SEL(m3 < m, m3, m) : SEL(m3 > m, m3, m);
     if (ANY(bad)) return NAN;
     best = m[0];
     for (int k = 1; k < VL; ++k) best = smallest ? (m[k] < best ? m[k] : best) : (m[k] > best ? m[k] : best);
@@ -506,6 +512,17 @@ static float extreme_f32(const float *a, int64_t n, int smallest) {
     best = smallest ? (a[i] < best ? a[i] : best) : (a[i] > best ? a[i] : best);
   }
   return best != best ? NAN : best;
+}
+
+// The first place of m (any nan, if it is nan) among n floats that hold it.
+static int64_t first_equal_f32(const float *a, int64_t n, float m) {
+  int64_t i = 0;
+  for (; i + VL <= n; i += VL) {
+    vf x = *(const vf *)(a + i);
+    if (ANY(m != m ? (vi)(x != x) : (vi)(x == m))) break;
+  }
+  while (i < n - 1 && !(m != m ? a[i] != a[i] : a[i] == m)) ++i;
+  return i;
 }
 
 static void fold(LullAccumulator *acc, int op, int type, const void *tile, int64_t n, int64_t base) {
@@ -583,10 +600,7 @@ static void fold(LullAccumulator *acc, int op, int type, const void *tile, int64
     case lullF32: {
       float m = extreme_f32(tile, n, least);
       if (!first && (acc->re != acc->re || !(m != m || (least ? m < acc->re : m > acc->re)))) break;
-      const float *a = tile;
-      int64_t i = 0;
-      if (m != m) while (a[i] == a[i]) ++i;
-      else while (a[i] != m) ++i;
+      int64_t i = first_equal_f32(tile, n, m);
       acc->re = m;
       acc->index = base + i;
       break;
@@ -667,12 +681,14 @@ static void finish(const LullAccumulator *acc, int op, int type, int dtype, char
   NAME(lull_store_)(out, &v, dtype, 1);
 }
 
+#include "transpose_impl.h"
 #include "vm_run.h"
 #include "softmax_impl.h"
 
 const LullLevel NAME(lull_level_) = {
-  NAME(lull_op_), NAME(lull_load_), NAME(lull_store_), NAME(elementwise_), NAME(reduce_rows_),
-  NAME(reduce_columns_), NAME(finish_rows_), NAME(finish_columns_), NAME(softmax_),
+  NAME(lull_op_), NAME(lull_load_), NAME(lull_store_), NAME(elementwise_),
+  NAME(elementwise_blocks_), NAME(reduce_rows_), NAME(reduce_columns_), NAME(finish_rows_), NAME(finish_columns_), NAME(softmax_),
+  NAME(transpose_),
 };
 
 #if LULL_LEVEL > 0

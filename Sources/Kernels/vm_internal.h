@@ -19,6 +19,7 @@ typedef struct {
   void (*load)(void *dst, const char *src, int dtype, int64_t stride, int64_t n);
   void (*store)(char *dst, const void *src, int dtype, int64_t n);
   void (*elementwise)(const LullProgram *, int64_t from, int64_t to);
+  void (*elementwiseBlocks)(const LullProgram *, int64_t from, int64_t to);
   void (*reduceRows)(const LullProgram *, int64_t row0, int64_t row1, int64_t r0, int64_t r1,
                      LullAccumulator *partial);
   void (*reduceColumns)(const LullProgram *, int64_t outer, int64_t i0, int64_t i1, int64_t r0,
@@ -26,6 +27,10 @@ typedef struct {
   void (*finishRows)(const LullProgram *, LullAccumulator *partials, int64_t row0, int64_t row1);
   void (*finishColumns)(const LullProgram *, int64_t from, int64_t to);
   void (*softmax)(float *out, const float *x, int64_t rows, int64_t columns, int isLog);
+  void (*transpose)(char *d, int64_t ds, const char *s, int64_t ss, int64_t h, int64_t w);
 } LullLevel;
+
+// A block of h x w 4-byte elements: the destination's rows are `w` long, the source's columns contiguous.
+void lull_transpose_block(char *d, int64_t ds, const char *s, int64_t ss, int64_t h, int64_t w);
 
 extern const LullLevel lull_level_portable, lull_level_avx2, lull_level_avx512;

@@ -5,12 +5,18 @@ typedef struct {
   const void *regs[lullMaxRegisters];   // where each register's tile lies just now
   LullOpFunction fn[256];
   uint32_t scalars[lullMaxInputs];      // for machine code: the constant inputs
+  uint64_t crossing;                    // inputs that lie in panels just now, see elementwise_blocks_
+  int64_t panelStart;                   // the first index of the panels along the crossing dimension
+  char *panels[lullMaxPanels];
 } Frame;
+
+enum { panelRows = 16, panelBytes = 1024, panelStride = panelBytes + 64 };
 
 #define SLOT(f, r) ((f)->slots + (int64_t)(r) * slotStride)
 #define ROUND16(n) (((n) + 15) & ~(int64_t)15)
 
 static inline __attribute__((always_inline)) void prepare(const LullProgram *p, Frame *f) {
+  f->crossing = 0;
   if (p->jit) {
     char value[slotStride];
     int count = 0;
@@ -43,6 +49,12 @@ static void load_input(const LullProgram *p, const LullInput *in, Frame *f, int 
   if (last < 0) {
     NAME(lull_load_)(SLOT(f, reg), in->data, in->dtype, 0, n);
     f->regs[reg] = SLOT(f, reg);
+    return;
+  }
+  int number = (int)(in - p->inputs);
+  if (f->crossing >> number & 1) {
+    int panel = __builtin_popcountll(f->crossing & ((1ull << number) - 1));
+    f->regs[reg] = f->panels[panel] + (index[p->cross] - f->panelStart) * panelStride;
     return;
   }
   const char *src = in->data;
@@ -166,6 +178,67 @@ static void NAME(elementwise_)(const LullProgram *p, int64_t from, int64_t to) {
   int64_t tile = p->jit && p->jit->allLinear ? 1 << 16 : p->tile;
   for (int64_t at = from; at < to && !lull_interrupt_flag; at += tile)
     run_tile(p, &frame, at, to - at < tile ? to - at : tile);
+}
+
+// Brings rows x columns of an input that runs along the crossing dimension into a panel of rows.
+static void fill_panel(const LullInput *in, char *panel, const char *src, int64_t step,
+                       int64_t rows, int64_t columns) {
+  if (dtypeSize[in->dtype] == 4) {
+    NAME(transpose_)(panel, panelStride, src, step, rows, columns);
+    return;
+  }
+  _Alignas(64) char column[panelRows * 8 + 64];
+  int64_t width = dtypeSize[in->dtype] == 8 ? 8 : 4;
+  for (int64_t j = 0; j < columns; ++j, src += step) {
+    NAME(lull_load_)(column, src, in->dtype, dtypeSize[in->dtype], rows);
+    if (width == 4)
+      for (int64_t r = 0; r < rows; ++r)
+        *(uint32_t *)(panel + r * panelStride + j * 4) = ((const uint32_t *)column)[r];
+    else
+      for (int64_t r = 0; r < rows; ++r)
+        *(uint64_t *)(panel + r * panelStride + j * 8) = ((const uint64_t *)column)[r];
+  }
+}
+
+// Some inputs run fastest along another dimension than the last one (a transpose): blocks of 16
+// rows of that dimension, transposed into panels in the cache first. A unit is one such block.
+static void NAME(elementwise_blocks_)(const LullProgram *p, int64_t from, int64_t to) {
+  FRAME(p)
+  int last = p->rank - 1, cross = p->cross;
+  int64_t columns = p->tile / 2;
+  int64_t rowBlocks = (p->shape[cross] + panelRows - 1) / panelRows;
+  int64_t columnBlocks = (p->shape[last] + columns - 1) / columns;
+  int panels = __builtin_popcountll(p->crossing);
+  char memory[panels * panelRows * panelStride + 64];
+  for (int i = 0; i < panels; ++i)
+    frame.panels[i] = (char *)(((uintptr_t)memory + 63) & ~(uintptr_t)63) + i * panelRows * panelStride;
+  frame.crossing = p->crossing;
+  for (int64_t unit = from; unit < to && !lull_interrupt_flag; ++unit) {
+    int64_t rest = unit / columnBlocks;
+    int64_t c0 = unit % columnBlocks * columns, c1 = c0 + columns < p->shape[last] ? c0 + columns : p->shape[last];
+    int64_t r0 = rest % rowBlocks * panelRows;
+    int64_t r1 = r0 + panelRows < p->shape[cross] ? r0 + panelRows : p->shape[cross];
+    rest /= rowBlocks;
+    int64_t index[lullMaxRank] = {0};
+    for (int k = last - 1; k >= 0; --k) {
+      if (k == cross) continue;
+      index[k] = rest % p->shape[k];
+      rest /= p->shape[k];
+    }
+    index[cross] = r0;
+    index[last] = c0;
+    frame.panelStart = r0;
+    for (int i = 0, panel = 0; i < p->inputCount; ++i) {
+      if (!(p->crossing >> i & 1)) continue;
+      const char *src = p->inputs[i].data;
+      for (int k = 0; k <= last; ++k) src += index[k] * p->inputs[i].strides[k];
+      fill_panel(&p->inputs[i], frame.panels[panel++], src, p->inputs[i].strides[last], r1 - r0, c1 - c0);
+    }
+    int64_t start = 0, rowStep = 1;
+    for (int k = 0; k <= last; ++k) start = start * p->shape[k] + index[k];
+    for (int k = cross + 1; k <= last; ++k) rowStep *= p->shape[k];
+    for (int64_t r = r0; r < r1; ++r, start += rowStep) run_tile(p, &frame, start, c1 - c0);
+  }
 }
 
 static void NAME(reduce_rows_)(const LullProgram *p, int64_t row0, int64_t row1, int64_t r0,

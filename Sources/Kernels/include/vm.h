@@ -12,7 +12,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { lullMaxRank = 10, lullMaxRegisters = 96, lullMaxInputs = 40, lullSlotBytes = 2048 };
+enum {
+  lullMaxRank = 10, lullMaxRegisters = 96, lullMaxInputs = 40, lullSlotBytes = 2048,
+  lullMaxPanels = 4
+};
 
 // Compute types.
 enum { lullF32, lullF64, lullI32, lullU32, lullI64, lullU64, lullC64, lullComputeTypes };
@@ -80,7 +83,11 @@ typedef struct {
   char *result;
   char *partials;   // scratch of lull_reduce_scratch bytes
   int32_t splits;   // filled by lull_reduce_scratch
-  const struct LullJit *jit;  // set while it runs: its machine code, if any
+  // Set while it runs: its machine code, if any, and the inputs (a bit each) that run fastest
+  // along the dimension `cross` instead of the last one.
+  const struct LullJit *jit;
+  uint64_t crossing;
+  int32_t cross;
 } LullProgram;
 
 // Machine code for programs (jit.c) can be switched off, also by LULL_JIT=0; then the tile
