@@ -163,7 +163,7 @@ static void line_chunk(void *context, int64_t chunk, int worker) {
   const Scan *c = context;
   int64_t lines = c->outer * c->inner, each = (lines + c->blocks - 1) / c->blocks;
   int64_t to = (chunk + 1) * each;
-  for (int64_t line = chunk * each; line < to && line < lines && !lull_interrupt_flag; ++line)
+  for (int64_t line = chunk * each; line < to && line < lines && !lull_interrupt_stops(); ++line)
     scan_line(c, line);
 }
 

@@ -1,6 +1,6 @@
 // Softmax of rows, part of vm_impl.h: maximum, exp and sum in one pass over a cached row, scale.
 static void NAME(softmax_)(float *out, const float *x, int64_t rows, int64_t n, int isLog) {
-  for (int64_t r = 0; r < rows && !lull_interrupt_flag; ++r, x += n, out += n) {
+  for (int64_t r = 0; r < rows && !lull_interrupt_stops(); ++r, x += n, out += n) {
     float top = extreme_f32(x, n, 0);
     vf t = VF(top), acc = VF(0);
     int64_t i = 0;

@@ -292,7 +292,7 @@ static void sort_long_row(const Sort *s, int64_t row, char *scratch) {
 static void sort_chunk(void *context, int64_t chunk, int worker) {
   const Sort *s = context;
   int64_t to = (chunk + 1) * s->each;
-  for (int64_t row = chunk * s->each; row < to && row < s->rows && !lull_interrupt_flag; ++row)
+  for (int64_t row = chunk * s->each; row < to && row < s->rows && !lull_interrupt_stops(); ++row)
     sort_row(s, row, s->scratch + worker * s->slot);
 }
 
@@ -303,7 +303,7 @@ void lull_sort(void *values, uint32_t *indices, const void *x, int dtype, int64_
   Sort s = {values, indices, x, dtype, rows, n, 1, n * 32 + 65536, scratch};
 #if defined(__x86_64__)
   if (n >= 1 << 17 && rows < 4 && has_vectors() && kind_of(&s) != paired && lull_thread_count() > 1) {
-    for (int64_t row = 0; row < rows && !lull_interrupt_flag; ++row) sort_long_row(&s, row, scratch);
+    for (int64_t row = 0; row < rows && !lull_interrupt_stops(); ++row) sort_long_row(&s, row, scratch);
     return;
   }
 #endif

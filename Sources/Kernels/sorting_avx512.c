@@ -139,7 +139,7 @@ static const uint16_t upper[9] = {0, 0xaaaa, 0xcccc, 0, 0xf0f0, 0, 0, 0, 0xff00}
   }                                                                                         \
   static TARGET void S##_quick(T *a, int64_t n, T *scratch, int depth) {                    \
     while (n > 8 * S##_lanes) {                                                             \
-      if (lull_interrupt_flag) return;                                                      \
+      if (lull_interrupt_stops()) return;                                                      \
       if (depth-- == 0) {                                                                   \
         lull_radix_##S(a, scratch, n);                                                      \
         return;                                                                             \

@@ -176,7 +176,7 @@ static void NAME(elementwise_)(const LullProgram *p, int64_t from, int64_t to) {
   FRAME(p)
   // Without gathering there is no need for tiles, but for interrupts.
   int64_t tile = p->jit && p->jit->allLinear ? 1 << 16 : p->tile;
-  for (int64_t at = from; at < to && !lull_interrupt_flag; at += tile)
+  for (int64_t at = from; at < to && !lull_interrupt_stops(); at += tile)
     run_tile(p, &frame, at, to - at < tile ? to - at : tile);
 }
 
@@ -213,7 +213,7 @@ static void NAME(elementwise_blocks_)(const LullProgram *p, int64_t from, int64_
   for (int i = 0; i < panels; ++i)
     frame.panels[i] = (char *)(((uintptr_t)memory + 63) & ~(uintptr_t)63) + i * panelRows * panelStride;
   frame.crossing = p->crossing;
-  for (int64_t unit = from; unit < to && !lull_interrupt_flag; ++unit) {
+  for (int64_t unit = from; unit < to && !lull_interrupt_stops(); ++unit) {
     int64_t rest = unit / columnBlocks;
     int64_t c0 = unit % columnBlocks * columns, c1 = c0 + columns < p->shape[last] ? c0 + columns : p->shape[last];
     int64_t r0 = rest % rowBlocks * panelRows;
@@ -248,7 +248,7 @@ static void NAME(reduce_rows_)(const LullProgram *p, int64_t row0, int64_t row1,
   int wide = p->reduceType == lullF64 || p->reduceType >= lullI64 ? 8 : 4;
   if (r0 == 0 && r1 == reduced && reduced * 2 <= p->tile && reduced > 0) {
     int64_t rows = p->tile / reduced;
-    for (int64_t row = row0; row < row1 && !lull_interrupt_flag; row += rows) {
+    for (int64_t row = row0; row < row1 && !lull_interrupt_stops(); row += rows) {
       int64_t count = row1 - row < rows ? row1 - row : rows;
       run_tile(p, &frame, row * reduced, count * reduced);
       const char *tile = frame.regs[p->reduceReg];
@@ -264,7 +264,7 @@ static void NAME(reduce_rows_)(const LullProgram *p, int64_t row0, int64_t row1,
   }
   for (int64_t row = row0; row < row1; ++row) {
     LullAccumulator acc = {0};
-    for (int64_t r = r0; r < r1 && !lull_interrupt_flag; r += p->tile) {
+    for (int64_t r = r0; r < r1 && !lull_interrupt_stops(); r += p->tile) {
       int64_t n = r1 - r < p->tile ? r1 - r : p->tile;
       run_tile(p, &frame, row * reduced + r, n);
       fold(&acc, p->reduce, p->reduceType, frame.regs[p->reduceReg], n, r);
@@ -307,7 +307,7 @@ static void NAME(reduce_columns_)(const LullProgram *p, int64_t outer, int64_t i
   int wide = p->reduceType == lullF64 || p->reduceType >= lullI64 ? 8 : 4;
   int64_t n = i1 - i0, rows = n == p->inner && n * 2 <= p->tile ? p->tile / n : 1;
   int filled = 0;
-  for (int64_t r = r0; r < r1 && !lull_interrupt_flag; r += rows) {
+  for (int64_t r = r0; r < r1 && !lull_interrupt_stops(); r += rows) {
     int64_t count = r1 - r < rows ? r1 - r : rows;
     run_tile(p, &frame, (outer * p->reduced + r) * p->inner + i0, count * n);
     const char *tile = frame.regs[p->reduceReg];
