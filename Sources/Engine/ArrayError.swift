@@ -32,8 +32,7 @@ public indirect enum ArrayError: Error, Equatable {
   /// The user's name for the kind of failure, in Python's terms.
   public var kind: String {
     switch self {
-    case .indexOutOfRange, .tooManyIndices: "IndexError"
-    case .dtype: "TypeError"
+    case .indexOutOfRange: "IndexError"
     case .scalarOverflow: "OverflowError"
     case .memory: "MemoryError"
     case .interrupted: "KeyboardInterrupt"

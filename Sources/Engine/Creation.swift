@@ -217,8 +217,10 @@ extension NDArray {
         throw .argument(op: "arange", message: "cannot compute a length with infinity")
       }
     }
-    let dtype = dtype ?? (isFloat ? .float32 : .int32)
-    let length = ((b - a) / s).rounded(.up)
+    let fits = [start, stop, step].allSatisfy { Int32(exactly: $0.int) != nil }
+    let dtype = dtype ?? (isFloat ? .float32 : fits ? .int32 : .int64)
+    // An infinite step never comes back: the start alone.
+    let length = s.isInfinite ? ((b - a) * (s > 0 ? 1 : -1) > 0 ? 1 : 0) : ((b - a) / s).rounded(.up)
     guard length < 0x1p40 else { throw .tooLarge(op: "arange", shape: [.max]) }
     let count = length > 0 ? Int(length) : 0
     let out = try NDArray(uninitialized: [count], dtype: dtype)

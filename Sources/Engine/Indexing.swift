@@ -249,6 +249,9 @@ public func take(_ x: NDArray, _ indices: NDArray, axis: Int? = nil) throws(Arra
   let index = try integers(indices, op: "take")
   guard let axis else { return try gather(flatten(x), [index]) }
   let a = try x.axis(axis, op: "take")
+  if x.shape[a] == 0, index.size > 0 {
+    throw .argument(op: "take", message: "axis \(a) has no entries to take from")
+  }
   if a == 0 { return try gather(x, [index]) }
   let picked = try gather(moveaxis(x, a, 0), [index])
   // [index..., before..., after...] -> [before..., index..., after...]
@@ -373,6 +376,7 @@ public func takeAlongAxis(_ x: NDArray, _ indices: NDArray, axis: Int?) throws(A
 public func putAlongAxis(
   _ x: NDArray, _ indices: NDArray, _ values: NDArray, axis: Int?, mode: ScatterMode = .set
 ) throws(ArrayError) -> NDArray {
+  let indices = indices.size == 0 ? indices.astype(.int64) : indices
   let (y, index, a) = try along(x, indices, axis, op: "put_along_axis")
   let moved: NDArray
   if axis == nil {

@@ -335,6 +335,7 @@ public func tensordot(_ a: NDArray, _ b: NDArray, axes: Int = 2) throws(ArrayErr
 }
 
 public func kron(_ a: NDArray, _ b: NDArray) throws(ArrayError) -> NDArray {
+  if a.size == 0 || b.size == 0 { throw .empty(op: "kron", what: "the product") }
   let rank = Swift.max(a.rank, b.rank)
   let p = [Int](repeating: 1, count: rank - a.rank) + a.shape.array
   let q = [Int](repeating: 1, count: rank - b.rank) + b.shape.array

@@ -141,6 +141,8 @@ func installTypes() {
   }
   constructor("complex", "complex(real=0, imag=0)", doc: "A complex number.") {
     (a) throws(LullError) in
+    let f = a[0].type.lookup(.__complex__)
+    if !f.isUndefined, a[1].isIntOrBool, a[1].asInt == 0 { return try callMethod(f, a[0]) }
     guard let x = complexParts(a[0]), let y = complexParts(a[1]) else {
       throw LullError.typeError(
         "complex() first argument must be a string or a number, not '\(typeName(a[0]))'")

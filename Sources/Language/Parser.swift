@@ -61,6 +61,8 @@ struct Parser {
   var previousEnd = 0
   /// The lowest address that the recursion may reach on this thread.
   private let stackLimit = nativeStackLimit()
+  /// The classes around, for names that begin with two underscores.
+  var classNames: [String] = []
   var depth = 0
 
   static let maximumDepth = 300
@@ -107,6 +109,12 @@ struct Parser {
   }
 
   func text(_ token: Token) -> String { lexer.text(token.start, token.end) }
+  /// A name as the class around it sees it: `__x` is private to the class, so it becomes `_Class__x`.
+  func mangled(_ name: String) -> String {
+    guard let owner = classNames.last, name.hasPrefix("__"), !name.hasSuffix("__") else { return name }
+    let bare = owner.drop { $0 == "_" }
+    return bare.isEmpty ? name : "_" + bare + name
+  }
   func span(from start: Int) -> Span { Span(start, max(previousEnd, start)) }
 
   mutating func nested<T>(_ body: (inout Parser) throws(SyntaxFailure) -> T) throws(SyntaxFailure)
@@ -128,7 +136,7 @@ struct Parser {
   mutating func identifier(_ message: String = "invalid syntax") throws(SyntaxFailure) -> Identifier
   {
     guard current.kind == .name else { throw failure(message, current.span) }
-    let name = Identifier(text(current), current.span)
+    let name = Identifier(mangled(text(current)), current.span)
     try advance()
     return name
   }
@@ -652,7 +660,9 @@ struct Parser {
     let name = try identifier()
     var arguments: [Argument] = []
     if try accept(.leftParen) { arguments = try callArguments() }
+    classNames.append(name.name)
     let body = try block("class definition", classStart)
+    classNames.removeLast()
     let definition = ClassDefinition(
       name: name, arguments: arguments, body: body, decorators: decorators,
       span: span(from: classStart))

@@ -6,7 +6,7 @@ import Language
 
 /// Functions that are methods too.
 private let methodNames: Set<String> = [
-  "abs", "all", "any", "argmax", "argmin", "astype", "conj", "cos", "cummax", "cummin", "cumprod",
+  "abs", "all", "any", "argmax", "argmin", "conj", "cos", "cummax", "cummin", "cumprod",
   "cumsum", "diag", "logcumsumexp", "diagonal", "exp", "flatten", "log", "log10", "log1p", "log2", "logsumexp",
   "max",
   "mean", "min", "moveaxis", "prod", "reciprocal", "round", "rsqrt", "sin", "split", "sqrt",
@@ -41,9 +41,9 @@ public let arrayType: NativeType = {
       if x.dtype == .float64 || y.dtype == .float64 { (x, y) = mixedOperands(me, x, other, y) }
     } else if let scalar = try other.scalar() {
       y = try engine { try NDArray.weak(scalar, like: x.dtype) }
-    } else if other.isList || other.isTuple {
-      throw LullError.typeError(
-        "'\(symbol(op))' needs an array or a number, not a \(other.typeNameText); write array(...)")
+    } else if other.isList || other.isTuple || other.isString || other.isDict || other.isNone {
+      throw LullError.valueError(
+        "'\(symbol(op))' needs an array or a number, not \(article(other.typeNameText)); write array(...)")
     } else {
       return nil
     }
@@ -85,7 +85,12 @@ public let arrayType: NativeType = {
     } else if let scalar = try other.scalar() {
       y = try engine { try NDArray.weak(scalar, like: x.dtype) }
     } else {
-      // Nothing else equals an array.
+      // Nothing else equals an array, and nothing else has an order with it.
+      if op != .equal, op != .notEqual,
+        other.isList || other.isTuple || other.isString || other.isDict || other.isNone
+      {
+        throw LullError.valueError("an array and \(article(other.typeNameText)) have no order")
+      }
       return op == .equal ? Value(false) : op == .notEqual ? Value(true) : nil
     }
     switch op {
@@ -165,7 +170,7 @@ public let arrayType: NativeType = {
     return try Language.format(value(of: engine { try x.item() }), spec)
   }
   type.properties = arrayProperties
-  type.methods = ownMethods + methodsFromFunctions()
+  type.methods = ownMethods + operatorMethods + methodsFromFunctions()
   return type
 }()
 
@@ -254,7 +259,44 @@ private let arrayProperties: [NativeProperty] = [
   },
 ]
 
+/// Operators by their Python names, for programs that call or ask for them.
+private let operatorMethods: [Builtin] = {
+  let names: [(String, BinaryOperator)] = [
+    ("add", .add), ("sub", .subtract), ("mul", .multiply), ("truediv", .divide),
+    ("floordiv", .floorDivide), ("mod", .modulo), ("pow", .power), ("matmul", .matmul),
+    ("and", .bitAnd), ("or", .bitOr), ("xor", .bitXor), ("lshift", .leftShift),
+    ("rshift", .rightShift),
+  ]
+  return names.flatMap { (name, op) in
+    [
+      Builtin("__\(name)__", "__\(name)__(self, other, /)") { (a) throws(LullError) in
+        try arrayType.binary?(op, a[0], a[1], false) ?? .none
+      },
+      Builtin("__r\(name)__", "__r\(name)__(self, other, /)") { (a) throws(LullError) in
+        try arrayType.binary?(op, a[0], a[1], true) ?? .none
+      },
+      Builtin("__i\(name)__", "__i\(name)__(self, other, /)") { (a) throws(LullError) in
+        try arrayType.inplace?(op, a[0], a[1]) ?? .none
+      },
+    ]
+  }
+}()
+
 private let ownMethods: [Builtin] = [
+  Builtin("__abs__", "__abs__(self, /)") { (a) throws(LullError) in
+    stampPosition()
+    return a[0].ndarray.map { wrap(abs($0)) } ?? .none
+  },
+  Builtin("__complex__", "__complex__(self, /)") { (a) throws(LullError) in
+    let scalar = try oneValue(a[0])
+    return makeComplexValue(scalar.double, scalar.imaginary)
+  },
+  Builtin("__array_namespace__", "__array_namespace__(self, api_version=None)") { (_) throws(LullError) in
+    try importModuleValue("mlx.core")
+  },
+  function("astype", "self, dtype", "arrays", "The values in another dtype.", []) {
+    try $0.array(0).astype($0.dtype(1) ?? .float32)
+  },
   special(
     "item", "self", "arrays", "The one value, as a plain number.", [">>> mx.array(3).item()\n3"],
     stream: false
@@ -318,6 +360,11 @@ let arrayAtType: NativeType = {
   type.getItem = { (me, index) throws(LullError) in
     guard let box = me.native(AtBox.self) else { return .none }
     return atIndexType.make(AtIndexBox(box.array.retain(), index.retain()))
+  }
+  type.methods = ["set", "add", "subtract", "multiply", "divide", "maximum", "minimum"].map { name in
+    Builtin(name, "\(name)(self, value)", chapter: "arrays") { (_) throws(LullError) in
+      throw LullError.valueError("give the indices first: a.at[indices].\(name)(value)")
+    }
   }
   return type
 }()

@@ -17,6 +17,7 @@ extension LullError {
     let kind =
       switch error.fact {
       case .broadcast, .shapeMismatch, .badReshape: "ShapeError"
+      case .tooManyIndices: isNumPyCall ? "IndexError" : "ValueError"
       default: error.kind
       }
     self.init(kind, error.fact.message)
@@ -98,7 +99,7 @@ func toArray(_ v: Value, dtype: DType? = nil) throws(LullError) -> NDArray {
   throw LullError.typeError("cannot make an array of \(article(v.typeNameText))")
 }
 
-private func article(_ name: String) -> String {
+func article(_ name: String) -> String {
   ("aeiou".contains(name.first ?? "x") ? "an " : "a ") + name
 }
 
@@ -114,7 +115,7 @@ private func fromNested(_ v: Value, dtype: DType?) throws(LullError) -> NDArray 
     guard let first = probe.elements.first else { break }
     probe = first
   }
-  if containsArray(v, 0) {
+  func stacked() throws(LullError) -> NDArray {
     var parts: [NDArray] = []
     for element in v.elements { parts.append(try toArray(element)) }
     return try engine {
@@ -127,17 +128,25 @@ private func fromNested(_ v: Value, dtype: DType?) throws(LullError) -> NDArray 
     }
   }
   var scalars: [Scalar] = []
+  var hasArrays = false
   func gather(_ v: Value, _ depth: Int) throws(LullError) {
     if depth == shape.count {
       guard let scalar = try v.scalar() else {
         if v.isList || v.isTuple { throw ragged(depth) }
-        throw LullError.typeError(
+        if v.ndarray != nil {
+          hasArrays = true
+          throw ragged(depth)
+        }
+        throw LullError.valueError(
           "cannot put \(article(v.typeNameText)) into an array: give numbers or lists of numbers")
       }
       scalars.append(scalar)
       return
     }
-    guard v.isList || v.isTuple else { throw ragged(depth) }
+    guard v.isList || v.isTuple else {
+      if v.ndarray != nil { hasArrays = true }
+      throw ragged(depth)
+    }
     guard v.elements.count == shape[depth] else { throw ragged(depth) }
     for element in v.elements { try gather(element, depth + 1) }
   }
@@ -145,7 +154,13 @@ private func fromNested(_ v: Value, dtype: DType?) throws(LullError) -> NDArray 
     LullError.valueError(
       "the lists have different lengths at level \(depth + 1): an array needs rows of one length")
   }
-  try gather(v, 0)
+  if containsArray(v, 0) { return try stacked() }
+  do throws(LullError) {
+    try gather(v, 0)
+  } catch {
+    if hasArrays { return try stacked() }
+    throw error
+  }
   return try engine {
     try NDArray(
       scalars, shape: Shape(shape), dtype: dtype ?? (isNumPyCall ? numpyNatural(of: scalars) : nil))

@@ -135,7 +135,7 @@ public let dtypeFunctions: [Builtin] = [
       InfoBox([
         ("min", Value(info.min)), ("max", Value(info.max)), ("eps", Value(info.eps)),
         ("smallest_normal", Value(info.smallestNormal)), ("bits", Value(info.bits)),
-        ("dtype", dtypeValue(dtype)),
+        ("dtype", dtypeValue(dtype.isComplex ? .float32 : dtype)),
       ]))
   },
   Builtin(

@@ -243,6 +243,11 @@ private func reduced(_ name: String, _ a: ArrayArgs) throws -> NDArray {
 // MARK: - Methods
 
 private let ownMethods: [Builtin] = [
+  numpy("__abs__", "self, /", "abs(x).") { abs(try $0.array(0)) },
+  numpyValue("__complex__", "self, /", "complex(x).") { a in
+    let s = try a.array(0).item()
+    return makeComplexValue(s.double, s.imaginary)
+  },
   numpyValue("item", "self, index=None", "The one value, or the value at a flat index, as a plain number.") { a in
     let x = try a.array(0)
     if a.has(1) {

@@ -316,13 +316,17 @@ private func folded(_ a: Args, keeping: Bool) throws(LullError) -> Value {
     var x = try toArray(a[1])
     if !a.isNone(3) { x = x.astype(try numpyDType(a[3])) }
     if a.isNone(2) { x = try engine { try flatten(x) } }
-    let axis = a.isNone(2) ? 0 : try a.int(2)
+    let axes = a.isNone(2) ? [0] : try ArrayArgs(a).ints(2)
+    let axis = axes.first ?? 0
+    guard axes.count <= 1 || (!keeping && f.reduction != nil) else {
+      throw LullError.valueError("\(f.name) folds over one axis at a time")
+    }
     let keepdims = keeping ? false : try a.bool(4)
     return wrap(
       try engine {
         if let name = keeping ? f.accumulation : f.reduction {
           return try keeping
-            ? numpyScan(name, x, axis) : numpyReduce(name, x, [axis], keepdims: keepdims)
+            ? numpyScan(name, x, axis) : numpyReduce(name, x, axes, keepdims: keepdims)
         }
         let i = try x.axis(axis, op: "reduce")
         guard x.shape[i] > 0 else {

@@ -42,7 +42,12 @@ public let moreFunctions: [Builtin] = [
   function(
     "asarray", "a, dtype=None, *, copy=None", "creation", "a as an array; an array is taken as it is.",
     [">>> mx.asarray([1, 2])\narray([1, 2], dtype=int32)"]
-  ) { a in try toArray(a.args[0], dtype: a.dtype(1)) },
+  ) { a in
+    if a.has(2), try !a.bool(2) {
+      throw LullError.valueError("asarray: arrays are values, so copy=False cannot be promised; leave it out")
+    }
+    return try toArray(a.args[0], dtype: a.dtype(1))
+  },
   function(
     "from_dlpack", "x, /, *, copy=None", "creation",
     "An array of another library's array; here every such array is one already.",
