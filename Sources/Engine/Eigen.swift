@@ -187,9 +187,9 @@ public func pseudoInverse(_ a: NDArray) throws(ArrayError) -> NDArray {
   let eps = FloatInfo(a.dtype)?.eps ?? 0
   let relative = 10 * Double(Swift.max(a.rows, a.columns)) * eps
   let cutoff = try multiply(
-    NDArray(weak: .float(relative), like: a.dtype), max(parts.s, axes: [-1], keepdims: true))
+    NDArray.weak(.float(relative), like: a.dtype), max(parts.s, axes: [-1], keepdims: true))
   let inverses = try `where`(
-    greater(parts.s, cutoff), reciprocal(parts.s), NDArray(weak: .float(0), like: a.dtype))
+    greater(parts.s, cutoff), reciprocal(parts.s), NDArray.weak(.float(0), like: a.dtype))
   let value = try matmul(scaledColumns(parts.vt.transposed, inverses), parts.u.transposed)
   return NDArray(PseudoInverse(), shape: turned, dtype: a.dtype, a, value)
 }
@@ -240,7 +240,7 @@ struct HermitianEigen: MatrixMultiPrimitive, Codable {
     }
     guard let middle else { return [nil] }
     let g = try matmul(matmul(v, middle), v.transposed)
-    let half = try NDArray(weak: .float(0.5), like: a.dtype)
+    let half = try NDArray.weak(.float(0.5), like: a.dtype)
     return [try multiply(half, add(g, g.transposed))]
   }
   func rebuildMultiple(_ inputs: [NDArray], like old: [NodeShape]) throws(ArrayError) -> [NDArray] {

@@ -58,7 +58,7 @@ struct Cholesky: MatrixPrimitive, Codable {
     let g = try upper ? cotangent.transposed : cotangent
     let lt = try l.transposed
     // The lower triangle of L^T G with half its diagonal.
-    let half = try NDArray(weak: .float(0.5), like: out.dtype)
+    let half = try NDArray.weak(.float(0.5), like: out.dtype)
     let product = try matmul(lt, tril(g))
     let inner = try subtract(
       tril(product), multiply(half, multiply(product, NDArray.eye(out.rows, dtype: out.dtype))))

@@ -189,7 +189,7 @@ public func norm(
     }
     switch p {
     case 0:
-      let zero = try NDArray(weak: .int(0), like: x.dtype)
+      let zero = try NDArray.weak(.int(0), like: x.dtype)
       return real(try sum(notEqual(x, zero), axes: places, keepdims: keepdims))
     case 1: return real(try sum(abs(x), axes: places, keepdims: keepdims))
     case 2: return try euclidean(x, places, keepdims)
@@ -197,9 +197,9 @@ public func norm(
     case -.infinity: return real(try min(abs(x), axes: places, keepdims: keepdims))
     default:
       let y = real(abs(x))
-      let powers = try power(y, NDArray(weak: .float(p), like: y.dtype))
+      let powers = try power(y, NDArray.weak(.float(p), like: y.dtype))
       return try power(
-        sum(powers, axes: places, keepdims: keepdims), NDArray(weak: .float(1 / p), like: y.dtype))
+        sum(powers, axes: places, keepdims: keepdims), NDArray.weak(.float(1 / p), like: y.dtype))
     }
   }
   guard places.count == 2 else {
