@@ -108,19 +108,25 @@ static const uint16_t upper[9] = {0, 0xaaaa, 0xcccc, 0, 0xf0f0, 0, 0, 0, 0xff00}
   /* Keys below the pivot (or not above it) move to the front, the others behind them. */   \
   INLINE int64_t S##_split(T *a, int64_t n, T pivot, T *high, const int inclusive) {        \
     __m512i p = S##_all(pivot);                                                             \
-    int64_t low = 0, up = 0, i = 0;                                                         \
-    for (; i < n; i += S##_lanes) {                                                         \
-      int64_t left = n - i;                                                                 \
-      S##_mask valid = left >= S##_lanes ? (S##_mask)~0 : (S##_mask)((1u << left) - 1);     \
+int64_t low = 0, up = 0, i = 0;                                                         \
+    for (; i + S##_lanes <= n; i += S##_lanes) {                                            \
+      __m512i x = _mm512_loadu_si512(a + i);                                                \
+      S##_mask m = inclusive ? S##_notAbove(x, p) : S##_below(x, p);                        \
+      int64_t count = __builtin_popcount(m);                                                \
+      _mm512_storeu_si512(a + low, S##_compress(m, x));                                     \
+      _mm512_storeu_si512(high + up, S##_compress((S##_mask)~m, x));                        \
+      low += count;                                                                         \
+      up += S##_lanes - count;                                                              \
+    }                                                                                       \
+    if (i < n) {                                                                            \
+      S##_mask valid = (S##_mask)((1u << (n - i)) - 1);                                     \
       __m512i x = S##_load(_mm512_setzero_si512(), valid, a + i);                           \
       S##_mask m = (inclusive ? S##_notAbove(x, p) : S##_below(x, p)) & valid;              \
-      __m512i below = S##_compress(m, x);                                                   \
-      if (left >= S##_lanes) _mm512_storeu_si512(a + low, below);                           \
-      else S##_store(a + low, (S##_mask)((1u << __builtin_popcount(m)) - 1), below);        \
-      _mm512_storeu_si512(high + up, S##_compress((S##_mask)(~m & valid), x));              \
       int64_t count = __builtin_popcount(m);                                                \
+      S##_store(a + low, (S##_mask)((1u << count) - 1), S##_compress(m, x));                \
+      _mm512_storeu_si512(high + up, S##_compress((S##_mask)(~m & valid), x));              \
       low += count;                                                                         \
-      up += (left >= S##_lanes ? S##_lanes : left) - count;                                 \
+      up += n - i - count;                                                                  \
     }                                                                                       \
     memcpy(a + low, high, (size_t)up * sizeof(T));                                          \
     return low;                                                                             \
