@@ -24,6 +24,8 @@ public indirect enum ArrayError: Error, Equatable {
   case interrupted
   case notDifferentiable(op: StaticName, reason: String)
   case evaluatedInTrace
+  /// A function of the program, called by the engine, failed: the library knows how.
+  case programFailed
   case `internal`(String)
   case at(position: UInt64, error: ArrayError)
 
@@ -94,6 +96,7 @@ public indirect enum ArrayError: Error, Equatable {
       return "out of memory: \(requested) bytes asked for with \(active) in use, limit \(limit)"
     case .interrupted: return "interrupted"
     case .notDifferentiable(let op, let reason): return "\(op) has no gradient: \(reason)"
+    case .programFailed: return "a function of the program failed"
     case .evaluatedInTrace:
       return "eval: the values of an array inside a function that vmap, compile or export is tracing are not "
         + "there yet: no item(), print, comparison in an if, or eval of it there"

@@ -12,8 +12,8 @@ public final class CustomRules: @unchecked Sendable {
   public let function: Function
   /// (inputs, outputs, cotangents) to gradients.
   public var vjp: (([NDArray], [NDArray], [NDArray]) throws(ArrayError) -> [NDArray?])?
-  /// (inputs, tangents) to the tangents of the outputs.
-  public var jvp: (([NDArray], [NDArray]) throws(ArrayError) -> [NDArray])?
+  /// (inputs, tangents; nil is zero) to the tangents of the outputs.
+  public var jvp: (([NDArray], [NDArray?]) throws(ArrayError) -> [NDArray])?
   /// (batched inputs, their axes) to batched outputs and theirs.
   public var vmap: (([NDArray], [Int?]) throws(ArrayError) -> ([NDArray], [Int?]))?
   public init(_ function: @escaping Function) { self.function = function }
@@ -68,7 +68,7 @@ struct CustomFunction: MultiOutputPrimitive {
     guard let rule = rules.jvp else {
       return try Engine.jvp(inputs, tangents: filled, rules.function).tangents
     }
-    let result = try rule(inputs, filled)
+    let result = try rule(inputs, Array(tangents[..<inputCount]))
     guard result.count == outputs.count else {
       throw .argument(
         op: name, message: "the rule gave \(result.count) tangents for \(outputs.count) outputs")
@@ -153,8 +153,12 @@ struct CustomFunction: MultiOutputPrimitive {
     }
     if let rule = rules.jvp {
       result.jvp = { (inputs, tangents) throws(ArrayError) in
-        try Engine.vmap(inputs + tangents, axes: axes + axes) { (v) throws(ArrayError) in
-          try rule(Array(v[..<inputs.count]), Array(v[inputs.count...]))
+        let given = tangents.indices.filter { tangents[$0] != nil }
+        let all = inputs + given.compactMap { tangents[$0] }
+        return try Engine.vmap(all, axes: axes + given.map { axes[$0] }) { (v) throws(ArrayError) in
+          var own = [NDArray?](repeating: nil, count: tangents.count)
+          for (k, i) in given.enumerated() { own[i] = v[inputs.count + k] }
+          return try rule(Array(v[..<inputs.count]), own)
         }
       }
     }

@@ -276,7 +276,8 @@ public func remainder(_ a: NDArray, _ b: NDArray) throws(ArrayError) -> NDArray 
   return try .binary(.remainder, a, b)
 }
 public func divmod(_ a: NDArray, _ b: NDArray) throws(ArrayError) -> (NDArray, NDArray) {
-  (try floorDivide(a, b), try remainder(a, b))
+  // As MLX has it, no gradient flows through either; remainder and floor_divide alone have theirs.
+  (stopGradient(try floorDivide(a, b)), stopGradient(try remainder(a, b)))
 }
 public func power(_ a: NDArray, _ b: NDArray) throws(ArrayError) -> NDArray {
   try .binary(.power, a, b)

@@ -615,6 +615,14 @@ extension NDArray {
     }
     let p = try plan(self, indices)
     let view = p.view
+    var value = value
+    if indices.count == 1, case .array(let mask) = indices[0], mask.dtype == .bool,
+      let count = p.arrays.first?.index.size, value.rank == rank - mask.rank + 1,
+      value.shape[0] > Swift.max(count, 1)
+    {
+      // As MLX has it, a mask takes as many values as it needs from the front.
+      value = try slice(value, axis: 0, from: 0, to: count)
+    }
     if p.arrays.isEmpty {
       let target = try Shape.checked(p.dims.map { $0.map { view.shape[$0] } ?? 1 }, op: "index")
       var update = try value.dropLeadingOnes(target.count).astype(dtype).broadcast(to: target)

@@ -39,7 +39,17 @@ struct RandomBits: Primitive, Codable {
 }
 
 public enum Random {
-  nonisolated(unsafe) private static var state: NDArray?
+  /// Where the global sequence's key is kept, if not here: the library shows it to programs.
+  nonisolated(unsafe) public static var storage:
+    (get: () -> NDArray?, set: (NDArray) -> Void)?
+  nonisolated(unsafe) private static var ownState: NDArray?
+  private static var state: NDArray? {
+    get { storage.map { $0.get() } ?? ownState }
+    set {
+      guard let newValue else { return }
+      if let storage { storage.set(newValue) } else { ownState = newValue }
+    }
+  }
 
   public static func key(_ seed: UInt64) throws(ArrayError) -> NDArray {
     let key = try NDArray(uninitialized: [2], dtype: .uint32)
@@ -52,8 +62,10 @@ public enum Random {
 
   /// The global sequence's key, to save and restore it.
   public static func currentState() throws(ArrayError) -> NDArray {
-    if state == nil { try seed(UInt64.random(in: 0...UInt64.max)) }
-    return state!
+    if let state { return state }
+    let fresh = try key(UInt64.random(in: 0...UInt64.max))
+    state = fresh
+    return fresh
   }
   public static func restore(_ key: NDArray) throws(ArrayError) { state = try checked(key) }
 
@@ -66,7 +78,8 @@ public enum Random {
   private static func next(_ key: NDArray?) throws(ArrayError) -> NDArray {
     if let key { return try checked(key) }
     let both = try split(currentState())
-    try evaluate([both.0])
+    // In a trace the key may have no value yet; else nothing is gained by a long chain of keys.
+    if !both.0.isTraced { try evaluate([both.0]) }
     state = both.0
     return both.1
   }

@@ -78,7 +78,8 @@ struct Scan: Primitive, Codable {
     let x = out.input(0)
     let n = x.shape[axis]
     let before = try cumulative(x, kind, axis: axis, reverse: reverse, inclusive: false)
-    let isNew = try kind == .max ? greater(x, before) : less(x, before)
+    // Of equal elements the latest counts.
+    let isNew = try kind == .max ? greaterEqual(x, before) : lessEqual(x, before)
     var line = Shape(repeating: 1, count: x.rank)
     line[axis] = n
     // Steps from the start of the scan, and the step that the present extreme came from.

@@ -28,6 +28,19 @@ extension LullError {
   }
 }
 
+/// A failure of the program's code that the engine called, on its way through the engine.
+enum ProgramFailure {
+  nonisolated(unsafe) static var pending: LullError?
+
+  /// Runs code of the program inside the engine, which knows its own errors only.
+  static func carry<R>(_ body: () throws(LullError) -> R) throws(ArrayError) -> R {
+    do throws(LullError) { return try body() } catch {
+      pending = error
+      throw .programFailed
+    }
+  }
+}
+
 /// Runs engine code; its failures become the language's.
 @inline(__always)
 func engine<R>(_ body: () throws -> R) throws(LullError) -> R {
@@ -36,6 +49,10 @@ func engine<R>(_ body: () throws -> R) throws(LullError) -> R {
       // The program learns of it here, once: both flags come down, so that a handler may go on.
       lull_interrupt_set(0)
       try throwIfInterrupted()
+    }
+    if case .programFailed = error.fact, let failure = ProgramFailure.pending {
+      ProgramFailure.pending = nil
+      throw failure
     }
     throw LullError(error)
   } catch let error as LullError {

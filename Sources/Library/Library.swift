@@ -20,6 +20,7 @@ public let coreFunctions: [Builtin] =
   + indexingFunctions + linearFunctions + convolutionFunctions + dtypeFunctions
   + transformFunctions
   + evaluationFunctions + fileFunctions + deviceFunctions + aliasFunctions + moreFunctions + vmapFunctions
+  + compileFunctions + customFunctions
 
 private let submodules: Set<String> = [
   "random", "fast", "linalg", "metal", "cuda", "distributed",
@@ -41,6 +42,24 @@ private func coreModule() -> NativeModule {
   }
 }
 
+/// `mx.random.state`: a list with the key, which every draw without a key of its own reads and writes.
+private func randomState() -> Value {
+  let list: Value
+  do { list = makeListValue([wrap(try Random.currentState())]) } catch { return makeListValue([]) }
+  let holder = Holder(list)
+  Random.storage = (
+    get: { holder.value.elements.first?.ndarray },
+    set: { key in
+      if holder.value.elements.isEmpty {
+        appendToList(holder.value, wrap(key))
+      } else {
+        setListItem(holder.value, 0, wrap(key))
+      }
+    }
+  )
+  return list
+}
+
 private func constants() -> [(String, Value)] {
   [
     ("pi", Value(Double.pi)), ("e", Value(2.718281828459045)), ("inf", Value(Double.infinity)),
@@ -52,7 +71,9 @@ public enum Library {
   /// Registers the modules; cheap.
   public static func install() {
     ModuleRegistry.add("mlx.core") { coreModule() }
-    ModuleRegistry.add("mlx.core.random") { NativeModule(builtins: randomFunctions) }
+    ModuleRegistry.add("mlx.core.random") {
+      NativeModule(builtins: randomFunctions, values: [("state", randomState())])
+    }
     ModuleRegistry.add("mlx.core.fast") { NativeModule(builtins: fastFunctions + gpuKernelFunctions) }
     ModuleRegistry.add("_numpy") { numpyModule() }
     ModuleRegistry.add("mlx.core.linalg") { NativeModule(builtins: linalgFunctions) }

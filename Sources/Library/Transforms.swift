@@ -277,34 +277,17 @@ public let transformFunctions: [Builtin] = [
   },
 ]
 
-/// Lends a function of the language to the engine, which knows only its own errors.
+/// Lends a function of the language to the engine.
 func throughFunction<R>(
   _ f: Value, _ body: (([NDArray]) throws(ArrayError) -> [NDArray]) throws(ArrayError) -> R
-) throws -> R {
-  var failure: LullError?
-  do {
-    return try body { (arrays) throws(ArrayError) in
+) throws(ArrayError) -> R {
+  try body { (arrays) throws(ArrayError) in
+    try ProgramFailure.carry { () throws(LullError) in
       let values = arrays.map { wrap($0) }
       defer { for v in values { v.drop() } }
-      do throws(LullError) {
-        let result = try callValue(f, values)
-        defer { result.drop() }
-        if let x = result.ndarray { return [x] }
-        var out: [NDArray] = []
-        for element in result.elements {
-          guard let x = element.ndarray else {
-            throw LullError.valueError("the function must return arrays, not \(Tree.describe(element))")
-          }
-          out.append(x)
-        }
-        return out
-      } catch {
-        failure = error
-        throw .internal("a function of the program failed")
-      }
+      let result = try callValue(f, values)
+      defer { result.drop() }
+      return try Tree.arrays(result, "the result of the function")
     }
-  } catch {
-    throw failure ?? error
   }
 }
-
