@@ -67,7 +67,8 @@ public struct Batch {
     if rank + 1 > Shape.maxRank { throw .tooManyDimensions(op: "vmap", count: rank + 1) }
     var target = x.shape
     for _ in 0..<(rank + 1 - x.rank) { target.insert(1, at: 1) }
-    return try x.reshaped(target)
+    let added = target.count - x.rank
+    return try x.reshaped(target, .expand(mask: ((1 << added) - 1) << 1))
   }
   /// The node of a primitive that treats leading axes one by one anyway.
   func same(_ out: NDArray, _ primitive: any Primitive) throws(ArrayError) -> NDArray {

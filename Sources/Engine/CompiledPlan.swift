@@ -30,7 +30,7 @@ public final class CompiledPlan {
   private(set) var steps: [Step] = []
   private(set) var outputs: [Int] = []
   /// False when a constant belongs to a trace that is still open: the plan is good for one use.
-  public private(set) var isLasting = true
+  public internal(set) var isLasting = true
 
   /// The plan of a recorded graph.
   init(placeholders: [NDArray], outputs results: [NDArray], isShapeless: Bool) throws(ArrayError) {
@@ -279,10 +279,24 @@ public struct PlanTrace {
     Tracing.isShapeless = wasShapeless || isShapeless
     placeholders = arrays.map { .placeholder($0.shape, $0.dtype) }
   }
+  /// A trace of a function that is read, not called.
+  init(forms: [(Shape, DType)], isShapeless: Bool) {
+    Evaluator.traceDepth += 1
+    originals = []
+    self.isShapeless = isShapeless
+    wasShapeless = Tracing.isShapeless
+    Tracing.isShapeless = wasShapeless || isShapeless
+    placeholders = forms.map { .placeholder($0.0, $0.1) }
+  }
   /// The plan of what the function gave.
   public func finish(_ outputs: [NDArray], op: OperationName = "compile") throws(ArrayError) -> CompiledPlan {
     let plan = try CompiledPlan(placeholders: placeholders, outputs: outputs, isShapeless: isShapeless)
     if plan.needs(originals) {
+      if originals.contains(where: { $0.isTraced }) {
+        // Inside another trace: right for this call, and for no other.
+        plan.isLasting = false
+        return plan
+      }
       throw .argument(
         op: op,
         message: "the function uses an array that is also one of its inputs without taking it "
@@ -293,5 +307,64 @@ public struct PlanTrace {
   public func end() {
     Tracing.isShapeless = wasShapeless
     endTrace([])
+  }
+}
+
+// MARK: - Listing
+
+extension CompiledPlan {
+  /// One array of a plan, as a listing shows it.
+  public struct Entry {
+    public let slot: Int
+    public let shape: Shape
+    public let dtype: DType
+  }
+  /// One operation: its name, its parameters by field, the arrays it reads and makes.
+  public struct Operation {
+    public let name: String
+    public let parameters: Parameter
+    public let inputs: [Entry]
+    public let outputs: [Entry]
+  }
+
+  private func entry(_ slot: Int) -> Entry {
+    let dtype: DType
+    let i = slot - inputs.count
+    if slot < inputs.count {
+      dtype = inputs[slot].dtype
+    } else {
+      dtype = i < constants.count ? constants[i].dtype : steps[i - constants.count].dtype
+    }
+    return Entry(slot: slot, shape: shape(of: slot), dtype: dtype)
+  }
+  public var inputEntries: [Entry] { inputs.indices.map(entry) }
+  public var outputEntries: [Entry] { outputs.map(entry) }
+  public var constantEntries: [(Entry, NDArray)] {
+    constants.indices.map { (entry(inputs.count + $0), constants[$0]) }
+  }
+  /// The operations in the order of their computation.
+  public var operations: [Operation] {
+    let first = inputs.count + constants.count
+    var several: [Int: [Entry]] = [:]
+    for (i, step) in steps.enumerated() {
+      if case .output = step.kind { several[step.inputs[0], default: []].append(entry(first + i)) }
+    }
+    return steps.enumerated().compactMap { (i, step) in
+      let own = step.inputs.map(entry)
+      switch step.kind {
+      case .elementwise(let op):
+        return Operation(
+          name: op.name.description, parameters: .null, inputs: own, outputs: [entry(first + i)])
+      case .primitive(let primitive):
+        return Operation(
+          name: primitive.name.description, parameters: Parameter.of(primitive) ?? .null,
+          inputs: own, outputs: [entry(first + i)])
+      case .several(let base, _, _):
+        return Operation(
+          name: base.name.description, parameters: Parameter.of(base) ?? .null, inputs: own,
+          outputs: several[first + i] ?? [])
+      case .output: return nil
+      }
+    }
   }
 }

@@ -42,6 +42,16 @@ struct Reshape: Primitive, Codable {
     case unflatten(axis: Int, dims: [Int])
     case expand(mask: Int)
     case squeeze(mask: Int)
+    /// The same with one more axis in front.
+    var batched: Recipe {
+      switch self {
+      case .shape(let hole): .shape(hole: hole.map { $0 + 1 })
+      case .flatten(let start, let end): .flatten(from: start + 1, to: end + 1)
+      case .unflatten(let axis, let dims): .unflatten(axis: axis + 1, dims: dims)
+      case .expand(let mask): .expand(mask: mask << 1)
+      case .squeeze(let mask): .squeeze(mask: mask << 1)
+      }
+    }
   }
   var recipe = Recipe.shape(hole: nil)
   var name: OperationName { "reshape" }
@@ -112,7 +122,7 @@ struct Reshape: Primitive, Codable {
   }
 
   func vmap(_ out: NDArray, _ batch: Batch) throws(ArrayError) -> NDArray {
-    try batch.inputs[0].reshaped(batch.shape(out.shape))
+    try batch.inputs[0].reshaped(batch.shape(out.shape), recipe.batched)
   }
   func rebuild(_ inputs: [NDArray], like old: NodeShape) throws(ArrayError) -> NDArray {
     let x = inputs[0]

@@ -20,7 +20,7 @@ public let coreFunctions: [Builtin] =
   + indexingFunctions + linearFunctions + convolutionFunctions + dtypeFunctions
   + transformFunctions
   + evaluationFunctions + fileFunctions + deviceFunctions + aliasFunctions + moreFunctions + vmapFunctions
-  + compileFunctions + customFunctions
+  + compileFunctions + customFunctions + exportFunctions
 
 private let submodules: Set<String> = [
   "random", "fast", "linalg", "metal", "cuda", "distributed",

@@ -190,11 +190,14 @@ private let transformedType: NativeType = {
     guard let box = me.native(TransformedFunction.self) else { return .none }
     return try box.run(box.function, Array(args), keywords)
   }
+  type.properties = ["__name__", "__qualname__", "__doc__"].map { name in
+    NativeProperty(name) { (me) throws(LullError) in
+      guard let box = me.native(TransformedFunction.self) else { return .none }
+      return try attributeOrNil(box.function, name) ?? .none
+    }
+  }
   type.getAttribute = { (me, name) throws(LullError) in
-    guard let box = me.native(TransformedFunction.self) else { return nil }
-    if name == "__wrapped__" { return box.function.retain() }
-    return ["__name__", "__qualname__", "__module__"].contains(name)
-      ? try attributeOrNil(box.function, name) : nil
+    name == "__wrapped__" ? me.native(TransformedFunction.self)?.function.retain() : nil
   }
   return type
 }()
