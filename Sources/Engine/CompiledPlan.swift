@@ -33,11 +33,17 @@ public final class CompiledPlan {
   public internal(set) var isLasting = true
 
   /// The plan of a recorded graph.
-  init(placeholders: [NDArray], outputs results: [NDArray], isShapeless: Bool) throws(ArrayError) {
+  init(
+    placeholders: [NDArray], outputs results: [NDArray], isShapeless: Bool, hasPendingSteps: Bool
+  ) throws(ArrayError) {
     self.isShapeless = isShapeless
     inputs = placeholders.map { ($0.shape, $0.dtype) }
-    let order = Array(
-      reachable(results, from: placeholders, forGradients: false).dropFirst(placeholders.count))
+    // With `hasPendingSteps` only what has values already is a constant: a file holds less.
+    let order =
+      hasPendingSteps
+      ? CompiledPlan.pending(results, besides: placeholders)
+      : Array(
+        reachable(results, from: placeholders, forGradients: false).dropFirst(placeholders.count))
     var slots: [ObjectIdentifier: Int] = [:]
     for (i, x) in placeholders.enumerated() { slots[ObjectIdentifier(x)] = i }
     try collectConstants(order, results, &slots)
@@ -75,6 +81,29 @@ public final class CompiledPlan {
           kind: kind, shape: node.shape, dtype: node.dtype, position: node.position, inputs: from))
     }
     outputs = results.map { slots[ObjectIdentifier($0)] ?? 0 }
+  }
+
+  /// All nodes without values that the outputs need, inputs before users.
+  private static func pending(_ outputs: [NDArray], besides placeholders: [NDArray]) -> [NDArray] {
+    var seen = Set(placeholders.map { ObjectIdentifier($0) })
+    var order: [NDArray] = []
+    var stack: [(node: NDArray, next: Int)] = []
+    for y in outputs {
+      if !y.isEvaluated, seen.insert(ObjectIdentifier(y)).inserted { stack.append((y, 0)) }
+      while let top = stack.last {
+        if top.next == top.node.inputCount {
+          if top.node.inputCount > 0 { order.append(top.node) }
+          stack.removeLast()
+          continue
+        }
+        stack[stack.count - 1].next += 1
+        let child = top.node.input(top.next)
+        if !child.isEvaluated, seen.insert(ObjectIdentifier(child)).inserted {
+          stack.append((child, 0))
+        }
+      }
+    }
+    return order
   }
 
   /// What the steps and outputs need and no placeholder leads to; equal numbers once.
@@ -290,7 +319,9 @@ public struct PlanTrace {
   }
   /// The plan of what the function gave.
   public func finish(_ outputs: [NDArray], op: OperationName = "compile") throws(ArrayError) -> CompiledPlan {
-    let plan = try CompiledPlan(placeholders: placeholders, outputs: outputs, isShapeless: isShapeless)
+    let plan = try CompiledPlan(
+      placeholders: placeholders, outputs: outputs, isShapeless: isShapeless,
+      hasPendingSteps: op != "compile")
     if plan.needs(originals) {
       if originals.contains(where: { $0.isTraced }) {
         // Inside another trace: right for this call, and for no other.

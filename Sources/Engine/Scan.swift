@@ -41,36 +41,77 @@ struct Scan: Primitive, Codable {
       return [
         try cumulative(cotangent, .sum, axis: axis, reverse: !reverse, inclusive: inclusive)
       ]
-    case .logaddexp:
-      // d out_j / d x_i = exp(x_i - out_j) for i <= j.
-      let weights = try exp(negative(out))
-      let back = try cumulative(
-        multiply(cotangent, weights), .sum, axis: axis, reverse: !reverse, inclusive: inclusive)
-      return [try multiply(exp(x), back)]
-    case .prod:
-      return [try productGradient(out, cotangent)]
+    case .logaddexp: return [try logGradient(x, cotangent)]
+    case .prod: return [try productGradient(x, cotangent)]
     case .max, .min:
       return [try pickGradient(out, cotangent)]
     }
   }
 
-  /// d out_j / d x_i is out_j / x_i where x_i is not zero. The first zero of a line takes the
-  /// products with a one in its place; what follows it is zero. Derivatives of this gradient are
-  /// right for lines with at most one zero.
-  private func productGradient(_ out: NDArray, _ cotangent: NDArray) throws(ArrayError) -> NDArray {
-    let x = out.input(0)
-    func back(_ products: NDArray) throws(ArrayError) -> NDArray {
-      try cumulative(
-        multiply(cotangent, products), .sum, axis: axis, reverse: !reverse, inclusive: inclusive)
+  /// d out_j / d x_i is the product of the others up to j: p_i s_i, with the product p_i of what is before i
+  /// and s_i = g_i + x_{i+1} s_{i+1}. Nothing is divided by: zeros are fine, in every derivative.
+  private func productGradient(_ x: NDArray, _ cotangent: NDArray) throws(ArrayError) -> NDArray {
+    let (y, g) = (try forward(conjugate(x)), try fromInclusive(cotangent))
+    let before = try cumulative(y, .prod, axis: axis, inclusive: false)
+    let after = try recurrence(g, shifted(y, 1))
+    return try forward(multiply(before, after))
+  }
+
+  /// d out_j / d x_i is exp(x_i - out_j) for i up to j: exp(x_i - out_i) s_i, with
+  /// s_i = g_i + exp(out_i - out_{i+1}) s_{i+1}. No factor passes one, so nothing overflows.
+  private func logGradient(_ x: NDArray, _ cotangent: NDArray) throws(ArrayError) -> NDArray {
+    let (y, g) = (try forward(x), try fromInclusive(cotangent))
+    let out = try cumulative(y, .logaddexp, axis: axis)
+    let zero = try NDArray(.int(0), dtype: out.dtype)
+    /// exp(a - b) of sums of which the first is a part of the second.
+    func ratio(_ a: NDArray, _ b: NDArray) throws(ArrayError) -> NDArray {
+      // Nothing added up yet: its part of anything is nothing.
+      let none = try equal(a, NDArray(weak: .float(-.infinity), like: out.dtype))
+      return try `where`(none, zero, exp(subtract(`where`(none, zero, a), `where`(none, zero, b))))
     }
-    let (one, zero) = (try NDArray(.int(1), dtype: x.dtype), try NDArray(.int(0), dtype: x.dtype))
-    let isZero = try equal(x, zero)
-    let zeros = try cumulative(isZero.astype(.int64), .sum, axis: axis, reverse: reverse)
-    let isFirst = try logicalAnd(isZero, equal(zeros, NDArray(.int(1), dtype: .int64)))
-    let filled = try `where`(isFirst, one, x)
-    let others = try cumulative(filled, .prod, axis: axis, reverse: reverse, inclusive: inclusive)
-    let smooth = try divide(back(out), `where`(isZero, one, x))
-    return try `where`(isFirst, back(others), `where`(isZero, zero, smooth))
+    let n = out.shape[axis]
+    var factors = try NDArray.zeros(out.shape, dtype: out.dtype)
+    if n > 1 {
+      var last = out.shape
+      last[axis] = 1
+      factors = try concatenate(
+        [
+          ratio(slice(out, axis: axis, from: 0, to: n - 1), slice(out, axis: axis, from: 1, to: n)),
+          NDArray.zeros(last, dtype: out.dtype),
+        ], axis: axis)
+    }
+    let after = try recurrence(g, factors)
+    return try forward(multiply(ratio(y, out), after))
+  }
+
+  /// The line in the direction of the scan, and back.
+  private func forward(_ x: NDArray) throws(ArrayError) -> NDArray {
+    reverse ? try flip(x, axes: [axis]) : x
+  }
+  /// The cotangent as that of an inclusive scan, in the scan's direction.
+  private func fromInclusive(_ cotangent: NDArray) throws(ArrayError) -> NDArray {
+    let g = try forward(cotangent)
+    return inclusive ? g : try shifted(g, 1)
+  }
+  /// x_{i+d}, zero past the end.
+  private func shifted(_ x: NDArray, _ d: Int) throws(ArrayError) -> NDArray {
+    let n = x.shape[axis]
+    if d >= n { return try NDArray.zeros(x.shape, dtype: x.dtype) }
+    var rest = x.shape
+    rest[axis] = d
+    return try concatenate(
+      [slice(x, axis: axis, from: d, to: n), NDArray.zeros(rest, dtype: x.dtype)], axis: axis)
+  }
+  /// s_i = g_i + a_i s_{i+1}, by doubling: log n steps over whole lines, linear in g.
+  private func recurrence(_ g: NDArray, _ factors: NDArray) throws(ArrayError) -> NDArray {
+    var (s, a) = (g, factors)
+    var d = 1
+    while d < g.shape[axis] {
+      s = try add(s, multiply(a, shifted(s, d)))
+      if d * 2 < g.shape[axis] { a = try multiply(a, shifted(a, d)) }
+      d *= 2
+    }
+    return s
   }
 
   /// A running extreme hands its gradient to the element that it was taken from.
