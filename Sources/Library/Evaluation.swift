@@ -91,21 +91,6 @@ private func evaluateAll(_ a: Args) throws(LullError) {
     return
   }
   var arrays: [NDArray] = []
-  for v in a.rest(0) {
-    try forEachArray(v) { (x) throws(LullError) in
-      if let array = x.ndarray { arrays.append(array) }
-    }
-    // A model counts as the tree of its parameters.
-    if !v.isList && !v.isTuple && !v.isDict && v.ndarray == nil,
-      let method = try attributeOrNil(v, "parameters")
-    {
-      defer { method.drop() }
-      let tree = try callValue(method, [])
-      defer { tree.drop() }
-      try forEachArray(tree) { (x) throws(LullError) in
-        if let array = x.ndarray { arrays.append(array) }
-      }
-    }
-  }
+  for v in a.rest(0) { arrays += try Tree.someArrays(v, "eval") }
   try engine { try Engine.evaluate(arrays) }
 }
