@@ -146,7 +146,7 @@ extension AllEngineTests {
         [try Random.bits([3, 2], key: x[0]), try Random.uniform(0, 1, [5], key: x[0])]
       },
       Case("element_count", [matrix], isSmooth: false) { (x) throws(ArrayError) in
-        [try NDArray(ElementCount(axisMask: 2), shape: [], dtype: .float32, x[0]).astype(x[0].dtype)]
+        [NDArray(ElementCount(axisMask: 2), shape: [], dtype: .float32, x[0]).astype(x[0].dtype)]
       },
       Case("sum_like", [matrix, Input([1, 4])]) { (x) throws(ArrayError) in
         [NDArray(SumLike(), shape: x[1].shape, dtype: x[0].dtype, x[0], x[1])]
@@ -278,25 +278,25 @@ extension AllEngineTests {
   }
 
   /// The dtypes that the function takes, with its inputs.
-  static func eachDType(_ c: TransformCase, _ body: (DType, [NDArray]) throws -> Void) throws {
-    var count = 0
+  static func eachDType(_ c: TransformCase) throws -> [(dtype: DType, inputs: [NDArray])] {
+    var found: [(dtype: DType, inputs: [NDArray])] = []
     for dtype in c.dtypes {
       let x = try c.inputs.enumerated().map { try $1.array(dtype, $0) }
       do throws(ArrayError) { _ = try c.function(x) } catch {
         if case .dtype = error.fact { continue }
         throw error
       }
-      count += 1
-      try body(dtype, x)
+      found.append((dtype, x))
     }
-    #expect(count > 0, "no dtype for \(c.name)")
+    #expect(!found.isEmpty, "no dtype for \(c.name)")
+    return found
   }
 
   // MARK: The tests
 
   @Test(arguments: transformCases) func vmapAgainstLoop(_ c: TransformCase) throws {
     let size = 3
-    try AllEngineTests.eachDType(c) { dtype, plain in
+    for (dtype, plain) in try AllEngineTests.eachDType(c) {
       var batches: [[NDArray]] = []
       for b in 0..<size { batches.append(try c.inputs.enumerated().map { try $1.array(dtype, $0 + 3 * b) }) }
       // All inputs mapped, then each alone, the axis at either end.
@@ -334,8 +334,8 @@ extension AllEngineTests {
 
   @Test(arguments: transformCases) func jvpAgainstVjp(_ c: TransformCase) throws {
     guard c.isSmooth else { return }
-    try AllEngineTests.eachDType(c) { dtype, x in
-      guard dtype == .float64 || dtype == .float32 || dtype == .complex64 else { return }
+    for (dtype, x) in try AllEngineTests.eachDType(c) {
+      guard dtype == .float64 || dtype == .float32 || dtype == .complex64 else { continue }
       // Positions and masks are constants.
       let moving = c.inputs.indices.filter { c.inputs[$0].fixed == nil }
       func f(_ y: [NDArray]) throws(ArrayError) -> [NDArray] {
@@ -386,7 +386,7 @@ extension AllEngineTests {
   }
 
   @Test(arguments: transformCases) func compiledAgainstPlain(_ c: TransformCase) throws {
-    try AllEngineTests.eachDType(c) { dtype, x in
+    for (dtype, x) in try AllEngineTests.eachDType(c) {
       let trace = PlanTrace(x, isShapeless: false)
       defer { trace.end() }
       let plan = try trace.finish(try c.function(trace.placeholders))
@@ -412,7 +412,7 @@ extension AllEngineTests {
 
   @Test(arguments: transformCases) func exportedAgainstPlain(_ c: TransformCase) throws {
     for isShapeless in [false, true] {
-      try AllEngineTests.eachDType(c) { dtype, x in
+      for (dtype, x) in try AllEngineTests.eachDType(c) {
         let trace = PlanTrace(x, isShapeless: isShapeless)
         let plan: CompiledPlan
         do {
@@ -435,7 +435,7 @@ extension AllEngineTests {
   @Test func everyPrimitiveHasACase() throws {
     var seen: Set<String> = []
     for c in AllEngineTests.transformCases {
-      try AllEngineTests.eachDType(c) { _, x in
+      for (_, x) in try AllEngineTests.eachDType(c) {
         let trace = PlanTrace(x, isShapeless: false)
         defer { trace.end() }
         var stack = try c.function(trace.placeholders)
