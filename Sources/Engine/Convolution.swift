@@ -215,6 +215,23 @@ struct ConvolutionWeightGradient: Primitive, Codable {
         Convolution(geometry: geometry), shape: g.shape, dtype: g.dtype, x, cotangent),
     ]
   }
+  /// The convolution that this is the gradient of says whether the parts fit.
+  func rebuild(_ inputs: [NDArray], like old: NodeShape) throws(ArrayError) -> NDArray {
+    guard inputs.count == 2, inputs[0].dtype == inputs[1].dtype else {
+      throw .argument(op: name, message: "wrong inputs for the gradient of a weight")
+    }
+    let (x, g) = (inputs[0], inputs[1])
+    let y = try convolution(
+      x, NDArray.zeros(old.shape, dtype: g.dtype), stride: geometry.stride, low: geometry.low,
+      high: geometry.high, kernelDilation: geometry.kernelDilation,
+      inputDilation: geometry.inputDilation, groups: geometry.groups, flip: geometry.flip)
+    guard let checked = y.primitive as? Convolution, y.shape == g.shape else {
+      throw .shapeMismatch(
+        op: name, lhs: y.shape.array, rhs: g.shape.array,
+        reason: "the gradient of a weight needs that of the output")
+    }
+    return try weightGradient(x, g, checked.geometry, kernel: old.shape)
+  }
 }
 
 // MARK: - Functions

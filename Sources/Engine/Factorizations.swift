@@ -275,8 +275,10 @@ public func solveTriangular(_ a: NDArray, _ b: NDArray, upper: Bool = false) thr
 // MARK: - LU
 
 /// Outputs: L and U in one matrix, the exchanges of rows, the order of rows that they make.
-struct LUFactors: MatrixMultiPrimitive {
-  let name: OperationName
+struct LUFactors: MatrixMultiPrimitive, Codable {
+  /// Asked for as they are (lu_factor), not as three matrices (lu).
+  let isFactor: Bool
+  var name: OperationName { isFactor ? "linalg.lu_factor" : "linalg.lu" }
 
   func evaluateMultiple(_ out: NDArray) throws(ArrayError) -> [NDArray] {
     let a = out.input(0)
@@ -313,21 +315,22 @@ struct LUFactors: MatrixMultiPrimitive {
       op: name, reason: "use solve, inv, det or slogdet, which have gradients of their own")
   }
   func rebuildMultiple(_ inputs: [NDArray], like old: [NodeShape]) throws(ArrayError) -> [NDArray] {
-    try factors(inputs[0], name)
+    try factors(inputs[0], isFactor: isFactor)
   }
 }
 
-private func factors(_ a: NDArray, _ op: OperationName) throws(ArrayError) -> [NDArray] {
-  try LinearAlgebra.check(a, op, square: false)
+private func factors(_ a: NDArray, isFactor: Bool) throws(ArrayError) -> [NDArray] {
+  let primitive = LUFactors(isFactor: isFactor)
+  try LinearAlgebra.check(a, primitive.name, square: false)
   var pivots = Shape(a.shape.prefix(a.rank - 2))
   pivots.append(Swift.min(a.rows, a.columns))
   return NDArray.outputs(
-    of: LUFactors(name: op), shapes: [a.shape, pivots, Shape(a.shape.prefix(a.rank - 1))],
+    of: primitive, shapes: [a.shape, pivots, Shape(a.shape.prefix(a.rank - 1))],
     dtypes: [a.dtype, .uint32, .uint32], inputs: [a])
 }
 /// The order of rows, L and U: L[order] @ U is the matrix.
 public func lu(_ a: NDArray) throws(ArrayError) -> (order: NDArray, l: NDArray, u: NDArray) {
-  let parts = try factors(a, "linalg.lu")
+  let parts = try factors(a, isFactor: false)
   let (m, n) = (a.rows, a.columns)
   let k = Swift.min(m, n)
   let l = try slice(tril(parts[0], k: -1), axis: a.rank - 1, from: 0, to: k)
@@ -336,7 +339,7 @@ public func lu(_ a: NDArray) throws(ArrayError) -> (order: NDArray, l: NDArray, 
 }
 /// L and U in one matrix, and the rows exchanged at each step.
 public func luFactor(_ a: NDArray) throws(ArrayError) -> (lu: NDArray, pivots: NDArray) {
-  let parts = try factors(a, "linalg.lu_factor")
+  let parts = try factors(a, isFactor: true)
   return (parts[0], parts[1])
 }
 

@@ -42,9 +42,14 @@ public struct GraphFile {
     TakeAlong.self, PutAlong.self, Reduction.self, ElementCount.self, Scan.self, Sort.self,
     SearchSorted.self, Softmax.self, RandomBits.self, MatMul.self, FastRMSNorm.self,
     FastLayerNorm.self, FastRoPE.self, FastAttention.self, QuantizedMatmul.self,
-    QuantizedRows.self, Dequantize.self, Depends.self, SumLike.self,
+    QuantizedRows.self, Dequantize.self, Depends.self, SumLike.self, Convolution.self,
+    ConvolutionWeightGradient.self, Cholesky.self, Inverse.self, TriangularInverse.self,
+    Solve.self, PseudoInverse.self,
   ]
-  static let severalTypes: [any (MultiOutputPrimitive & Codable).Type] = [Quantize.self]
+  static let severalTypes: [any (MultiOutputPrimitive & Codable).Type] = [
+    Quantize.self, LUFactors.self, SignLogDeterminant.self, QR.self, SVD.self,
+    HermitianEigen.self, Eigen.self,
+  ]
 
   static let magic = Array("LULLFUNC".utf8)
   static let version: UInt32 = 1

@@ -200,6 +200,58 @@ extension AllEngineTests {
         return [try sum(y, axes: [0]), try NDArray.ones([2]), x[1]]
       },
     ]
+    let image: [Input] = [Input([2, 5, 5, 2]), Input([3, 3, 3, 2])]
+    @Sendable func filtered(_ x: [NDArray]) throws(ArrayError) -> [NDArray] {
+      [try convolution(x[0], x[1], stride: [2], low: [1], high: [1])]
+    }
+    list.append(Case("conv_general", image, filtered))
+    list.append(
+      Case("conv_general, gradients", image) { (x) throws(ArrayError) in
+        let y = try filtered(x)
+        return try vjp(x, cotangents: [multiply(y[0], y[0])], filtered).gradients
+      })
+    // Well away from singular: the cases are about the transforms, not the conditioning.
+    let square = [Input([3, 3])]
+    @Sendable func definite(_ x: NDArray) throws(ArrayError) -> NDArray {
+      try add(matmul(x, swapaxes(x, -1, -2)), NDArray.eye(x.shape[0], dtype: x.dtype))
+    }
+    list += [
+      Case("linalg.cholesky", square) { (x) throws(ArrayError) in [try cholesky(definite(x[0]))] },
+      Case("linalg.inv", square) { (x) throws(ArrayError) in [try inverse(definite(x[0]))] },
+      Case("linalg.tri_inv", square) { (x) throws(ArrayError) in
+        [try triangularInverse(tril(definite(x[0])))]
+      },
+      Case("linalg.solve", [Input([3, 3]), Input([3, 2])]) { (x) throws(ArrayError) in
+        [try solve(definite(x[0]), x[1])]
+      },
+      Case("linalg.pinv", square, isSmooth: false) { (x) throws(ArrayError) in
+        [try pseudoInverse(definite(x[0]))]
+      },
+      Case("linalg.lu", square, isSmooth: false) { (x) throws(ArrayError) in
+        let (order, l, u) = try lu(definite(x[0]))
+        return [order, l, u]
+      },
+      Case("linalg.slogdet", square) { (x) throws(ArrayError) in
+        let (sign, log) = try slogdet(definite(x[0]))
+        return [sign, log]
+      },
+      Case("linalg.qr", square, isSmooth: false) { (x) throws(ArrayError) in
+        let (q, r) = try qr(definite(x[0]))
+        return [q, r]
+      },
+      Case("linalg.svd", square, isSmooth: false) { (x) throws(ArrayError) in
+        let (u, s, vt) = try svd(definite(x[0]))
+        return [try matmul(multiply(u, s), vt), s]
+      },
+      Case("linalg.eigh", square, isSmooth: false) { (x) throws(ArrayError) in
+        let (values, vectors) = try eigh(definite(x[0]))
+        return [values, abs(vectors)]
+      },
+      Case("linalg.eig", square, isSmooth: false) { (x) throws(ArrayError) in
+        let (values, vectors) = try eig(definite(x[0]))
+        return [values, abs(vectors)]
+      },
+    ]
     for mode in [ScatterMode.set, .add, .prod, .max, .min] {
       list.append(
         Case("\(mode.name)", [Input([5, 3]), positions([2], below: 5), Input([2, 3])], isSmooth: mode != .prod) {
@@ -321,8 +373,8 @@ extension AllEngineTests {
   }
 
   @Test(arguments: transformCases) func nestedVmap(_ c: TransformCase) throws {
-    guard let dtype = c.dtypes.first(where: { $0 == .float32 }) ?? c.dtypes.first else { return }
-    let x = try c.inputs.enumerated().map { try $1.array(dtype, $0) }
+    let all = try AllEngineTests.eachDType(c)
+    guard let (_, x) = all.first(where: { $0.dtype == .float32 }) ?? all.first else { return }
     let twice = try x.map { try broadcastArrays([$0.reshaped([1, 1] + $0.shape.array), NDArray.zeros(Shape([2, 3] + $0.shape.array))])[0] }
     let zero: [Int?] = x.map { _ in 0 }
     let found = try vmap(twice, axes: zero) { (y) throws(ArrayError) in try vmap(y, axes: zero, c.function) }
