@@ -66,7 +66,7 @@ struct Scan: Primitive, Codable {
     /// exp(a - b) of sums of which the first is a part of the second.
     func ratio(_ a: NDArray, _ b: NDArray) throws(ArrayError) -> NDArray {
       // Nothing added up yet: its part of anything is nothing.
-      let none = try equal(a, NDArray(weak: .float(-.infinity), like: out.dtype))
+      let none = try equal(a, .weak(.float(-.infinity), like: out.dtype))
       return try `where`(none, zero, exp(subtract(`where`(none, zero, a), `where`(none, zero, b))))
     }
     let n = out.shape[axis]
