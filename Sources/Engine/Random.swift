@@ -152,11 +152,23 @@ public enum Random {
     _ shape: Shape, dtype: DType = .float32, loc: NDArray? = nil, scale: NDArray? = nil,
     key: NDArray? = nil
   ) throws(ArrayError) -> NDArray {
+    if dtype == .complex64 { return try complexNormal(shape, loc, scale, key) }
     let u = try symmetric(shape, dtype, key)
     var x = try multiply(NDArray(.float(1.4142135623730951), dtype: dtype), erfinv(u))
     if let scale { x = try multiply(x, scale.astype(dtype)) }
     if let loc { x = try add(x, loc.astype(dtype)) }
     return x
+  }
+  /// Real and imaginary part with half the variance each.
+  private static func complexNormal(
+    _ shape: Shape, _ loc: NDArray?, _ scale: NDArray?, _ key: NDArray?
+  ) throws(ArrayError) -> NDArray {
+    let pairs = try Shape.checked(shape.array + [2], op: "random.normal")
+    let parts = try erfinv(symmetric(pairs, .float32, key))
+    var z = try squeeze(parts.view(as: .complex64), [-1])
+    if let scale { z = try multiply(scale.astype(.complex64), z) }
+    if let loc { z = try add(loc.astype(.complex64), z) }
+    return z
   }
   public static func laplace(
     _ shape: Shape, dtype: DType = .float32, loc: Double = 0, scale: Double = 1,

@@ -204,7 +204,7 @@ extension AllEngineTests {
     @Sendable func filtered(_ x: [NDArray]) throws(ArrayError) -> [NDArray] {
       [try convolution(x[0], x[1], stride: [2], low: [1], high: [1])]
     }
-    list.append(Case("conv_general", image, filtered))
+    list.append(Case("conv_general", image) { (x) throws(ArrayError) in try filtered(x) })
     list.append(
       Case("conv_general, gradients", image) { (x) throws(ArrayError) in
         let y = try filtered(x)
@@ -414,6 +414,23 @@ extension AllEngineTests {
       #expect(
         (forward.isNaN && backward.isNaN) || Swift.abs(forward - backward) <= tolerance * Swift.max(1, Swift.abs(forward)),
         "\(c.name) \(dtype.name): jvp gives \(forward), vjp \(backward)")
+      // Central differences along the tangents.
+      let isExact = dtype == .float64
+      let h = isExact ? 1e-5 : 1e-2
+      func moved(_ step: Double) throws -> [NDArray] {
+        try f(zip(primals, tangents).map { try add($0, multiply($1, NDArray(.float(step), dtype: dtype))) })
+      }
+      let (up, down) = dtype.isComplex ? ([], []) : (try moved(h), try moved(-h))
+      for k in up.indices where outputs[k].dtype.isInexact && !outputs[k].dtype.isComplex {
+        let (a, b) = (try AllEngineTests.values(up[k]), try AllEngineTests.values(down[k]))
+        for (i, t) in try AllEngineTests.values(pushed[k]).enumerated() {
+          let wanted = (a[i] - b[i]) / (2 * h)
+          #expect(
+            Swift.abs(t - wanted) <= (isExact ? 1e-6 : 2e-2) * Swift.max(1, Swift.abs(wanted))
+              || (t.isNaN && wanted.isNaN),
+            "\(c.name) \(dtype.name): tangent \(t), differences \(wanted)")
+        }
+      }
       for (y, t) in zip(outputs, pushed) { #expect(y.shape == t.shape, "tangent of \(c.name)") }
     }
   }
