@@ -43,8 +43,17 @@ private func transcript(_ interpreter: Interpreter, _ lines: [String]) throws ->
     for record in Self.records {
       for example in record.examples {
         let lines = example.split(separator: "\n", omittingEmptySubsequences: false).map(String.init)
-        let sources = lines.filter { $0.hasPrefix(">>> ") }.map { String($0.dropFirst(4)) }
-        let expected = lines.filter { !$0.hasPrefix(">>> ") }.joined(separator: "\n")
+        var sources: [String] = []
+        for line in lines where line.hasPrefix(">>> ") || line.hasPrefix("...") {
+          // A line that goes on begins with "...", as at the prompt.
+          if line.hasPrefix("..."), let last = sources.popLast() {
+            sources.append(last + "\n" + line.dropFirst(4))
+          } else {
+            sources.append(String(line.dropFirst(4)))
+          }
+        }
+        let expected = lines.filter { !$0.hasPrefix(">>> ") && !$0.hasPrefix("...") }
+          .joined(separator: "\n")
         #expect(!sources.isEmpty, "\(record.name): an example without '>>> '")
         do {
           let printed = try transcript(interpreter, sources)
