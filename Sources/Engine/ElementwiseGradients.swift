@@ -80,7 +80,7 @@ extension ElementwiseOp {
     case .multiply:
       let y = out.in1!
       return [
-        try Engine.multiply(g, Engine.conjugate(y)), try Engine.multiply(g, Engine.conjugate(x)),
+        try Engine.multiply(Engine.conjugate(y), g), try Engine.multiply(Engine.conjugate(x), g),
       ]
     case .divide:
       let y = out.in1!

@@ -65,7 +65,7 @@ struct Reduction: Primitive, Codable {
       let others = try multiply(before, after).reshaped(Shape(order.map { x.shape[$0] }))
       var inverse = [Int](repeating: 0, count: x.rank)
       for (i, axis) in order.enumerated() { inverse[axis] = i }
-      return [try multiply(g, conjugate(transpose(others, inverse)))]
+      return [try multiply(conjugate(transpose(others, inverse)), g)]
     case .any, .all, .argmax, .argmin: return [nil]
     }
   }
