@@ -294,8 +294,13 @@ private let ownMethods: [Builtin] = [
   Builtin("__array_namespace__", "__array_namespace__(self, api_version=None)") { (_) throws(LullError) in
     try importModuleValue("mlx.core")
   },
-  function("astype", "self, dtype", "arrays", "The values in another dtype.", []) {
-    try $0.array(0).astype($0.dtype(1) ?? .float32)
+  Builtin(
+    "astype", "astype(self, dtype, stream=None)", chapter: "arrays", doc: "The values in another dtype."
+  ) { (a) throws(LullError) in
+    stampPosition()
+    try checkStream(a[2])
+    let dtype = try dtypeOf(a[1])
+    return a[0].ndarray.map { wrap($0.astype(dtype)) } ?? .none
   },
   special(
     "item", "self", "arrays", "The one value, as a plain number.", [">>> mx.array(3).item()\n3"],

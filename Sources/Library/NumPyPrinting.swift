@@ -110,6 +110,8 @@ private struct FloatColumn {
   var left = 0
   var right = 0
   var decimals = 0
+  /// Digits of the widest exponent, at least two.
+  var powerDigits = 2
   var width = 0
   var alwaysSigned = false
   let isScalar: Bool
@@ -134,6 +136,7 @@ private struct FloatColumn {
         var d = digits(x, dtype)
         d.round(to: limit + 1)
         decimals = Swift.max(decimals, d.digits.count - 1)
+        if !d.digits.isEmpty { powerDigits = Swift.max(powerDigits, String(Swift.abs(d.exponent - 1)).count) }
         left = Swift.max(left, d.isNegative || signed ? 2 : 1)
       }
       right = decimals
@@ -150,7 +153,7 @@ private struct FloatColumn {
       if left == 0 && right == 0 && finite.isEmpty {
         width = Swift.max(width, word.count)
       } else {
-        left = Swift.max(left, word.count - right - 1 - (isExponential ? 4 : 0))
+        left = Swift.max(left, word.count - right - 1 - (isExponential ? 2 + powerDigits : 0))
       }
     }
   }
@@ -171,7 +174,7 @@ private struct FloatColumn {
 
   func text(_ x: Double) -> String {
     if !x.isFinite {
-      let total = width > 0 ? width : left + 1 + right + (isExponential ? 4 : 0)
+      let total = width > 0 ? width : left + 1 + right + (isExponential ? 2 + powerDigits : 0)
       return padded(special(x), total)
     }
     if isExponential {
@@ -179,7 +182,9 @@ private struct FloatColumn {
       d.round(to: decimals + 1)
       let sign = d.isNegative ? "-" : alwaysSigned ? "+" : ""
       let power = d.digits.isEmpty ? 0 : d.exponent - 1
-      let tail = "e" + (power < 0 ? "-" : "+") + (Swift.abs(power) < 10 ? "0" : "") + String(Swift.abs(power))
+      let plain = String(Swift.abs(power))
+      let zeros = String(repeating: "0", count: Swift.max(powerDigits - plain.count, 0))
+      let tail = "e" + (power < 0 ? "-" : "+") + zeros + plain
       let first = d.digits.isEmpty ? "0" : d.text(0, 1)
       let point = isScalar && decimals == 0 ? "" : "."
       return padded(sign + first, left) + point + d.text(1, decimals + 1) + tail
@@ -316,7 +321,8 @@ func numpyRepr(_ x: NDArray) throws(ArrayError) -> String {
     return "np.\(x.dtype.name)(\(text.hasPrefix("(") ? String(text.dropFirst().dropLast()) : text))"
   }
   let isDefault = [DType.bool, .int64, .float64].contains(x.dtype)
-  let suffix = isDefault && x.size > 0 ? "" : ", dtype=\(x.dtype.name)"
+  var suffix = x.size > numpyPrintOptions.threshold ? ", shape=\(Shape.text(x.shape.array))" : ""
+  if !isDefault || x.size == 0 { suffix += ", dtype=\(x.dtype.name)" }
   if x.size == 0 {
     let shape = x.rank == 1 ? "" : ", shape=\(Shape.text(x.shape.array))"
     return "array([]\(shape), dtype=\(x.dtype.name))"

@@ -361,7 +361,9 @@ func numpyReduce(_ name: String, _ x: NDArray, _ axes: [Int]?, keepdims: Bool) t
     return try logsumexp(x.astype(numpyFloat(x.dtype)), axes: axes, keepdims: keepdims)
   case "mean":
     let y = x.dtype.isInexact ? x : x.astype(.float64)
-    return try mean(y, axes: axes, keepdims: keepdims)
+    let total = try sum(y, axes: axes, keepdims: keepdims)
+    let count = Double(y.size) / Double(Swift.max(total.size, 1))
+    return try divide(total, NDArray(.float(count), dtype: total.dtype))
   default: throw LullError("SystemError", "no such reduction: \(name)")
   }
 }

@@ -119,9 +119,13 @@ public let creationFunctions: [Builtin] = [
     [">>> mx.diagonal(mx.array([[1, 2], [3, 4]]))\narray([1, 4], dtype=int32)"]
   ) { try diagonal($0.array(0), offset: $0.int(1), axis1: $0.int(2), axis2: $0.int(3)) },
   function(
-    "trace", "a, /, offset=0, axis1=0, axis2=1", "creation", "The sum of a diagonal.",
+    "trace", "a, /, offset=0, axis1=0, axis2=1, dtype=None", "creation", "The sum of a diagonal.",
     [">>> mx.trace(mx.array([[1, 2], [3, 4]]))\narray(5, dtype=int32)"]
-  ) { try trace($0.array(0), offset: $0.int(1), axis1: $0.int(2), axis2: $0.int(3)) },
+  ) { a in
+    let x = try a.array(0)
+    let typed = try a.dtype(4).map { x.astype($0) } ?? x
+    return try trace(typed, offset: a.int(1), axis1: a.int(2), axis2: a.int(3))
+  },
   special(
     "meshgrid", "*arrays, sparse=False, indexing='xy'", "creation",
     "Coordinate matrices of coordinate vectors.",
@@ -130,7 +134,7 @@ public let creationFunctions: [Builtin] = [
     ]
   ) { a in
     let arrays = try restArrays(a, 0)
-    return list(try meshgrid(arrays, sparse: a.bool(1), indexing: a.string(2)))
+    return tuple(try meshgrid(arrays, sparse: a.bool(1), indexing: a.string(2)))
   },
 ]
 
@@ -195,6 +199,9 @@ public let shapeFunctions: [Builtin] = [
     [">>> mx.broadcast_shapes((3, 1), (4,))\n(3, 4)"], stream: false
   ) { a in
     var shape = Shape()
+    if a.args.rest(0).count == 0 {
+      throw LullError.valueError("broadcast_shapes: give at least one shape")
+    }
     for v in a.args.rest(0) {
       let dims = try intSequence(v) { _ in LullError.typeError("a shape is a sequence of ints") }
       shape = try Shape.broadcast(
@@ -254,11 +261,12 @@ public let shapeFunctions: [Builtin] = [
     var x = try a.array(0)
     let shifts = try a.ints(1)
     guard let axes = try a.axes(2) else { return try roll(x, shifts.reduce(0, &+)) }
-    guard shifts.count == axes.count || shifts.count == 1 else {
+    guard shifts.count == axes.count || shifts.count == 1 || axes.count == 1 else {
       throw LullError.valueError("roll: \(shifts.count) shifts for \(axes.count) axes")
     }
-    for (i, axis) in axes.enumerated() {
-      x = try roll(x, shifts.count == 1 ? shifts[0] : shifts[i], axis: axis)
+    for i in 0..<Swift.max(axes.count, shifts.count) {
+      x = try roll(
+        x, shifts.count == 1 ? shifts[0] : shifts[i], axis: axes.count == 1 ? axes[0] : axes[i])
     }
     return x
   },

@@ -112,6 +112,14 @@ public let moreFunctions: [Builtin] = [
     [">>> mx.vecdot(mx.array([1.0, 2.0]), mx.array([3.0, 4.0]))\narray(11, dtype=float32)"]
   ) { a in
     let (x, y) = (try a.array(0), try a.array(1))
+    guard x.rank > 0, y.rank > 0 else {
+      throw LullError.valueError("vecdot: the arrays need at least one axis")
+    }
+    let n = try x.shape[x.axis(a.int(2), op: "vecdot")]
+    guard n == (try y.shape[y.axis(a.int(2), op: "vecdot")]) else {
+      throw ArrayError.shapeMismatch(
+        op: "vecdot", lhs: x.shape.array, rhs: y.shape.array, reason: "the vectors differ in length")
+    }
     let left = x.dtype.isComplex ? conjugate(x) : x
     let product = try multiply(left, y)
     return try sum(product, axes: [a.int(2)]).astype(product.dtype)
