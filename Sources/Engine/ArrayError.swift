@@ -35,7 +35,6 @@ public indirect enum ArrayError: Error, Equatable {
   public var kind: String {
     switch self {
     case .indexOutOfRange: "IndexError"
-    case .scalarOverflow: "OverflowError"
     case .memory: "MemoryError"
     case .interrupted: "KeyboardInterrupt"
     case .internal: "SystemError"

@@ -135,6 +135,8 @@ public struct GGUF: Sendable {
   public let keys: [String]
   public let tensors: [GGUFTensor]
   private let values: [String: GGUFValue]
+  /// How the file has each metadata value.
+  public let types: [String: GGUFValueType]
   private let tensorIndices: [String: Int]
 
   public subscript(key: String) -> GGUFValue? { values[key] }
@@ -167,16 +169,19 @@ public struct GGUF: Sendable {
 
     var keys: [String] = []
     var values: [String: GGUFValue] = [:]
+    var types: [String: GGUFValueType] = [:]
     for index in 0..<pairCount {
       let key = try Self.string(&reader, "metadata key \(index)")
       let type = try Self.valueType(&reader, "metadata '\(key)' type")
       let value = try Self.value(type, &reader, file: file, key: key, depth: 0)
+      types[key] = type
       guard values.updateValue(value, forKey: key) == nil else {
         throw FormatError(
           .invalid, file: file.path, field: "metadata '\(key)'", found: "the key appears twice")
       }
       keys.append(key)
     }
+    self.types = types
     self.keys = keys
     self.values = values
 

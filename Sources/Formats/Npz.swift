@@ -26,15 +26,26 @@ public struct Npz: Sendable {
     var arrays: [NpyArray] = []
     for member in try ZipDirectory(file: file).members {
       let label = "\(file.path)/\(member.name)"
-      guard member.method == 0 else {
+      guard member.method == 0 || member.method == 8 else {
         throw FormatError(
           .unsupported, file: file.path, field: "member '\(member.name)'",
-          found: member.method == 8 ? "is compressed" : "has compression method \(member.method)",
-          remedy: "save with numpy.savez, not savez_compressed")
+          found: "has compression method \(member.method)",
+          remedy: "save with numpy.savez or savez_compressed")
       }
       names.append(
         member.name.hasSuffix(".npy") ? String(member.name.dropLast(4)) : member.name)
-      arrays.append(try NpyArray(file: file, range: member.range, label: label))
+      if member.method == 0 {
+        arrays.append(try NpyArray(file: file, range: member.range, label: label))
+        continue
+      }
+      let packed = UnsafeRawBufferPointer(rebasing: file.bytes[member.range])
+      guard let bytes = inflate(packed, size: member.size) else {
+        throw FormatError(
+          .invalid, file: file.path, field: "member '\(member.name)'",
+          found: "compressed data that is damaged", remedy: "save or download the file again")
+      }
+      let copy = MappedFile(copying: bytes, name: label)
+      arrays.append(try NpyArray(file: copy, range: 0..<copy.count, label: label))
     }
     self.names = names
     self.arrays = arrays
@@ -45,6 +56,8 @@ struct ZipDirectory {
   struct Member {
     var name: String
     var method: UInt16
+    /// Bytes of the content, uncompressed.
+    var size: Int
     /// The stored bytes in the file; validated.
     var range: Range<Int>
   }
@@ -159,13 +172,15 @@ struct ZipDirectory {
     guard method != 0 || storedSize == size else {
       throw failure("zip member '\(name)' size", "\(size) and \(storedSize) differ", .invalid)
     }
-    return Member(name: name, method: method, range: dataAt..<dataAt + storedSize)
+    return Member(name: name, method: method, size: size, range: dataAt..<dataAt + storedSize)
   }
 }
 
 /// Writes an uncompressed archive, atomically, as numpy.savez does. Each array's data begins
 /// at a multiple of 64, so it can be used where the file is mapped.
-public func writeNpz(_ tensors: [TensorSource], to path: String) throws(FormatError) {
+public func writeNpz(_ tensors: [TensorSource], compressed: Bool = false, to path: String)
+  throws(FormatError)
+{
   let file = try AtomicFile(path: path)
   var directory: [UInt8] = []
   for tensor in tensors {
@@ -180,6 +195,9 @@ public func writeNpz(_ tensors: [TensorSource], to path: String) throws(FormatEr
         .tooLarge, file: path, field: "array '\(tensor.name)'", found: "past 4 GB",
         remedy: "save as safetensors")
     }
+    // A compressed member goes out whole, from one copy in memory.
+    let packed = compressed ? deflate(header + Array(tensor.bytes)) : nil
+    let stored = packed.map { UInt32($0.count) } ?? size32
     var crc = CRC32()
     header.withUnsafeBytes { crc.update($0) }
     crc.update(tensor.bytes)
@@ -190,10 +208,10 @@ public func writeNpz(_ tensors: [TensorSource], to path: String) throws(FormatEr
     var common: [UInt8] = []
     appendLittleEndian(UInt16(20), to: &common)  // version needed
     appendLittleEndian(UInt16(0x0800), to: &common)  // UTF-8 names
-    appendLittleEndian(UInt16(0), to: &common)  // stored
+    appendLittleEndian(UInt16(packed == nil ? 0 : 8), to: &common)  // stored or deflated
     appendLittleEndian(UInt32(0x0021_0000), to: &common)  // 1980-01-01, 00:00
     appendLittleEndian(crc.value, to: &common)
-    appendLittleEndian(size32, to: &common)
+    appendLittleEndian(stored, to: &common)
     appendLittleEndian(size32, to: &common)
     appendLittleEndian(nameSize, to: &common)
 
@@ -205,8 +223,12 @@ public func writeNpz(_ tensors: [TensorSource], to path: String) throws(FormatEr
     appendLittleEndian(UInt16(padding), to: &local)
     local += [UInt8](repeating: 0, count: padding)
     try file.write(local)
-    try file.write(header)
-    try file.write(tensor.bytes)
+    if let packed {
+      try file.write(packed)
+    } else {
+      try file.write(header)
+      try file.write(tensor.bytes)
+    }
 
     directory += [0x50, 0x4B, 1, 2, 20, 0]
     directory += common

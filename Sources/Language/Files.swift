@@ -1,11 +1,13 @@
-// `open`: files as text or bytes. The whole file is read when it is opened for reading; writes are
-// collected and go out when the file is flushed or closed, or when the object is dropped.
+// `open`: files as text or bytes. A file opened for reading alone is read whole; writes are collected and go out
+// when the file is flushed or closed, when something asks for the position, or when the object is dropped. A file
+// opened with `+` reads back what it has written.
 import Glibc
 
 private final class FileObject {
   let path: String
   let mode: String
   let isBinary: Bool
+  let isUpdating: Bool
   var content: [UInt8] = []
   var position = 0
   var pending: [UInt8] = []
@@ -20,14 +22,52 @@ private final class FileObject {
     guard kinds.count == 1, mode.allSatisfy({ "rwaxbt+".contains($0) }) else {
       throw LullError.valueError("invalid mode: '\(mode)'")
     }
-    if kinds == "r" {
+    isUpdating = mode.contains("+")
+    if kinds == "r", !isUpdating {
       content = try readFile(path)
     } else {
-      guard let h = fopen(path, kinds == "w" ? "wb" : kinds == "a" ? "ab" : "wbx") else {
-        throw osError(errno, path)
-      }
+      let plus = isUpdating ? "+" : ""
+      let how = kinds == "x" ? "wb\(plus)x" : kinds + "b" + plus
+      guard let h = fopen(path, how) else { throw osError(errno, path) }
       handle = h
     }
+  }
+  /// Runs a reading operation: one that writes too reads its file anew, from where it stands.
+  func reading<R>(_ body: () throws(LullError) -> R) throws(LullError) -> R {
+    guard let handle else { return try body() }
+    flush()
+    position = ftell(handle)
+    content = try readFile(path)
+    position = min(position, content.count)
+    defer {
+      fseek(handle, position, SEEK_SET)
+      content = []
+    }
+    return try body()
+  }
+  func tell() -> Int {
+    flush()
+    return handle.map { ftell($0) } ?? position
+  }
+  func seek(_ offset: Int, _ whence: Int) throws(LullError) -> Int {
+    flush()
+    if let handle {
+      let how = whence == 0 ? SEEK_SET : whence == 1 ? SEEK_CUR : SEEK_END
+      guard fseek(handle, offset, how) == 0 else { throw osError(errno, path) }
+      return ftell(handle)
+    }
+    let base = whence == 0 ? 0 : whence == 1 ? position : content.count
+    let (target, overflow) = base.addingReportingOverflow(offset)
+    guard !overflow, target >= 0 else { throw LullError.valueError("negative seek value \(offset)") }
+    position = min(target, content.count)
+    return target
+  }
+  func truncate(_ size: Int?) throws(LullError) -> Int {
+    guard let handle else { throw LullError("OSError", "not writable") }
+    let n = size ?? tell()
+    flush()
+    guard n >= 0, ftruncate(fileno(handle), n) == 0 else { throw osError(n < 0 ? EINVAL : errno, path) }
+    return n
   }
   deinit { close() }
   func flush() {
@@ -67,7 +107,7 @@ private final class FileObject {
 private func file(_ v: Value, reading: Bool? = nil) throws(LullError) -> FileObject {
   guard let f = v.native(FileObject.self) else { throw LullError.typeError("not a file") }
   if f.isClosed { throw LullError.valueError("I/O operation on closed file.") }
-  if reading == true, f.handle != nil { throw LullError("OSError", "not readable") }
+  if reading == true, f.handle != nil, !f.isUpdating { throw LullError("OSError", "not readable") }
   if reading == false, f.handle == nil { throw LullError("OSError", "not writable") }
   return f
 }
@@ -78,18 +118,22 @@ private let fileType: NativeType = {
     Builtin("read", "read(self, size=-1, /)", chapter: "files", doc: "The rest of the file.") { (a) throws(LullError) in
       let f = try file(a[0], reading: true)
       let n = a.isNone(1) ? -1 : try a.int(1)
-      let end = n < 0 ? f.content.count : min(f.content.count, f.position + n)
-      defer { f.position = end }
-      return try f.value(f.content[f.position..<end])
+      return try f.reading { () throws(LullError) in
+        let end = n < 0 || n > f.content.count - f.position ? f.content.count : f.position + n
+        defer { f.position = end }
+        return try f.value(f.content[f.position..<end])
+      }
     },
     Builtin("readline", "readline(self, /)", chapter: "files", doc: "The next line.") { (a) throws(LullError) in
       let f = try file(a[0], reading: true)
-      return try f.value(f.line())
+      return try f.reading { () throws(LullError) in try f.value(f.line()) }
     },
     Builtin("readlines", "readlines(self, /)", chapter: "files", doc: "The remaining lines.") { (a) throws(LullError) in
       let f = try file(a[0], reading: true)
       let out = makeList()
-      while f.position < f.content.count { out.list.append(try f.value(f.line())) }
+      try f.reading { () throws(LullError) in
+        while f.position < f.content.count { out.list.append(try f.value(f.line())) }
+      }
       return out
     },
     Builtin("write", "write(self, data, /)", chapter: "files", doc: "Append text or bytes.") { (a) throws(LullError) in
@@ -112,6 +156,25 @@ private let fileType: NativeType = {
       }
       return .none
     },
+    Builtin("tell", "tell(self, /)", chapter: "files", doc: "The position in bytes.") { (a) throws(LullError) in
+      Value(try file(a[0]).tell())
+    },
+    Builtin("seek", "seek(self, offset, whence=0, /)", chapter: "files", doc: "Go to a position: from the start, from here (1), from the end (2).") { (a) throws(LullError) in
+      let whence = try a.int(2)
+      guard (0...2).contains(whence) else { throw LullError.valueError("invalid whence (\(whence), should be 0, 1 or 2)") }
+      return Value(try file(a[0]).seek(try a.int(1), whence))
+    },
+    Builtin("truncate", "truncate(self, size=None, /)", chapter: "files", doc: "Cut the file to a size (None: to the position).") { (a) throws(LullError) in
+      Value(try file(a[0], reading: false).truncate(a.isNone(1) ? nil : try a.int(1)))
+    },
+    Builtin("readable", "readable(self, /)", chapter: "files", doc: "Whether it can be read.") { (a) throws(LullError) in
+      let f = try file(a[0])
+      return Value(f.handle == nil || f.isUpdating)
+    },
+    Builtin("writable", "writable(self, /)", chapter: "files", doc: "Whether it can be written.") { (a) throws(LullError) in
+      Value(try file(a[0]).handle != nil)
+    },
+    Builtin("seekable", "seekable(self, /)", chapter: "files", doc: "Whether it has positions.") { (_) throws(LullError) in Value(true) },
     Builtin("flush", "flush(self, /)", chapter: "files", doc: "Write out what is pending.") { (a) throws(LullError) in
       try file(a[0]).flush()
       return .none
@@ -128,8 +191,9 @@ private let fileType: NativeType = {
   ]
   t.next = { (v) throws(LullError) in
     let f = try file(v, reading: true)
-    if f.position >= f.content.count { return .undefined }
-    return try f.value(f.line())
+    return try f.reading { () throws(LullError) in
+      f.position >= f.content.count ? .undefined : try f.value(f.line())
+    }
   }
   t.enter = { (v) throws(LullError) in
     _ = try file(v)

@@ -184,7 +184,7 @@ private func row(_ x: NDArray, _ i: Int) throws(ArrayError) -> NDArray {
 private func oneValue(_ v: Value) throws(LullError) -> Scalar {
   guard let x = v.ndarray else { return .int(0) }
   guard x.size == 1 else {
-    throw LullError.typeError(
+    throw LullError.valueError(
       "only an array with one value converts to a number; this one has \(x.size)")
   }
   return try engine { try x.item() }

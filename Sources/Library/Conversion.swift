@@ -18,6 +18,7 @@ extension LullError {
       switch error.fact {
       case .broadcast, .shapeMismatch, .badReshape: "ShapeError"
       case .tooManyIndices: isNumPyCall ? "IndexError" : "ValueError"
+      case .scalarOverflow: isNumPyCall ? "OverflowError" : "ValueError"
       default: error.kind
       }
     self.init(kind, error.fact.message)
@@ -101,6 +102,12 @@ func toArray(_ v: Value, dtype: DType? = nil) throws(LullError) -> NDArray {
     }
   }
   if v.isList || v.isTuple { return try fromNested(v, dtype: dtype) }
+  if let bytes = v.byteArray {
+    let made = try engine {
+      try bytes.withUnsafeBytes { try NDArray(bytes: $0, shape: [bytes.count], dtype: .uint8) }
+    }
+    return dtype.map { made.astype($0) } ?? made
+  }
   if v.rangeParts != nil {
     let items = try collect(v)
     let list = makeListValue(items)

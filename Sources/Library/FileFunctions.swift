@@ -5,6 +5,10 @@ import Engine
 import Formats
 import Language
 
+#if canImport(Glibc)
+import Glibc
+#endif
+
 extension LullError {
   convenience init(_ error: FormatError) {
     self.init(error.isMissing ? "FileNotFoundError" : "ValueError", "\(error)")
@@ -82,6 +86,45 @@ func pathText(_ v: Value) throws(LullError) -> String {
   throw LullError.typeError("expected a path (str), not \(v.typeNameText)")
 }
 
+/// A path for reading: of a path, of an open file (flushed first), or of a temporary copy of what it reads.
+private func readingPath(_ v: Value) throws(LullError) -> String {
+  if v.stringValue != nil { return try pathText(v) }
+  if let method = try attributeOrNil(v, "flush") {
+    defer { method.drop() }
+    try callValue(method, []).drop()
+    if let name = try attributeOrNil(v, "name") {
+      defer { name.drop() }
+      if let path = name.stringValue, fileExists(path) { return path }
+    }
+  }
+  return try pathText(v)
+}
+
+/// Writes to a path (given its extension if it has none of it) or, through a temporary file, into an open one.
+private func writing(
+  _ v: Value, _ ending: String, _ body: (String) throws(LullError) -> Void
+) throws(LullError) {
+  guard v.stringValue == nil, let write = try attributeOrNil(v, "write") else {
+    let path = try pathText(v)
+    return try body(path.hasSuffix(ending) ? path : path + ending)
+  }
+  defer { write.drop() }
+  var template = Array("/tmp/lull-XXXXXX".utf8CString)
+  let descriptor = mkstemp(&template)
+  guard descriptor >= 0 else { throw LullError("OSError", "cannot make a temporary file in /tmp") }
+  close(descriptor)
+  let path = String(decoding: template.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
+  defer { unlink(path) }
+  try body(path)
+  let bytes = makeBytesValue(try readFile(path))
+  defer { bytes.drop() }
+  try callValue(write, [bytes]).drop()
+  if let flush = try attributeOrNil(v, "flush") {
+    defer { flush.drop() }
+    try callValue(flush, []).drop()
+  }
+}
+
 private func source(_ name: String, _ array: NDArray) throws -> (TensorSource, NDArray) {
   try array.eval()
   let flat = try array.rowContiguous()
@@ -137,7 +180,8 @@ public let fileFunctions: [Builtin] = [
       ">>> mx.save('/tmp/lull-example.npy', mx.array([1, 2]))\n>>> mx.load('/tmp/lull-example.npy')\narray([1, 2], dtype=int32)"
     ]
   ) { (a) throws(LullError) in
-    let path = try pathText(a[0])
+    let path = try readingPath(a[0])
+    try checkStream(a[3])
     let format =
       a.isNone(1) ? path.split(separator: ".").last.map(String.init) ?? "" : try a.string(1)
     switch format {
@@ -156,7 +200,11 @@ public let fileFunctions: [Builtin] = [
         ])
       }
       return dict
-    case "gguf": return try loadGGUF(path).tensors
+    case "gguf":
+      let file = try loadGGUF(path, asArrays: true)
+      if try a.bool(2) { return makeTupleValue([file.tensors, file.metadata]) }
+      file.metadata.drop()
+      return file.tensors
     default:
       throw LullError.valueError(
         "load: cannot tell the format of '\(path)'; .npy, .npz, .safetensors and .gguf are known")
@@ -166,10 +214,23 @@ public let fileFunctions: [Builtin] = [
     "save", "save(file, arr)", chapter: "files", doc: "Write one array as .npy.",
     examples: [">>> mx.save('/tmp/lull-example.npy', mx.array([1, 2]))"]
   ) { (a) throws(LullError) in
-    var path = try pathText(a[0])
-    if !path.hasSuffix(".npy") { path += ".npy" }
     let x = try toArray(a[1])
-    try formats { try write([("arr", x)]) { try writeNpy($0[0], to: path) } }
+    try writing(a[0], ".npy") { (path) throws(LullError) in
+      try formats { try write([("arr", x)]) { try writeNpy($0[0], to: path) } }
+    }
+    return .none
+  },
+  Builtin(
+    "savez_compressed", "savez_compressed(file, *args, **kwargs)", chapter: "files",
+    doc: "As savez, compressed.",
+    examples: [">>> mx.savez_compressed('/tmp/lull-example.npz', x=mx.array([1, 2]))"]
+  ) { (a) throws(LullError) in
+    var arrays: [(String, NDArray)] = []
+    for (i, v) in a.rest(1).enumerated() { arrays.append(("arr_\(i)", try toArray(v))) }
+    arrays += try namedArrays(a[2])
+    try writing(a[0], ".npz") { (path) throws(LullError) in
+      try formats { try write(arrays) { try writeNpz($0, compressed: true, to: path) } }
+    }
     return .none
   },
   Builtin(
@@ -177,12 +238,12 @@ public let fileFunctions: [Builtin] = [
     doc: "Write several arrays as .npz; positional ones are named arr_0, arr_1, ...",
     examples: [">>> mx.savez('/tmp/lull-example.npz', x=mx.array([1, 2]))"]
   ) { (a) throws(LullError) in
-    var path = try pathText(a[0])
-    if !path.hasSuffix(".npz") { path += ".npz" }
     var arrays: [(String, NDArray)] = []
     for (i, v) in a.rest(1).enumerated() { arrays.append(("arr_\(i)", try toArray(v))) }
     arrays += try namedArrays(a[2])
-    try formats { try write(arrays) { try writeNpz($0, to: path) } }
+    try writing(a[0], ".npz") { (path) throws(LullError) in
+      try formats { try write(arrays) { try writeNpz($0, to: path) } }
+    }
     return .none
   },
   Builtin(
@@ -190,8 +251,6 @@ public let fileFunctions: [Builtin] = [
     doc: "Write a dict of arrays as .safetensors.",
     examples: [">>> mx.save_safetensors('/tmp/lull-example.safetensors', {'x': mx.array([1, 2])})"]
   ) { (a) throws(LullError) in
-    var path = try pathText(a[0])
-    if !path.hasSuffix(".safetensors") { path += ".safetensors" }
     let arrays = try namedArrays(a[1])
     var metadata: [(key: String, value: String)] = []
     if !a.isNone(2) {
@@ -202,7 +261,55 @@ public let fileFunctions: [Builtin] = [
         metadata.append((k, text))
       }
     }
-    try formats { try write(arrays) { try writeSafetensors($0, metadata: metadata, to: path) } }
+    try writing(a[0], ".safetensors") { (path) throws(LullError) in
+      try formats { try write(arrays) { try writeSafetensors($0, metadata: metadata, to: path) } }
+    }
+    return .none
+  },
+  Builtin(
+    "save_gguf", "save_gguf(file, arrays, metadata=None)", chapter: "files",
+    doc: "Write a dict of arrays as .gguf; metadata are str, lists of str, and arrays with at most one axis.",
+    examples: [">>> mx.save_gguf('/tmp/lull-example.gguf', {'x': mx.array([1, 2])})"]
+  ) { (a) throws(LullError) in
+    let arrays = try namedArrays(a[1])
+    var metadata: [(key: String, value: GGUFField)] = []
+    if !a.isNone(2) {
+      guard a[2].isDict else { throw a.wrong(2, "a dict") }
+      for (key, v) in dictItems(a[2]) {
+        guard let k = key.stringValue else { throw LullError.typeError("metadata keys must be str") }
+        metadata.append((k, try ggufField(k, v)))
+      }
+    }
+    try writing(a[0], ".gguf") { (path) throws(LullError) in
+      try formats { try write(arrays) { try writeGGUF($0, metadata: metadata, to: path) } }
+    }
     return .none
   },
 ]
+
+private func ggufField(_ key: String, _ v: Value) throws(LullError) -> GGUFField {
+  if let text = v.stringValue { return .string(text) }
+  if v.isList {
+    var out: [String] = []
+    for item in v.elements {
+      guard let text = item.stringValue else {
+        throw LullError.valueError("metadata '\(key)': a list must hold str only")
+      }
+      out.append(text)
+    }
+    return .strings(out)
+  }
+  guard let x = v.ndarray, x.rank <= 1 else {
+    throw LullError.valueError(
+      "metadata '\(key)' must be a str, a list of str, or an array with at most one axis")
+  }
+  guard let type = GGUFValueType(dtypeName: x.dtype.name), x.dtype != .bool else {
+    throw LullError.valueError("metadata '\(key)': \(x.dtype.name) is not supported")
+  }
+  return try engine {
+    try x.eval()
+    let flat = try x.rowContiguous()
+    let bytes = Array(UnsafeRawBufferPointer(start: flat.pointer, count: x.size == 0 ? 0 : flat.byteCount))
+    return x.rank == 0 ? .scalar(type, bytes) : .array(type, x.size, bytes)
+  }
+}

@@ -59,12 +59,13 @@ let quantizedWeightType: NativeType = {
 
 // MARK: - GGUF
 
-func loadGGUF(_ path: String) throws(LullError) -> (metadata: Value, tensors: Value) {
+/// `asArrays`: numbers of the metadata, and matrices of floats, as plain arrays.
+func loadGGUF(_ path: String, asArrays: Bool = false) throws(LullError) -> (metadata: Value, tensors: Value) {
   try formats {
     let file = try GGUF(path: path)
     let metadata = makeDictValue([])
     for key in file.keys {
-      guard let field = file[key], let v = metadataValue(field) else { continue }
+      guard let field = file[key], let v = try asArrays ? metadataArray(field, file.types[key]) : metadataValue(field) else { continue }
       let name = makeStr(key)
       defer { name.drop() }
       try setDictItem(metadata, name, v)
@@ -73,7 +74,7 @@ func loadGGUF(_ path: String) throws(LullError) -> (metadata: Value, tensors: Va
     for tensor in file.tensors {
       let name = makeStr(tensor.name)
       defer { name.drop() }
-      try setDictItem(tensors, name, try tensorValue(tensor))
+      try setDictItem(tensors, name, try tensorValue(tensor, asArrays: asArrays))
     }
     return (metadata, tensors)
   }
@@ -97,8 +98,27 @@ private func metadataValue(_ value: GGUFValue) -> Value? {
   }
 }
 
-private func tensorValue(_ tensor: GGUFTensor) throws -> Value {
-  if let element = tensor.type.element, tensor.shape.count != 2 || !isBlock(tensor.type) {
+/// Metadata as mx.load gives it: numbers are arrays.
+private func metadataArray(_ value: GGUFValue, _ type: GGUFValueType?) throws -> Value? {
+  func numbers(_ type: GGUFValueType, _ shape: Shape, _ all: [GGUFValue]) throws -> Value? {
+    guard let dtype = DType(name: "\(type)") else { return nil }
+    let scalars = all.compactMap { v -> Scalar? in
+      v.int.map { .int($0) } ?? v.bool.map { .bool($0) } ?? v.double.map { .float($0) }
+    }
+    guard scalars.count == all.count else { return nil }
+    return wrap(try NDArray(scalars, shape: shape, dtype: dtype))
+  }
+  switch value {
+  case .array(let array) where array.type != .string && array.type != .array:
+    return try numbers(array.type, [array.count], (0..<array.count).compactMap { array[$0] })
+  case .string, .array: return metadataValue(value)
+  default: return try type.flatMap { try numbers($0, Shape(), [value]) } ?? metadataValue(value)
+  }
+}
+
+private func tensorValue(_ tensor: GGUFTensor, asArrays: Bool) throws -> Value {
+  let isPlain = asArrays && !tensor.type.isQuantized
+  if let element = tensor.type.element, tensor.shape.count != 2 || isPlain || !isBlock(tensor.type) {
     let type = try dtype(of: element, tensor.name)
     return wrap(try mappedArray(tensor.bytes, tensor.shape, type, tensor.file))
   }

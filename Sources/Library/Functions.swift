@@ -100,7 +100,12 @@ public let elementwiseFunctions: [Builtin] = [
   unary("exp", "e to the power a.", "[0.0, 1.0]", "array([1, 2.71828], dtype=float32)") { exp($0) },
   unary(
     "expm1", "exp(a) - 1, exact for small a.", "[0.0, 1.0]", "array([0, 1.71828], dtype=float32)"
-  ) { expm1($0) },
+  ) { x in
+    if x.dtype.isComplex {
+      throw ArrayError.dtype(op: "expm1", found: x.dtype, needed: "a real dtype")
+    }
+    return expm1(x)
+  },
   unary("log", "Natural logarithm.", "[1.0, 10.0]", "array([0, 2.30259], dtype=float32)") {
     log($0)
   },
@@ -458,7 +463,11 @@ public let reductionFunctions: [Builtin] = [
     [
       ">>> mx.softmax(mx.array([1.0, 2.0, 3.0]), axis=-1)\narray([0.0900306, 0.244728, 0.665241], dtype=float32)"
     ]
-  ) { try softmax($0.array(0), axes: $0.axes(1)) },
+  ) { a in
+    let (x, axes) = (try a.array(0), try a.axes(1))
+    if x.rank == 0, let axis = axes?.first { throw ArrayError.axis(op: "softmax", axis: axis, rank: 0) }
+    return try softmax(x, axes: axes)
+  },
   function(
     "diff", "a, /, n=1, axis=-1", "reductions", "n-th difference of neighbours along an axis.",
     [">>> mx.diff(mx.array([1, 4, 9, 16]))\narray([3, 5, 7], dtype=int32)"]

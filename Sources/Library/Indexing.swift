@@ -43,9 +43,20 @@ private func index(_ v: Value) throws(LullError) -> Index {
   throw LullError("IndexError", "an array cannot be indexed by \(v.typeNameText)")
 }
 
+/// The one value of an index that is a mask without axes: it takes all of the array, or nothing.
+private func lonelyMask(_ at: [Index]) throws(LullError) -> Bool? {
+  guard at.count == 1, case .array(let mask) = at[0], mask.dtype == .bool, mask.rank == 0 else {
+    return nil
+  }
+  return try engine { try mask.item().int != 0 }
+}
+
 func readIndex(_ me: Value, _ v: Value) throws(LullError) -> NDArray {
   guard let x = me.ndarray else { throw LullError.typeError("not an array") }
   let at = try indices(v)
+  if let isAll = try lonelyMask(at) {
+    return try engine { try slice(expandDims(x, [0]), axis: 0, from: 0, to: isAll ? 1 : 0) }
+  }
   return try engine { try x.at(at) }
 }
 
@@ -53,6 +64,10 @@ func writeIndex(_ me: Value, _ v: Value, _ value: Value) throws(LullError) {
   guard let x = me.ndarray else { throw LullError.typeError("not an array") }
   let at = try indices(v)
   let update = try operands(me, value).1
+  if let isAll = try lonelyMask(at) {
+    if isAll { me.setNative(try engine { try update.astype(x.dtype).broadcast(to: x.shape) }) }
+    return
+  }
   let result = try engine { try x.updating(at, update.astype(x.dtype)) }
   me.setNative(result)
 }

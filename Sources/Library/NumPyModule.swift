@@ -151,10 +151,12 @@ private let reductions: [Builtin] =
       try argmin($0.array(0), axis: $0.optionalInt(1), keepdims: $0.bool(3)).astype(.int64)
     },
     numpy("cumsum", "a, axis=None, dtype=None, out=None", "Sums of all values up to each.") {
-      try numpyScan("cumsum", $0.typed(2), $0.optionalInt(1))
+      let made = try numpyScan("cumsum", $0.typed(2), $0.optionalInt(1))
+      return try $0.numpyType(2).map { made.astype($0) } ?? made
     },
     numpy("cumprod", "a, axis=None, dtype=None, out=None", "Products of all values up to each.") {
-      try numpyScan("cumprod", $0.typed(2), $0.optionalInt(1))
+      let made = try numpyScan("cumprod", $0.typed(2), $0.optionalInt(1))
+      return try $0.numpyType(2).map { made.astype($0) } ?? made
     },
     numpy("round", "a, decimals=0, out=None", "Nearest value with so many decimals; ties go to the even one.") { a in
       let x = try a.array(0)
@@ -311,8 +313,31 @@ private let ownMethods: [Builtin] = [
   },
 ]
 
+/// Operators by their Python names.
+private let operatorMethods: [Builtin] = {
+  let names: [(String, BinaryOperator)] = [
+    ("add", .add), ("sub", .subtract), ("mul", .multiply), ("truediv", .divide),
+    ("floordiv", .floorDivide), ("mod", .modulo), ("pow", .power), ("matmul", .matmul),
+    ("and", .bitAnd), ("or", .bitOr), ("xor", .bitXor), ("lshift", .leftShift),
+    ("rshift", .rightShift),
+  ]
+  return names.flatMap { (name, op) in
+    [
+      Builtin("__\(name)__", "__\(name)__(self, other, /)") { (a) throws(LullError) in
+        try ndarrayType.binary?(op, a[0], a[1], false) ?? .none
+      },
+      Builtin("__r\(name)__", "__r\(name)__(self, other, /)") { (a) throws(LullError) in
+        try ndarrayType.binary?(op, a[0], a[1], true) ?? .none
+      },
+      Builtin("__i\(name)__", "__i\(name)__(self, other, /)") { (a) throws(LullError) in
+        try ndarrayType.inplace?(op, a[0], a[1]) ?? .none
+      },
+    ]
+  }
+}()
+
 let numpyMethods: [Builtin] =
-  ownMethods
+  ownMethods + operatorMethods
   + reductions.map { f in
     let parameters = f.signature.drop { $0 != "(" }.dropFirst()
     let rest = parameters.drop { $0 != "," && $0 != ")" }

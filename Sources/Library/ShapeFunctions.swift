@@ -45,7 +45,7 @@ public let creationFunctions: [Builtin] = [
     return try toArray(a.args[1]).astype(dtype).broadcast(like: x)
   },
   Builtin(
-    "arange", "arange(start, stop=None, step=None, dtype=None, *, stream=None)",
+    "arange", "arange(start=None, stop=None, step=None, dtype=None, *, stream=None)",
     chapter: "creation", doc: "Numbers from start (0 if alone) up to but not including stop.",
     examples: [
       ">>> mx.arange(5)\narray([0, 1, 2, 3, 4], dtype=int32)",
@@ -62,6 +62,7 @@ public let creationFunctions: [Builtin] = [
     }
     let first = try number(0) ?? .int(0)
     let stop = try number(1)
+    guard a.has(0) || stop != nil else { throw LullError.typeError("arange() needs a stop") }
     let step = try number(2) ?? .int(1)
     let dtype = try a.dtype(3)
     return wrap(
