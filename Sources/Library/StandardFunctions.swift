@@ -171,7 +171,7 @@ public let moreFunctions: [Builtin] = [
     "set_printoptions", "set_printoptions(precision=-1)", chapter: "printing",
     doc: "Decimals of printed floats; -1: six significant digits.",
     examples: [
-      ">>> mx.set_printoptions(precision=2)\n>>> mx.array([1.0, 2.345])\narray([1.00, 2.34], dtype=float32)",
+      ">>> mx.set_printoptions(precision=2)\n>>> mx.array([1.0, 2.345])\narray([1.00, 2.35], dtype=float32)",
       ">>> mx.set_printoptions()",
     ]
   ) { (a) throws(LullError) in
