@@ -20,7 +20,8 @@ public indirect enum ArrayError: Error, Equatable {
   case empty(op: StaticName, what: String)
   case argument(op: StaticName, message: String)
   case notScalar(shape: [Int])
-  case memory(requested: Int, active: Int, limit: Int)
+  case memory(requested: Int, active: Int, limit: Int, op: StaticName = "", shape: [Int] = [])
+  case notFinite(op: StaticName, value: String, index: [Int], shape: [Int])
   case interrupted
   case notDifferentiable(op: StaticName, reason: String)
   case evaluatedInTrace
@@ -36,6 +37,7 @@ public indirect enum ArrayError: Error, Equatable {
     switch self {
     case .indexOutOfRange: "IndexError"
     case .memory: "MemoryError"
+    case .notFinite: "FloatingPointError"
     case .interrupted: "KeyboardInterrupt"
     case .internal: "SystemError"
     case .at(_, let error): error.kind
@@ -91,8 +93,15 @@ public indirect enum ArrayError: Error, Equatable {
     case .notScalar(let dims):
       return "only an array with one element converts to a number, this one has shape "
         + shape(dims)
-    case .memory(let requested, let active, let limit):
-      return "out of memory: \(requested) bytes asked for with \(active) in use, limit \(limit)"
+    case .memory(let requested, let active, let limit, let op, let dims):
+      let asker = op == "" ? "" : " by \(op) for an array of shape \(shape(dims))"
+      return "out of memory: \(requested) bytes asked for\(asker) with \(active) in use, "
+        + "limit \(limit); use smaller arrays, or raise it with set_memory_limit"
+    case .notFinite(let op, let value, let index, let dims):
+      let place = dims.isEmpty ? "" : " at index \(Shape.text(index)) of shape \(shape(dims))"
+      return op == "array"
+        ? "an array that was given has \(value)\(place)"
+        : "\(op): the result has \(value)\(place), its inputs have none"
     case .interrupted: return "interrupted"
     case .notDifferentiable(let op, let reason): return "\(op) has no gradient: \(reason)"
     case .programFailed: return "a function of the program failed"

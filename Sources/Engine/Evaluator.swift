@@ -19,6 +19,12 @@ enum Evaluator {
   /// Greater than zero while a gradient's trace is open: traced nodes keep their inputs.
   nonisolated(unsafe) static var traceDepth = 0
 
+  /// Who looks on; see Recorder.
+  enum Watch { case nobody, record, findNaN, findNonFinite }
+  nonisolated(unsafe) static var watch = Watch.nobody
+  /// The primitive that ran last wrote to its input's memory.
+  nonisolated(unsafe) private static var donated = false
+
   private static let groupLimit: Int32 = 64
   private static let inputLimit: Int32 = 28
   /// node.group: not consumed yet, or consumed in ways that do not fuse.
@@ -45,6 +51,7 @@ enum Evaluator {
   }
 
   static func run(_ node: NDArray) throws(ArrayError) {
+    if watch != .nobody { return try run([node]) }
     if node.op != .none && node.in0!.buffer != nil && (node.in1?.buffer != nil || node.in1 == nil)
       && (node.in2?.buffer != nil || node.in2 == nil)
     {
@@ -127,6 +134,7 @@ enum Evaluator {
           joined =
             groups[i].memberCount < groupLimit && groups[i].inputCount + 2 <= inputLimit
             && !(groups[i].isReduction && isHeld(node))
+            && (watch == .nobody || watch == .record)
         }
         if joined {
           g = consumer
@@ -173,6 +181,70 @@ enum Evaluator {
   }
 
   private static func execute(_ group: Group, _ outputs: [NDArray]) throws(ArrayError) {
+    if watch == .nobody { return try perform(group) }
+    let root = group.root.takeUnretainedValue()
+    if root.buffer != nil { return }
+    var nodes: [Unmanaged<NDArray>] = []
+    var written = 0
+    var next = group.last
+    while let reference = next {
+      reference._withUnsafeGuaranteedRef { node in
+        next = node.nextInGroup
+        if node !== root && isHeld(node) { written &+= node.byteCount }
+      }
+      nodes.append(reference)
+    }
+    if group.isReduction || nodes.isEmpty { nodes.append(group.root) }
+    var names: [String] = []
+    var positions: [UInt64] = []
+    var sources: Set<ObjectIdentifier> = []
+    var buffers: Set<ObjectIdentifier> = []
+    var (bytesRead, operationCount, inputsAreFinite) = (0, 0, true)
+    for reference in nodes {
+      reference._withUnsafeGuaranteedRef { node in
+        names.append(node.operationName ?? "array")
+        positions.append(node.position)
+        operationCount &+= node.isReduction ? node.input(0).size
+          : node.primitive?.operationCount(node) ?? node.size
+        for i in 0..<node.inputCount {
+          let input = node.input(i)
+          guard let buffer = input.buffer, sources.insert(ObjectIdentifier(input)).inserted
+          else { continue }
+          buffers.insert(ObjectIdentifier(buffer))
+          bytesRead &+= Recorder.distinctBytes(input)
+          if watch != .record, Recorder.firstNonFinite(input, nanOnly: watch == .findNaN) != nil {
+            inputsAreFinite = false
+          }
+        }
+      }
+    }
+    nodes.removeAll()
+    donated = false
+    let operation = root.primitive?.name ?? root.op.name
+    let start = Recorder.now()
+    try perform(group)
+    let seconds = Recorder.now() - start
+    if watch == .record {
+      // A primitive that shows its input's memory is a view: it moves nothing.
+      let isView = !group.isFused && !donated
+        && (root.buffer.map { buffers.contains(ObjectIdentifier($0)) } ?? true)
+      Recorder.add(
+        KernelRecord(
+          operations: names, shape: root.shape.array, dtype: root.dtype,
+          bytesRead: isView ? 0 : bytesRead, bytesWritten: isView ? 0 : written &+ root.byteCount,
+          operationCount: isView ? 0 : operationCount, seconds: seconds, positions: positions,
+          isFused: group.isFused))
+    } else if inputsAreFinite,
+      let found = Recorder.firstNonFinite(root, nanOnly: watch == .findNaN)
+    {
+      throw .at(
+        position: root.position,
+        error: .notFinite(
+          op: operation, value: found.value, index: found.index, shape: root.shape.array))
+    }
+  }
+
+  private static func perform(_ group: Group) throws(ArrayError) {
     let root = group.root.takeUnretainedValue()
     if root.buffer != nil { return }
     do throws(ArrayError) {
@@ -230,6 +302,12 @@ enum Evaluator {
     lull_interrupt_shield(0)
     switch error {
     case .at, .interrupted: return error
+    case .memory(let requested, let active, let limit, _, _):
+      return .at(
+        position: node.position,
+        error: .memory(
+          requested: requested, active: active, limit: limit,
+          op: node.primitive?.name ?? node.op.name, shape: node.shape.array))
     default: return .at(position: node.position, error: error)
     }
   }
@@ -244,6 +322,7 @@ enum Evaluator {
       // Its input is gone, and the kernel was not interrupted: the result is whole.
       lull_interrupt_shield(0)
       root.hasDonation = false
+      donated = true
     } else if lull_interrupt_raised() != 0 {
       root.buffer = nil
       throw .interrupted

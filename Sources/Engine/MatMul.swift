@@ -11,6 +11,10 @@ import Glibc
 import Kernels
 
 struct MatMul: Primitive, Codable {
+  func operationCount(_ out: NDArray) -> Int {
+    2 &* out.size &* (out.input(0).shape.last ?? 1)
+  }
+
   var name: OperationName { "matmul" }
 
   fileprivate struct Operand {

@@ -35,6 +35,8 @@ public protocol Primitive: Sendable {
   var name: OperationName { get }
   /// Computes `out` from its evaluated inputs.
   func evaluate(_ out: NDArray) throws(ArrayError)
+  /// Arithmetic operations of an evaluation, for reports; its inputs are evaluated.
+  func operationCount(_ out: NDArray) -> Int
   /// The gradients for the inputs, given that of the output.
   func vjp(_ out: NDArray, _ cotangent: NDArray) throws(ArrayError) -> [NDArray?]
   /// The same for a primitive with several outputs; a nil cotangent is zero.
@@ -69,6 +71,7 @@ public struct NodeShape: Sendable {
 }
 
 extension Primitive {
+  public func operationCount(_ out: NDArray) -> Int { out.size }
   public func vjpMultiple(_ out: NDArray, _ cotangents: [NDArray?]) throws(ArrayError)
     -> [NDArray?]
   {

@@ -10,6 +10,10 @@ import Kernels
 
 /// y = x @ W.T (transpose) or x @ W.
 struct QuantizedMatmul: Primitive, Codable {
+  func operationCount(_ out: NDArray) -> Int {
+    2 &* out.size &* (out.input(0).shape.last ?? 1)
+  }
+
   let weight: QuantizedWeight
   let transpose: Bool
   var name: OperationName { "quantized_matmul" }

@@ -13,7 +13,7 @@ import Language
 
 extension LullError {
   /// The engine's failure as the user sees it.
-  convenience init(_ error: ArrayError) {
+  public convenience init(_ error: ArrayError) {
     let kind =
       switch error.fact {
       case .broadcast, .shapeMismatch, .badReshape: "ShapeError"

@@ -90,7 +90,13 @@ private func evaluateAll(_ a: Args) throws(LullError) {
     if !array.isEvaluated { try engine { try array.eval() } }
     return
   }
-  var arrays: [NDArray] = []
-  for v in a.rest(0) { arrays += try Tree.someArrays(v, "eval") }
+  let arrays = try arraysIn(given)
   try engine { try Engine.evaluate(arrays) }
+}
+
+/// The arrays of values and of trees of values; a model counts as the tree of its parameters.
+func arraysIn(_ values: UnsafeBufferPointer<Value>) throws(LullError) -> [NDArray] {
+  var arrays: [NDArray] = []
+  for v in values { arrays += try Tree.someArrays(v, "eval") }
+  return arrays
 }

@@ -78,6 +78,7 @@ public enum Library {
     ModuleRegistry.add("_numpy") { numpyModule() }
     ModuleRegistry.add("mlx.core.linalg") { NativeModule(builtins: linalgFunctions) }
     ModuleRegistry.add("lull.formats") { NativeModule(builtins: formatsFunctions) }
+    ModuleRegistry.add("lull.trace") { NativeModule(builtins: traceFunctions) }
   }
 
   /// The names that the prelude adds.

@@ -98,15 +98,15 @@ extension Session {
     return value
   }
 
-  private struct Identity: Equatable {
+  struct Identity: Equatable {
     let bits: UInt64
     let tag: Tag
     let object: ObjectIdentifier?
   }
-  private func identity(_ v: Value) -> Identity {
+  func identity(_ v: Value) -> Identity {
     Identity(bits: v.bits, tag: v.tag, object: v.nativeObject().map { ObjectIdentifier($0) })
   }
-  private func namedObjects() -> [String: Identity] {
+  func namedObjects() -> [String: Identity] {
     var out: [String: Identity] = [:]
     for name in interpreter.names {
       if let v = interpreter[name] { out[name] = identity(v) }

@@ -83,7 +83,7 @@ public final class Session {
 
   private func installPrelude() {
     interpreter.addBuiltins(Library.prelude())
-    table = CommandTable(modelCommands() + timingCommands() + sessionCommands())
+    table = CommandTable(modelCommands() + timingCommands() + explainCommands() + sessionCommands())
     BuiltinRegistry.add(table.commands.map(\.record))
     for command in table.commands {
       let function = makeFunctionValue(command.record)

@@ -10,3 +10,4 @@
 #include "rows.h"
 #include "sorting.h"
 #include "conv.h"
+#include "machine.h"
