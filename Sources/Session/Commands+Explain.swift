@@ -14,7 +14,7 @@ extension Session {
             Evaluate an expression and list the kernels that ran: operations, result, bytes moved, arithmetic \
             operations, time, and how near that is to what this machine's memory and arithmetic allow.
             """,
-          examples: ["%explain sum(sqrt(square(arange(1000.0))))", "%explain x @ w + b"]
+          examples: ["%explain mx.sum(sqrt(square(arange(1000.0))))", "%explain x @ w + b"]
         ) { [unowned self] (a) throws(LullError) in
           guard let source = a[0].stringValue else {
             throw LullError.typeError(
@@ -87,7 +87,10 @@ extension Session {
     }
     let limits = MachineLimits.measured
     var rows = [["kernel", "result", "read", "written", "operations", "time", "of limit", "line"]]
-    for (i, record) in records.enumerated() {
+    let kernels = records.filter { $0.bytesWritten > 0 }
+    let views = records.count - kernels.count
+    let shown = 60
+    for (i, record) in kernels.prefix(shown).enumerated() {
       let lines = record.positions.compactMap { sourceText($0)?.line }
       let (first, last) = (lines.min() ?? 0, lines.max() ?? 0)
       rows.append([
@@ -113,7 +116,10 @@ extension Session {
       text += line + "\n"
     }
     let speed = byteText(Int(limits.bytesPerSecond)), arithmetic = countText(Int(limits.operationsPerSecond))
-    text += "\(records.count) kernel\(records.count == 1 ? "" : "s") in \(secondsText(seconds)); "
+    if kernels.count > shown { text += "... \(kernels.count - shown) more\n" }
+    text += "\(kernels.count) kernel\(kernels.count == 1 ? "" : "s")"
+      + (views == 0 ? "" : " and \(views) view\(views == 1 ? "" : "s")")
+      + " in \(secondsText(seconds)); "
       + "the machine's limit: \(speed)/s from memory, \(arithmetic) operations/s\n"
     say(text)
   }
