@@ -19,6 +19,11 @@ void lull_transpose_block(char *d, int64_t ds, const char *s, int64_t ss, int64_
   level()->transpose(d, ds, s, ss, h, w);
 }
 
+void lull_threefry(const uint32_t key[2], uint32_t from, uint32_t second, int64_t n, uint32_t *out0,
+                   uint32_t *out1) {
+  level()->threefry(key, from, second, n, out0, out1);
+}
+
 static const uint8_t sizes[14] = {1, 1, 2, 4, 8, 1, 2, 4, 8, 2, 2, 4, 8, 8};
 static const uint8_t computeTypes[14] = {
   lullI32, lullI32, lullI32, lullU32, lullU64, lullI32, lullI32, lullI32, lullI64, lullF32,

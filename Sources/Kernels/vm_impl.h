@@ -681,6 +681,7 @@ static void finish(const LullAccumulator *acc, int op, int type, int dtype, char
   NAME(lull_store_)(out, &v, dtype, 1);
 }
 
+#include "random_impl.h"
 #include "transpose_impl.h"
 #include "vm_run.h"
 #include "softmax_impl.h"
@@ -688,7 +689,7 @@ static void finish(const LullAccumulator *acc, int op, int type, int dtype, char
 const LullLevel NAME(lull_level_) = {
   NAME(lull_op_), NAME(lull_load_), NAME(lull_store_), NAME(elementwise_),
   NAME(elementwise_blocks_), NAME(reduce_rows_), NAME(reduce_columns_), NAME(finish_rows_), NAME(finish_columns_), NAME(softmax_),
-  NAME(transpose_),
+  NAME(transpose_), NAME(threefry_),
 };
 
 #if LULL_LEVEL > 0

@@ -28,8 +28,13 @@ typedef struct {
   void (*finishColumns)(const LullProgram *, int64_t from, int64_t to);
   void (*softmax)(float *out, const float *x, int64_t rows, int64_t columns, int isLog);
   void (*transpose)(char *d, int64_t ds, const char *s, int64_t ss, int64_t h, int64_t w);
+  void (*threefry)(const uint32_t key[2], uint32_t from, uint32_t second, int64_t n, uint32_t *out0,
+                   uint32_t *out1);
 } LullLevel;
 
+// Random words of n counters, see random_impl.h.
+void lull_threefry(const uint32_t key[2], uint32_t from, uint32_t second, int64_t n, uint32_t *out0,
+                   uint32_t *out1);
 // A block of h x w 4-byte elements: the destination's rows are `w` long, the source's columns contiguous.
 void lull_transpose_block(char *d, int64_t ds, const char *s, int64_t ss, int64_t h, int64_t w);
 
