@@ -188,7 +188,10 @@ public enum Random {
       throw .dtype(op: "random.randint", found: dtype, needed: "an integer dtype")
     }
     let u = try uniform(low: low, high: high, shape, key: key)
-    return try floor(maximum(u, low)).astype(dtype)
+    // float32 may not hold the limits: the integers are held between them afterwards.
+    let out = try floor(u).astype(dtype)
+    let last = try subtract(high, NDArray(.int(1), dtype: high.dtype)).astype(dtype)
+    return try maximum(minimum(out, last), low.astype(dtype))
   }
   /// True with probability p (broadcast to the shape).
   public static func bernoulli(_ p: NDArray, _ shape: Shape? = nil, key: NDArray? = nil)
