@@ -23,7 +23,7 @@ public let coreFunctions: [Builtin] =
   + compileFunctions + customFunctions + exportFunctions
 
 private let submodules: Set<String> = [
-  "random", "fast", "linalg", "metal", "cuda", "distributed",
+  "random", "fast", "linalg", "fft", "metal", "cuda", "distributed",
 ]
 
 private func coreModule() -> NativeModule {
@@ -76,6 +76,7 @@ public enum Library {
     }
     ModuleRegistry.add("mlx.core.fast") { NativeModule(builtins: fastFunctions + gpuKernelFunctions) }
     ModuleRegistry.add("_numpy") { numpyModule() }
+    ModuleRegistry.add("mlx.core.fft") { NativeModule(builtins: fourierFunctions) }
     ModuleRegistry.add("mlx.core.linalg") { NativeModule(builtins: linalgFunctions) }
     ModuleRegistry.add("lull.formats") { NativeModule(builtins: formatsFunctions) }
     ModuleRegistry.add("lull.trace") { NativeModule(builtins: traceFunctions) }

@@ -22,7 +22,7 @@ private func transcript(_ interpreter: Interpreter, _ lines: [String]) throws ->
 @Suite(.serialized) struct ExampleTests {
   static let records: [Builtin] = {
     Library.install()
-    return coreFunctions + randomFunctions + fastFunctions + linalgFunctions + arrayType.methods
+    return coreFunctions + randomFunctions + fastFunctions + linalgFunctions + fourierFunctions + arrayType.methods
       + [arrayType.constructor].compactMap { $0 }
   }()
 

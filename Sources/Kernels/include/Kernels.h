@@ -11,3 +11,4 @@
 #include "sorting.h"
 #include "conv.h"
 #include "machine.h"
+#include "fft.h"
