@@ -242,13 +242,13 @@ struct FFT: Primitive, Codable {
     case .complex:
       let back = transform(cotangent, .complex, !inverse)
       let factor = inverse ? 1 / Double(n) : Double(n)
-      return [try multiply(back, NDArray(weak: .float(factor), like: .complex64))]
+      return [try multiply(back, NDArray.weak(.float(factor), like: .complex64))]
     case .realToComplex:
       let back = transform(try multiply(cotangent, mask(0.5)), .complexToReal, true)
-      return [try multiply(back, NDArray(weak: .float(Double(n)), like: .float32))]
+      return [try multiply(back, NDArray.weak(.float(Double(n)), like: .float32))]
     case .complexToReal:
       let back = transform(cotangent, .realToComplex, false)
-      let scale = try NDArray(weak: .float(1 / Double(n)), like: .float32)
+      let scale = try NDArray.weak(.float(1 / Double(n)), like: .float32)
       return [try multiply(back, multiply(mask(2), scale))]
     }
   }
@@ -272,5 +272,17 @@ struct FFT: Primitive, Codable {
   func vmap(_ out: NDArray, _ batch: Batch) throws(ArrayError) -> NDArray {
     try batch.same(
       out, FFT(kind: kind, inverse: inverse, axis: axis + 1, n: n, rank: out.rank + 1))
+  }
+  func rebuild(_ inputs: [NDArray], like old: NodeShape) throws(ArrayError) -> NDArray {
+    let x = inputs[0]
+    guard x.rank == rank, axis >= 0, axis < rank else {
+      throw .rank(op: name, shape: x.shape.array, needed: "\(rank) dimensions")
+    }
+    // An odd number of real values cannot be told from the spectrum: it stays.
+    let size = x.shape[axis]
+    let isSame = size == n / 2 + 1
+    return try fourier(
+      x, lengths: kind == .complexToReal && isSame ? [n] : nil, axes: [axis],
+      real: kind != .complex, inverse: inverse)
   }
 }

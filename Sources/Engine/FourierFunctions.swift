@@ -67,7 +67,7 @@ public func fourier(
   if !real { y = transform(y, .complex, last, final) }
   if real && inverse { y = transform(y, .complexToReal, last, final) }
   let factor = norm.factor(count, inverse: inverse)
-  return try factor == 1 ? y : multiply(y, NDArray(weak: .float(factor), like: y.dtype))
+  return try factor == 1 ? y : multiply(y, NDArray.weak(.float(factor), like: y.dtype))
 }
 
 /// Moves the zero frequency to the middle of the axes, or back.
@@ -91,7 +91,7 @@ public func fourierFrequencies(_ n: Int, spacing: Double = 1, real: Bool = false
     throw .argument(op: op, message: "n must be positive, not \(n)")
   }
   if spacing == 0 { throw .argument(op: op, message: "d must not be zero") }
-  let scale = try NDArray(weak: .float(1 / (Double(n) * spacing)), like: .float32)
+  let scale = try NDArray.weak(.float(1 / (Double(n) * spacing)), like: .float32)
   let up = try NDArray.arange(.int(0), .int(real ? n / 2 + 1 : (n + 1) / 2), dtype: .float32)
   if real { return try multiply(up, scale) }
   let down = try NDArray.arange(.int(-(n / 2)), .int(0), dtype: .float32)
@@ -117,9 +117,9 @@ public struct FrameSettings: Sendable {
     guard size > 0, size < 1 << 30 else { throw bad("n_fft must be positive, not \(size)") }
     let hop = self.hop ?? size / 4
     guard hop > 0, hop < 1 << 30 else { throw bad("hop_length must be positive, not \(hop)") }
-    let width = windowSize ?? size
+    let width = windowSize ?? (window?.rank == 1 ? window?.size : nil) ?? size
     guard width > 0, width <= size else {
-      throw bad("win_length must be between 1 and n_fft=\(size), not \(width)")
+      throw bad("the window must have between 1 and n_fft=\(size) values, not \(width)")
     }
     if let window, window.rank != 1 {
       throw .rank(op: op, shape: window.shape.array, needed: "a vector as the window")
@@ -182,13 +182,7 @@ private func extended(_ x: NDArray, _ width: Int, _ mode: String, _ op: Operatio
     throw .argument(
       op: op, message: "pad_mode must be 'reflect', 'constant' or 'edge', not '\(mode)'")
   }
-  if padding == .edge && n == 0 { throw .empty(op: op, what: "padding") }
-  guard padding != .reflect || n > width else {
-    throw .argument(
-      op: op,
-      message: "reflecting \(width) values needs a longer signal than \(n); "
-        + "pad_mode='constant' or a smaller n_fft works")
-  }
+  if padding != .constant && n == 0 { throw .empty(op: op, what: "padding") }
   return try pad(x, widths, mode: padding)
 }
 
@@ -232,11 +226,12 @@ public func inverseShortTimeFourier(
     return try putAlongAxis(
       NDArray.zeros([rows, total], dtype: x.dtype), index, x, axis: 1, mode: .add)
   }
-  let weighted = try multiply(values, w).reshaped([batch, frames * n])
+  // The signal is real, whatever the spectrum.
+  let weighted = try multiply(real(values), w).reshaped([batch, frames * n])
   let envelope = try overlapped(
     square(w).broadcast(to: [frames, n]).reshaped([1, frames * n]))
-  let small = try NDArray(weak: .float(1e-11), like: .float32)
-  let one = try NDArray(weak: .float(1), like: .float32)
+  let small = try NDArray.weak(.float(1e-11), like: .float32)
+  let one = try NDArray.weak(.float(1), like: .float32)
   var y = try divide(overlapped(weighted), `where`(greater(envelope, small), envelope, one))
   let from = settings.center ? n / 2 : 0
   var to = settings.center ? total - n / 2 : total

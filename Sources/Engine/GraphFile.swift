@@ -44,7 +44,8 @@ public struct GraphFile {
     FastLayerNorm.self, FastRoPE.self, FastAttention.self, QuantizedMatmul.self,
     QuantizedRows.self, Dequantize.self, Depends.self, SumLike.self, Convolution.self,
     ConvolutionWeightGradient.self, Cholesky.self, Inverse.self, TriangularInverse.self,
-    Solve.self, PseudoInverse.self,
+    Solve.self, PseudoInverse.self, FFT.self, ConvertFloat8.self, Hadamard.self,
+    GatherMatMul.self, SegmentedMatMul.self, GatherQuantizedMatMul.self,
   ]
   static let severalTypes: [any (MultiOutputPrimitive & Codable).Type] = [
     Quantize.self, LUFactors.self, SignLogDeterminant.self, QR.self, SVD.self,

@@ -162,11 +162,13 @@ struct QuantizedMatmul: Primitive, Codable {
   }
 
   func vjp(_ out: NDArray, _ cotangent: NDArray) throws(ArrayError) -> [NDArray?] {
-    var gradients: [NDArray?] = [
-      try quantizedMatmul(cotangent, weight, transpose: !transpose)
-    ]
-    for _ in weight.arrays { gradients.append(nil) }
-    return gradients
+    let x = out.input(0)
+    let back = try quantizedMatmul(cotangent, weight, transpose: !transpose)
+    guard case .affine = weight.format else { return [back] + weight.arrays.map { _ in nil } }
+    // The expanded matrix's gradient, of which scales and biases have their sums.
+    func rows(_ y: NDArray) throws(ArrayError) -> NDArray { try y.reshaped([-1, y.shape.last ?? 1]) }
+    let (a, b) = try transpose ? (rows(cotangent), rows(x)) : (rows(x), rows(cotangent))
+    return try [back] + weight.scaleGradients(matmul(a.transposed, b))
   }
 
   func vmap(_ out: NDArray, _ batch: Batch) throws(ArrayError) -> NDArray {
@@ -177,7 +179,9 @@ struct QuantizedMatmul: Primitive, Codable {
   func rebuild(_ inputs: [NDArray], like old: NodeShape) throws(ArrayError) -> NDArray {
     try quantizedMatmul(inputs[0], weight.replacing(Array(inputs.dropFirst())), transpose: transpose)
   }
-  func rejectsGradient(of i: Int) -> String? { i >= 1 ? codesHaveNoGradient : nil }
+  func rejectsGradient(of i: Int) -> String? {
+    i == 0 ? nil : weight.rejectsGradient(ofArray: i - 1)
+  }
   func replacing(_ inputs: [NDArray]) -> any Primitive {
     QuantizedMatmul(weight: weight.over(Array(inputs.dropFirst())), transpose: transpose)
   }
@@ -244,7 +248,8 @@ public func quantizedMatmul(_ x: NDArray, _ weight: QuantizedWeight, transpose: 
         + (transpose ? "column count \(inner)" : "row count \(inner)"))
   }
   guard x.dtype.isFloating else {
-    throw .dtype(op: "quantized_matmul", found: x.dtype, needed: "a floating-point x")
+    throw .argument(
+      op: "quantized_matmul", message: "needs a floating-point x, not \(x.dtype.name)")
   }
   var shape = x.shape
   shape[shape.count - 1] = transpose ? weight.rows : weight.columns
@@ -302,8 +307,9 @@ struct Dequantize: Primitive, Codable {
     if lull_interrupt_raised() != 0 { throw .interrupted }
   }
   func vjp(_ out: NDArray, _ cotangent: NDArray) throws(ArrayError) -> [NDArray?] {
-    throw .notDifferentiable(op: name, reason: "a quantized weight has no gradient")
+    try weight.scaleGradients(cotangent)
   }
+  func rejectsGradient(of i: Int) -> String? { weight.rejectsGradient(ofArray: i) }
   func rebuild(_ inputs: [NDArray], like old: NodeShape) throws(ArrayError) -> NDArray {
     try dequantize(weight.replacing(inputs))
   }

@@ -66,7 +66,7 @@ public func quantize(_ w: NDArray, group: Int = 64, bits: Int = 4) throws(ArrayE
     throw .rank(op: "quantize", shape: w.shape.array, needed: "a matrix (or several)")
   }
   guard w.dtype.isFloating else {
-    throw .dtype(op: "quantize", found: w.dtype, needed: "floating-point values")
+    throw bad("needs floating-point values, not \(w.dtype.name)")
   }
   let columns = w.shape[w.rank - 1]
   guard columns % group == 0, columns > 0 else {

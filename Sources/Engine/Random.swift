@@ -112,10 +112,13 @@ public enum Random {
     low: NDArray, high: NDArray, _ shape: Shape, dtype: DType = .float32, key: NDArray? = nil
   ) throws(ArrayError) -> NDArray {
     guard dtype.isFloating else {
-      throw .dtype(op: "random.uniform", found: dtype, needed: "a float dtype")
+      throw .argument(op: "random.uniform", message: "needs a float dtype, not \(dtype.name)")
     }
     let a = low.astype(dtype)
     let range = try subtract(high.astype(dtype), a)
+    guard try Shape.broadcast(shape, range.shape, op: "random.uniform") == shape else {
+      throw .broadcast(op: "random.uniform", lhs: shape.array, rhs: range.shape.array)
+    }
     let upper: Double =
       switch dtype {
       case .float16: Double(0.99951171875)
@@ -136,56 +139,91 @@ public enum Random {
       dtype: dtype, key: key)
   }
 
-  private static func symmetric(_ shape: Shape, _ dtype: DType, _ key: NDArray?)
-    throws(ArrayError) -> NDArray
-  {
-    let low: Double =
-      switch dtype {
-      case .float16: -0.99951171875
-      case .bfloat16: -0.99609375
-      default: -Double(Float(1).nextDown)
-      }
-    return try uniform(low, 1, shape, dtype: dtype, key: key)
+  /// Numbers in (-1, 1) as float32, whatever is made of them.
+  private static func symmetric(_ shape: Shape, _ key: NDArray?) throws(ArrayError) -> NDArray {
+    try uniform(-Double(Float(1).nextDown), 1, shape, key: key)
   }
 
   public static func normal(
     _ shape: Shape, dtype: DType = .float32, loc: NDArray? = nil, scale: NDArray? = nil,
     key: NDArray? = nil
   ) throws(ArrayError) -> NDArray {
-    if dtype == .complex64 { return try complexNormal(shape, loc, scale, key) }
-    let u = try symmetric(shape, dtype, key)
-    var x = try multiply(NDArray(.float(1.4142135623730951), dtype: dtype), erfinv(u))
-    if let scale { x = try multiply(x, scale.astype(dtype)) }
-    if let loc { x = try add(x, loc.astype(dtype)) }
-    return x
+    guard dtype.isInexact else {
+      throw .argument(
+        op: "random.normal", message: "needs a float dtype or complex64, not \(dtype.name)")
+    }
+    if dtype.isComplex { return try complexNormal(shape, loc, scale, key) }
+    var factor = try NDArray(.float(1.4142135623730951), dtype: dtype)
+    if let scale { factor = try multiply(factor, scale.astype(dtype)) }
+    let x = try multiply(factor, erfinv(symmetric(shape, key)).astype(dtype))
+    guard let loc else { return x }
+    return try add(loc.astype(dtype), x)
   }
   /// Real and imaginary part with half the variance each.
   private static func complexNormal(
     _ shape: Shape, _ loc: NDArray?, _ scale: NDArray?, _ key: NDArray?
   ) throws(ArrayError) -> NDArray {
     let pairs = try Shape.checked(shape.array + [2], op: "random.normal")
-    let parts = try erfinv(symmetric(pairs, .float32, key))
+    let parts = try erfinv(symmetric(pairs, key))
     var z = try squeeze(parts.view(as: .complex64), [-1])
     if let scale { z = try multiply(scale.astype(.complex64), z) }
     if let loc { z = try add(loc.astype(.complex64), z) }
     return z
   }
+  /// Vectors with the given mean and covariance; `shape` is that of the batch.
+  public static func multivariateNormal(
+    mean: NDArray, covariance: NDArray, _ shape: Shape, dtype: DType = .float32,
+    key: NDArray? = nil
+  ) throws(ArrayError) -> NDArray {
+    let op: OperationName = "random.multivariate_normal"
+    guard dtype == .float32 else {
+      throw .argument(op: op, message: "the dtype must be float32, not \(dtype.name)")
+    }
+    guard mean.rank >= 1 else {
+      throw .rank(op: op, shape: [], needed: "a mean of one dimension or more")
+    }
+    guard covariance.rank >= 2, covariance.rows == covariance.columns else {
+      throw .rank(op: op, shape: covariance.shape.array, needed: "a square covariance matrix")
+    }
+    let n = mean.shape[mean.rank - 1]
+    guard n == covariance.columns else {
+      throw .shapeMismatch(
+        op: op, lhs: mean.shape.array, rhs: covariance.shape.array,
+        reason: "a mean of \(n) values needs a covariance of \(n) x \(n)")
+    }
+    var whole = try Shape.broadcast(
+      Shape(covariance.shape.prefix(covariance.rank - 2)), Shape(mean.shape.prefix(mean.rank - 1)),
+      op: op)
+    whole = try Shape.broadcast(whole, shape, op: op)
+    guard whole.count < Shape.maxRank - 1 else {
+      throw .tooManyDimensions(op: op, count: whole.count + 1)
+    }
+    whole.append(n)
+    // The square root of the covariance, by its singular values.
+    let parts = try svd(covariance.astype(.float32))
+    let root = try matmul(multiply(parts.u, expandDims(sqrt(parts.s), [-2])), parts.vt)
+    let z = try normal(whole, key: key)
+    return try add(mean, squeeze(matmul(expandDims(z, [-2]), root), [-2]))
+  }
   public static func laplace(
     _ shape: Shape, dtype: DType = .float32, loc: Double = 0, scale: Double = 1,
     key: NDArray? = nil
   ) throws(ArrayError) -> NDArray {
-    let u = try symmetric(shape, dtype, key)
-    let tail = log1p(try negative(abs(u)))
-    var x = try multiply(sign(u), tail)
-    if scale != 1 { x = try multiply(x, NDArray(.float(scale), dtype: dtype)) }
-    return loc == 0 ? x : try add(x, NDArray(.float(loc), dtype: dtype))
+    guard dtype.isFloating else {
+      throw .argument(op: "random.laplace", message: "needs a float dtype, not \(dtype.name)")
+    }
+    let u = try symmetric(shape, key)
+    var x = try multiply(sign(u), log1p(negative(abs(u)))).astype(dtype)
+    if scale != 1 { x = try multiply(NDArray(.float(scale), dtype: dtype), x) }
+    return loc == 0 ? x : try add(NDArray(.float(loc), dtype: dtype), x)
   }
-  /// Integers in [low, high).
+  /// Integers (or bools) in [low, high).
   public static func randint(
     low: NDArray, high: NDArray, _ shape: Shape, dtype: DType = .int32, key: NDArray? = nil
   ) throws(ArrayError) -> NDArray {
-    guard dtype.isInteger else {
-      throw .dtype(op: "random.randint", found: dtype, needed: "an integer dtype")
+    guard !dtype.isInexact else {
+      throw .argument(
+        op: "random.randint", message: "needs an integer dtype or bool, not \(dtype.name)")
     }
     let u = try uniform(low: low, high: high, shape, key: key)
     // float32 may not hold the limits: the integers are held between them afterwards.
@@ -198,10 +236,16 @@ public enum Random {
     throws(ArrayError) -> NDArray
   {
     guard p.dtype.isFloating else {
-      throw .dtype(op: "random.bernoulli", found: p.dtype, needed: "a float dtype")
+      throw .argument(
+        op: "random.bernoulli", message: "p must be a float, not \(p.dtype.name)")
     }
-    let u = try uniform(0, 1, shape ?? p.shape, key: key)
-    return try less(u, p.broadcast(to: shape ?? p.shape))
+    let shape = shape ?? p.shape
+    guard try Shape.broadcast(shape, p.shape, op: "random.bernoulli") == shape else {
+      throw .broadcast(op: "random.bernoulli", lhs: shape.array, rhs: p.shape.array)
+    }
+    // Just above the largest draw, so that 1 is always true.
+    let upper = try NDArray(.float(Double(Float(UInt32.max).nextUp)), dtype: .float32)
+    return try less(bits(shape, key: key), multiply(p, upper))
   }
   public static func truncatedNormal(
     low: NDArray, high: NDArray, _ shape: Shape? = nil, dtype: DType = .float32,
@@ -228,6 +272,17 @@ public enum Random {
   ) throws(ArrayError) -> NDArray {
     let a = try logits.axis(axis, op: "random.categorical")
     if logits.size == 0 { throw .empty(op: "random.categorical", what: "a draw") }
+    if shape != nil && count != nil {
+      throw .argument(op: "random.categorical", message: "give shape or num_samples, not both")
+    }
+    // Draws from one distribution need no number of their own for each outcome.
+    let single = logits.size == logits.shape[a]
+    if single, let count {
+      var draws = logits.shape
+      draws.remove(at: a)
+      draws.append(count)
+      return try draw(from: flatten(logits), Shape.checked(draws.array, op: "random.categorical"), key)
+    }
     if let count {
       // One more dimension at the end, with a draw in each place of it.
       var noise = logits.shape
@@ -244,12 +299,31 @@ public enum Random {
       guard try Shape.broadcast(shape, rest, op: "random.categorical") == shape else {
         throw .broadcast(op: "random.categorical", lhs: shape.array, rhs: rest.array)
       }
+      if single && shape.count > 0 { return try draw(from: flatten(logits), shape, key) }
       var full = shape
       let place = a + shape.count - rest.count
       full.insert(n, at: place)
       return try argmax(add(logits, gumbel(full, key: key)), axis: place)
     }
+    if single && logits.rank > 1 {
+      var shape = logits.shape
+      shape.remove(at: a)
+      return try draw(from: flatten(logits), shape, key)
+    }
     return try argmax(add(logits, gumbel(logits.shape, key: key)), axis: a)
+  }
+  /// Places in the running sum of the probabilities.
+  private static func draw(from logits: NDArray, _ shape: Shape, _ key: NDArray?)
+    throws(ArrayError) -> NDArray
+  {
+    let x = logits.astype(DType.promoted(logits.dtype, .float32))
+    let top = try max(x)
+    // Where the largest is infinite, those that are as large share the probability.
+    let weights = try `where`(isinf(top), equal(x, top).astype(x.dtype), exp(subtract(x, top)))
+    let before = try cumulative(weights, .sum, axis: 0, inclusive: false)
+    let u = try multiply(uniform(0, 1, shape, key: key), sum(weights))
+    let place = try searchsorted(before, u, right: true)
+    return try subtract(place, NDArray(.int(1), dtype: place.dtype))
   }
   /// 0 ..< n in random order.
   public static func permutation(_ n: Int, key: NDArray? = nil) throws(ArrayError) -> NDArray {

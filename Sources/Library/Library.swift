@@ -18,8 +18,8 @@ private let notInPrelude: Set<String> = [
 public let coreFunctions: [Builtin] =
   elementwiseFunctions + reductionFunctions + creationFunctions + shapeFunctions
   + indexingFunctions + linearFunctions + convolutionFunctions + dtypeFunctions
-  + transformFunctions
-  + evaluationFunctions + fileFunctions + deviceFunctions + aliasFunctions + moreFunctions + vmapFunctions
+  + quantizationFunctions + windowFunctions + transformFunctions + evaluationFunctions
+  + fileFunctions + deviceFunctions + aliasFunctions + moreFunctions + vmapFunctions
   + compileFunctions + customFunctions + exportFunctions
 
 private let submodules: Set<String> = [

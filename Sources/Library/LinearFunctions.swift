@@ -67,83 +67,7 @@ public let linearFunctions: [Builtin] = [
       ">>> mx.einsum('ij,j->i', mx.array([[1.0, 2.0], [3.0, 4.0]]), mx.array([1.0, 1.0]))\narray([3, 7], dtype=float32)"
     ]
   ) { try einsum($0.string(0), restArrays($0, 1)) },
-  special(
-    "quantize", "w, /, group_size=None, bits=None, mode='affine'", "quantization",
-    "(codes, scales, biases) of w, quantised over groups of the last axis.",
-    [">>> [x.shape for x in mx.quantize(mx.ones((2, 64)))]\n[(2, 8), (2, 1), (2, 1)]"]
-  ) { a in
-    let mode = try a.string(3)
-    guard mode == "affine" else {
-      throw LullError.valueError("quantize: mode '\(mode)' is not supported; 'affine' is")
-    }
-    let made = try quantize(
-      a.array(0), group: a.optionalInt(1) ?? 64, bits: a.optionalInt(2) ?? 4)
-    return tuple([made.codes, made.scales, made.biases])
-  },
-  function(
-    "quantized_matmul",
-    "x, w, /, scales=None, biases=None, transpose=True, group_size=None, bits=None, mode='affine'",
-    "quantization",
-    "x @ w.T (or x @ w) with a quantised w: packed as MLX packs it, or a weight of a GGUF file.",
-    [
-      ">>> mx.quantized_matmul(mx.ones((1, 32)), mx.zeros((1, 4), dtype=mx.uint32), mx.ones((1, 1)), mx.ones((1, 1)), group_size=32, bits=4)\narray([[32]], dtype=float32)"
-    ]
-  ) { a in
-    try quantizedMatmul(a.array(0), quantizedWeight(a, 1, 2), transpose: a.bool(4))
-  },
-  function(
-    "dequantize",
-    "w, /, scales=None, biases=None, group_size=None, bits=None, mode='affine', dtype=None",
-    "quantization", "A quantised weight as an array of floats.",
-    [
-      ">>> mx.dequantize(mx.zeros((1, 4), dtype=mx.uint32), mx.ones((1, 1)), mx.ones((1, 1)), group_size=32, bits=4).sum()\narray(32, dtype=float32)"
-    ]
-  ) { a in
-    if let weight = a.args[0].native(QuantizedWeight.self) {
-      return try dequantize(weight).astype(a.dtype(6) ?? .float32)
-    }
-    // Leading axes are rows of one matrix.
-    let codes = try a.array(0)
-    guard codes.rank >= 1 else {
-      throw ArrayError.rank(op: "dequantize", shape: [], needed: "rows")
-    }
-    let scales = try a.array(1)
-    func matrix(_ x: NDArray) throws -> NDArray {
-      try x.reshaped([-1, x.rank == 0 ? 1 : x.shape[x.rank - 1]])
-    }
-    let mode = try a.string(5)
-    let (bits, group) = try quantizationSettings(a, mode, bits: 4, group: 3)
-    let weight = try QuantizedWeight(
-      codes: matrix(codes), scales: matrix(scales), biases: a.has(2) ? matrix(a.array(2)) : nil,
-      group: group, bits: bits, mode: mode)
-    var shape = codes.shape.array
-    shape[shape.count - 1] = weight.columns
-    let dtype = try a.dtype(6) ?? (scales.dtype.isFloating ? scales.dtype : .bfloat16)
-    return try dequantize(weight).astype(dtype).reshaped(shape)
-  },
 ]
-
-private func quantizationSettings(_ a: ArrayArgs, _ mode: String, bits: Int, group: Int)
-  throws(LullError) -> (bits: Int, group: Int)
-{
-  let isAffine = mode == "affine"
-  return (
-    try a.optionalInt(bits) ?? (isAffine ? 4 : mode == "mxfp8" ? 8 : 4),
-    try a.optionalInt(group) ?? (isAffine ? 64 : mode == "nvfp4" ? 16 : 32)
-  )
-}
-
-private func quantizedWeight(_ a: ArrayArgs, _ w: Int, _ scales: Int) throws -> QuantizedWeight {
-  if let weight = a.args[w].native(QuantizedWeight.self) { return weight }
-  guard a.has(scales) else {
-    throw LullError.typeError("quantized_matmul: a packed weight needs its scales")
-  }
-  let mode = try a.string(7)
-  let (bits, group) = try quantizationSettings(a, mode, bits: 6, group: 5)
-  return try QuantizedWeight(
-    codes: a.array(w), scales: a.array(scales), biases: a.optionalArray(scales + 1), group: group,
-    bits: bits, mode: mode)
-}
 
 public let fastFunctions: [Builtin] = [
   function(
@@ -299,6 +223,15 @@ public let randomFunctions: [Builtin] = [
     return try Random.normal(
       shapeOrEmpty(a, 0), dtype: a.dtype(1) ?? .float32, loc: parameter(2, 0),
       scale: parameter(3, 1), key: a.optionalArray(4))
+  },
+  random(
+    "multivariate_normal", "mean, cov, shape=(), dtype=None, key=None",
+    "Normally distributed vectors with a mean and a covariance matrix.",
+    ">>> mx.random.multivariate_normal(mx.zeros((2,)), mx.eye(2), (3,), key=mx.random.key(1)).shape\n(3, 2)"
+  ) {
+    try Random.multivariateNormal(
+      mean: $0.array(0), covariance: $0.array(1), shapeOrEmpty($0, 2), dtype: $0.dtype(3) ?? .float32,
+      key: $0.optionalArray(4))
   },
   random(
     "randint", "low, high, shape=(), dtype=None, key=None", "Integers in [low, high).",

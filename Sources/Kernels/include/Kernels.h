@@ -12,3 +12,4 @@
 #include "conv.h"
 #include "machine.h"
 #include "fft.h"
+#include "codes.h"
