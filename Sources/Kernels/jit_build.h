@@ -17,6 +17,7 @@ enum {
   mMaskOp,     // opc of masks a and b
   mMaskNot,
   mRoundHalf,  // to float16 and back
+  mSqrt,       // see emit_sqrt
 };
 
 typedef struct {
@@ -118,7 +119,10 @@ enum { cmpEq = 0, cmpLt = 0x11, cmpLe = 0x12, cmpUnordered = 3, cmpNe = 4, cmpGe
 #define SUBI(a, b) binary(OPC(1, 1, 0xfa), a, b)
 #define ROUND(a, mode) unary_imm(OPC(3, 1, 0x08), a, mode)
 #define RINT(a) ROUND(a, 8)
-#define SQRT(a) unary(OPC(1, 0, 0x51), a)
+static V SQRT(V a) {
+  Node n = {mSqrt, .a = (int16_t)a, .b = (int16_t)K(0.5f), .c = -1};
+  return node(n);
+}
 #define ABS(a) AND(a, bits32(0x7fffffffu))
 #define SCALE(x, n) binary(OPC(2, 1, 0x2c), x, n)
 #define SHL(a, n) shift(6, a, n)
