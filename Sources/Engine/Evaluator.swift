@@ -61,7 +61,7 @@ enum Evaluator {
       }
     }
     if node.op == .none && !node.isReduction && node.inputsAreEvaluated {
-      if lull_interrupt_raised() != 0 { throw .interrupted }
+      if lull_interrupt_stops() != 0 { throw .interrupted }
       do throws(ArrayError) {
         try evaluatePrimitive(node)
         return
@@ -71,13 +71,13 @@ enum Evaluator {
   }
 
   static func run(_ outputs: [NDArray]) throws(ArrayError) {
-    if lull_interrupt_raised() != 0 { throw .interrupted }
+    if lull_interrupt_stops() != 0 { throw .interrupted }
     mark &+= 1
     let order = sort(outputs)
     var groups = assign(order, outputs)
     // Groups were made from the outputs back.
     while let group = groups.popLast() {
-      if lull_interrupt_raised() != 0 { throw .interrupted }
+      if lull_interrupt_stops() != 0 { throw .interrupted }
       try execute(group, outputs)
     }
   }
@@ -299,7 +299,6 @@ enum Evaluator {
 
   /// The error with the place of the node that met it.
   private static func located(_ error: ArrayError, _ node: NDArray) -> ArrayError {
-    lull_interrupt_shield(0)
     switch error {
     case .at, .interrupted: return error
     case .memory(let requested, let active, let limit, _, _):
@@ -317,13 +316,23 @@ enum Evaluator {
     guard let primitive = root.primitive else {
       throw .internal("a pending array without a primitive")
     }
-    try primitive.evaluate(root)
+    do throws(ArrayError) {
+      try primitive.evaluate(root)
+    } catch {
+      // Not computed, whatever memory it had taken by then.
+      root.buffer = nil
+      if root.hasDonation {
+        root.hasDonation = false
+        lull_interrupt_shield(0)
+      }
+      throw error
+    }
     if root.hasDonation {
       // Its input is gone, and the kernel was not interrupted: the result is whole.
       lull_interrupt_shield(0)
       root.hasDonation = false
       donated = true
-    } else if lull_interrupt_raised() != 0 {
+    } else if lull_interrupt_stops() != 0 {
       root.buffer = nil
       throw .interrupted
     }

@@ -210,7 +210,7 @@ struct Fusion {
         }
       }
       try launch(space: space, kept: kept, reduction: reduction)
-      if lull_interrupt_raised() != 0 { throw .interrupted }
+      if lull_interrupt_stops() != 0 { throw .interrupted }
     } catch {
       for node in kept { node.buffer = nil }
       reduction?.buffer = nil

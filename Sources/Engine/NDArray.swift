@@ -288,7 +288,8 @@ extension NDArray {
   }
 
   func takeDonation(_ index: Int) -> Bool {
-    if isTraced { return false }
+    // What an interrupt has cut short already must not end up in memory that is overwritten.
+    if isTraced || lull_interrupt_raised() != 0 { return false }
     let unique =
       switch index {
       case 0: isKnownUniquelyReferenced(&in0)

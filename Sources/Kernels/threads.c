@@ -13,7 +13,10 @@
 volatile int lull_interrupt_flag = 0;
 volatile int lull_interrupt_shielded = 0;
 
-void lull_interrupt_shield(int on) { lull_interrupt_shielded = on; }
+void lull_interrupt_shield(int on) {
+  if (on) ++lull_interrupt_shielded;
+  else if (lull_interrupt_shielded > 0) --lull_interrupt_shielded;
+}
 
 enum { maxWorkers = 63, spinCount = 4000 };
 

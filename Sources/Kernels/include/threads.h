@@ -25,7 +25,7 @@ extern volatile int lull_interrupt_flag;
 static inline int lull_interrupt_raised(void) { return lull_interrupt_flag; }
 static inline void lull_interrupt_set(int raised) { lull_interrupt_flag = raised; }
 // While on, regions run to their end in spite of the flag: for kernels that write over one of
-// their inputs, which must not be left half done.
+// their inputs, which must not be left half done. Each `on` is ended by an off; they nest.
 void lull_interrupt_shield(int on);
 extern volatile int lull_interrupt_shielded;
 static inline int lull_interrupt_stops(void) {
