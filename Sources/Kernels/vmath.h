@@ -188,18 +188,35 @@ INLINE vf log_scaled(vf x, double scale) {
 INLINE vf log2_v(vf x) { return log_scaled(x, 1.44269504088896340736); }
 INLINE vf log10_v(vf x) { return log_scaled(x, 0.43429448190325182765); }
 
-// Both sine and cosine; the angle is reduced in double, lanes past 2^28 go to the C library.
+// Both sine and cosine. The angle is reduced by pi/2 in three parts of 24 bits, whose products the FMA
+// rounds once; where a lane is past 2^16, in double; lanes past 2^28 (2^19 without
+// FMA) go to the C library.
 INLINE void sincos_v(vf x, vf *sine, vf *cosine) {
-  vf ax = ABSF(x);
-  vi huge = (vi)(ax > 0x1p28f) | (vi)(x != x);
-  vf safe = SEL(huge, VF(0.0f), x);
-  vd d = TOD(safe);
-  vd n = RINTD(d * 0.63661977236758134308);
-  vd r = FMA(n, VD(-1.57079632673412561417), d);
-  r = FMA(n, VD(-6.07710050650619224932e-11), r);
-  vl q64 = (vl)(n + 0x1.8p52);
-  vi q = __builtin_convertvector(q64, vi);
-  vf t = TOF(r), z = t * t;
+  vf ax = ABSF(x), t;
+#if LULL_LEVEL > 0
+  const float limit = 0x1p28f;
+#else
+  const float limit = 0x1p19f;  // the products must be exact without FMA
+#endif
+  vi huge = (vi)(ax > limit) | (vi)(x != x), q;
+#if LULL_LEVEL > 0
+  if (__builtin_expect(!ANY((vi)(ax > 0x1p16f) | huge), 1)) {
+    vf n = RINTF(x * 0x1.45f306p-1f);
+    t = FMA(n, VF(-0x1.921fb6p0f), x);
+    t = FMA(n, VF(0x1.777a5cp-25f), t);
+    t = FMA(n, VF(0x1.ee59dap-50f), t);
+    q = __builtin_convertvector(n, vi);
+  } else
+#endif
+  {
+    vd d = TOD(SEL(huge, VF(0.0f), x));
+    vd n = RINTD(d * 0.63661977236758134308);
+    vd r = FMA(n, VD(-1.57079632673412561417), d);
+    r = FMA(n, VD(-6.07710050650619224932e-11), r);
+    q = __builtin_convertvector((vl)(n + 0x1.8p52), vi);
+    t = TOF(r);
+  }
+  vf z = t * t;
   vf s = VF(-1.9515295891e-4f);
   s = FMA(s, z, VF(8.3321608736e-3f));
   s = FMA(s, z, VF(-1.6666654611e-1f));
