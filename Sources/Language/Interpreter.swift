@@ -124,6 +124,19 @@ public final class Interpreter {
 }
 
 /// Compiles and runs source in a module's namespace.
+/// The code of the last cells stays, so that what they left pending can name its line.
+@exclusivity(unchecked) nonisolated(unsafe) private var recentCode: [Code] = []
+@exclusivity(unchecked) nonisolated(unsafe) private var recentNext = 0
+private func keepPositions(of code: Code) {
+  let limit = 256
+  if recentCode.count < limit {
+    recentCode.append(code)
+  } else {
+    recentCode[recentNext] = code
+    recentNext = (recentNext + 1) % limit
+  }
+}
+
 func runSource(_ source: String, file: String, module: Value, showsLast: Bool) throws(LullError)
   -> Value
 {
@@ -135,6 +148,7 @@ func runSource(_ source: String, file: String, module: Value, showsLast: Bool) t
     throw LullError(error.kind, error.message, span: error.span, source: text)
   }
   let code = try compileModule(program, source: text, showsLast: showsLast)
+  keepPositions(of: code)
   let p = allocateObject(MemoryLayout<FunctionBody>.size)
     .bindMemory(to: FunctionBody.self, capacity: 1)
   p.initialize(
