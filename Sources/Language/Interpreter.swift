@@ -123,7 +123,6 @@ public final class Interpreter {
   }
 }
 
-/// Compiles and runs source in a module's namespace.
 /// The code of the last cells stays, so that what they left pending can name its line.
 @exclusivity(unchecked) nonisolated(unsafe) private var recentCode: [Code] = []
 @exclusivity(unchecked) nonisolated(unsafe) private var recentNext = 0
@@ -137,6 +136,7 @@ private func keepPositions(of code: Code) {
   }
 }
 
+/// Compiles and runs source in a module's namespace.
 func runSource(_ source: String, file: String, module: Value, showsLast: Bool) throws(LullError)
   -> Value
 {
