@@ -150,11 +150,10 @@ static int result(int v, int a, int b, int c) {
 
 // MARK: Code
 
-// Constants lie after the code, scalars where r14 points.
+// Constants lie after the code, where rbx points, scalars where r14 does.
 static uint32_t pool[maxNodes];
 static int poolCount;
-static struct { uint8_t *at; int index; } patches[4 * maxNodes];
-static int patchCount;
+static uint8_t *poolAddress;  // where the code names the pool: written when that is placed
 
 static int pool_index(uint32_t bits) {
   for (int i = 0; i < poolCount; ++i)
@@ -453,7 +452,6 @@ static void hoist_numbers(void) {
 static void emit_kernel(void) {
   Assembler *s = &E->out;
   E->slotCount = 0;
-  // The frame's address is known only when the pool is placed: rbx points to the pool.
   push(s, rbp); push(s, rbx); push(s, r12); push(s, r13); push(s, r14); push(s, r15);
   mov_rr(s, rax, rsp);
   alu_imm(s, 5, rsp, 64 + 64 * frameSlots + 64);
@@ -467,8 +465,7 @@ static void emit_kernel(void) {
   alu_imm(s, 4, r13, -16);
   // mov rbx, imm64: the pool
   byte1(s, 0x48); byte1(s, 0xbb);
-  patches[patchCount].at = s->at;
-  patches[patchCount++].index = 0;
+  poolAddress = s->at;
   bytes8(s, 0);
   // mask = (1 << (n & 15)) - 1
   mov_rr(s, rcx, rdx);
@@ -605,14 +602,14 @@ static LullKernel compile(const LullProgram *p, const LullJit *jit, int streamin
   uint8_t *start = writable + arenaUsed;
   E->out = (Assembler){start, start + kernelBytes - 4 * maxNodes - 64, 0};
   E->streaming = streaming;
-  poolCount = patchCount = 0;
+  poolCount = 0;
   find_uses();
   emit_kernel();
   if (E->out.failed) return NULL;
   uint8_t *poolAt = writable + (((size_t)(E->out.at - writable) + 63) & ~(size_t)63);
   memcpy(poolAt, pool, sizeof(uint32_t) * (size_t)poolCount);
   uint64_t address = (uint64_t)(executable + (poolAt - writable));
-  memcpy(patches[0].at, &address, 8);
+  memcpy(poolAddress, &address, 8);
   LullKernel run = (LullKernel)(void *)(executable + (start - writable));
   arenaUsed = ((size_t)(poolAt - writable) + sizeof(uint32_t) * (size_t)poolCount + 63) & ~(size_t)63;
   ++compiled;
