@@ -197,7 +197,8 @@ extension NDArray {
 
   /// start, start + step, ... up to but not with stop. int32 when all three are integers.
   public static func arange(
-    _ start: Scalar, _ stop: Scalar, _ step: Scalar = .int(1), dtype: DType? = nil
+    _ start: Scalar, _ stop: Scalar, _ step: Scalar = .int(1), dtype: DType? = nil,
+    limit: Int = 1 << 40
   ) throws(ArrayError) -> NDArray {
     var isFloat = false
     for scalar in [start, stop, step] {
@@ -221,19 +222,27 @@ extension NDArray {
     let dtype = dtype ?? (isFloat ? .float32 : fits ? .int32 : .int64)
     // An infinite step never comes back: the start alone.
     let length = s.isInfinite ? ((b - a) * (s > 0 ? 1 : -1) > 0 ? 1 : 0) : ((b - a) / s).rounded(.up)
-    guard length < 0x1p40 else { throw .tooLarge(op: "arange", shape: [.max]) }
+    guard length <= Double(limit) else {
+      throw .argument(op: "arange", message: "\(length) numbers are more than the \(limit) allowed")
+    }
     let count = length > 0 ? Int(length) : 0
     let out = try NDArray(uninitialized: [count], dtype: dtype)
     switch dtype {
     case .float32:
       let p = out.pointer(as: Float.self)
       let (first, next) = (Float(a), Float(a + s))
-      let step = next - first
+      let step = count > 1 ? next - first : 0
       for i in 0..<count { p[i] = first + Float(i) * step }
     case .int32:
       let p = out.pointer(as: Int32.self)
       let (first, step) = (start.int, isFloat ? Int(truncatingIfNeeded: step.int) : step.int)
       for i in 0..<count { p[i] = Int32(truncatingIfNeeded: first &+ i &* step) }
+    case .int64:
+      let p = out.pointer(as: Int.self)
+      for i in 0..<count { p[i] = start.int &+ i &* step.int }
+    case .float64:
+      let p = out.pointer(as: Double.self)
+      for i in 0..<count { p[i] = i == 0 ? a : a + Double(i) * s }
     default:
       if dtype.isInteger || dtype == .bool {
         var values = [Int](repeating: 0, count: count)
@@ -241,7 +250,7 @@ extension NDArray {
         return try NDArray(values, dtype: dtype)
       }
       var values = [Double](repeating: 0, count: count)
-      for i in 0..<count { values[i] = a + Double(i) * s }
+      for i in 0..<count { values[i] = i == 0 ? a : a + Double(i) * s }
       return try NDArray(values, dtype: dtype)
     }
     return out

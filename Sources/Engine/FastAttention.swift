@@ -3,6 +3,8 @@
 // q [batch, heads, queries, dim], k [batch, kvHeads, keys, dim], v [batch, kvHeads, keys, valueDim]; heads is
 // a multiple of kvHeads, and query head h reads key head h / (heads / kvHeads). The result lies in memory as
 // [batch, queries, heads, valueDim], so that the transpose and reshape which follow in a model copy nothing.
+// `sinks` [batch or 1, heads] are scores of one more key a head, which has no value. A row whose keys are all
+// hidden by a bool mask or the causal bound is the mean of the values, as in MLX.
 
 import Kernels
 
@@ -10,6 +12,7 @@ struct FastAttention: Primitive, Codable {
   let scale: Float
   let causal: Bool
   let hasMask: Bool
+  let hasSinks: Bool
   var name: OperationName { "scaled_dot_product_attention" }
 
   func evaluate(_ out: NDArray) throws(ArrayError) {
@@ -24,7 +27,7 @@ struct FastAttention: Primitive, Codable {
     let (batch, heads, queries) = (q.shape[0], q.shape[1], q.shape[2])
     let (kvHeads, keys, valueDim) = (k.shape[1], k.shape[2], v.shape[3])
     if keys == 0 {
-      out.pointer(as: Float.self).update(repeating: .nan, count: out.size)
+      out.pointer(as: Float.self).update(repeating: hasSinks ? 0 : .nan, count: out.size)
       return
     }
     out.strides = [queries * heads * valueDim, valueDim, heads * valueDim, 1]
@@ -56,6 +59,11 @@ struct FastAttention: Primitive, Codable {
       base.mask_row = Int64(maskStrides[2])
       base.mask_key = Int64(maskStrides[3])
     }
+    let sinks = hasSinks ? out.input(hasMask ? 4 : 3) : nil
+    let sinkPointer = sinks.map { UnsafePointer($0.pointer(as: Float.self)) }
+    let sinkBatch = sinks.map { $0.shape[0] == 1 ? 0 : $0.strides[0] } ?? 0
+    let sinkHead = sinks.map { $0.strides[1] } ?? 0
+    base.sink_head = Int64(sinkHead)
     let group = heads / kvHeads
     let rowsPerHead = group * queries
     let threads = Int(lull_thread_count())
@@ -86,6 +94,7 @@ struct FastAttention: Primitive, Codable {
       if let maskPointer {
         a.mask = maskPointer + (b * maskStrides[0] + kvHead * group * maskStrides[1]) * maskBytes
       }
+      if let sinkPointer { a.sinks = sinkPointer + b * sinkBatch + kvHead * group * sinkHead }
       // Late queries of a causal mask have the most to do: start with them.
       let first = (unitsPerHead - 1 - unit) * unitRows
       lull_attention(
@@ -101,7 +110,8 @@ struct FastAttention: Primitive, Codable {
     let (kvHeads, keys, valueDim) = (k.shape[1], k.shape[2], v.shape[3])
     let group = heads / kvHeads
     let factor = try NDArray.weak(.float(Double(scale)), like: .float32)
-    let hidden = try NDArray.weak(.float(-.infinity), like: .float32)
+    let hidden = try NDArray.weak(
+      .float(-Double(Float.greatestFiniteMagnitude)), like: .float32)
     // Query heads that share keys stand beside each other: [batch, kvHeads, group * queries, ...].
     func grouped(_ x: NDArray, _ width: Int) throws(ArrayError) -> NDArray {
       try x.reshaped([batch, kvHeads, group * queries, width])
@@ -121,13 +131,25 @@ struct FastAttention: Primitive, Codable {
       let visible = try NDArray.tri(queries, keys, k: keys - queries, dtype: .bool)
       scores = try `where`(visible, scores, hidden)
     }
-    let p = try softmax(scores, axes: [-1])
+    var sinkWeights: NDArray?  // [batch, heads, queries, 1]
+    if hasSinks {
+      let sinks = out.input(hasMask ? 4 : 3)
+      let column = try sinks.reshaped([sinks.shape[0], heads, 1, 1])
+        .broadcast(to: [batch, heads, queries, 1])
+      scores = try concatenate([scores, column], axis: 3)
+    }
+    var p = try softmax(scores, axes: [-1])
+    if hasSinks {
+      let parts = try split(p, at: [keys], axis: 3)
+      p = parts[0]
+      sinkWeights = parts[1]
+    }
     let dy = try grouped(cotangent, valueDim)
     let pGrouped = try grouped(p, keys)
     let dv = try matmul(swapaxes(pGrouped, 2, 3), dy)
     let dp = try perHead(matmul(dy, swapaxes(v, 2, 3)), keys)
-    let ds = try multiply(
-      p, subtract(dp, sum(multiply(dp, p), axes: [-1], keepdims: true)))
+    let mean = try sum(multiply(dp, p), axes: [-1], keepdims: true)
+    let ds = try multiply(p, subtract(dp, mean))
     let dsGrouped = try grouped(ds, keys)
     let dq = try perHead(multiply(matmul(dsGrouped, k), factor), dim)
     let dk = try matmul(swapaxes(dsGrouped, 2, 3), scaledQ)
@@ -135,6 +157,11 @@ struct FastAttention: Primitive, Codable {
     if hasMask {
       let mask = out.input(3)
       gradients.append(mask.dtype == .bool ? nil : try ds.sumTo(mask.shape))
+    }
+    if let sinkWeights {
+      let shape = out.input(hasMask ? 4 : 3).shape
+      let each = try sum(negative(multiply(sinkWeights, mean)), axes: [2, 3], keepdims: false)
+      gradients.append(try each.sumTo(shape))
     }
     return gradients
   }
@@ -165,26 +192,40 @@ struct FastAttention: Primitive, Codable {
         mask = try source.broadcast(to: wide).reshaped(flat)
       }
     }
+    var sinks: NDArray?
+    if hasSinks {
+      let i = hasMask ? 4 : 3
+      sinks = batch.inputs[i]
+      let (batches, heads) = (out.shape[0], out.shape[1])
+      if batch.isBatched[i] {
+        let own = try batch.full(i)  // [examples, batches or 1, heads]
+        sinks = try own.broadcast(to: [batch.size, batches, heads])
+          .reshaped([batch.size * batches, heads])
+      } else if batch.inputs[i].shape[0] != 1 {
+        sinks = try batch.inputs[i].reshaped([1, batches, heads])
+          .broadcast(to: [batch.size, batches, heads]).reshaped([batch.size * batches, heads])
+      }
+    }
     let y = try fastAttention(
-      joined(0), joined(1), joined(2), scale: scale, mask: mask, causal: causal)
+      joined(0), joined(1), joined(2), scale: scale, mask: mask, causal: causal, sinks: sinks)
     return try y.reshaped(batch.shape(out.shape))
   }
   func rebuild(_ inputs: [NDArray], like old: NodeShape) throws(ArrayError) -> NDArray {
-    guard inputs.count == (hasMask ? 4 : 3) else {
+    guard inputs.count == 3 + (hasMask ? 1 : 0) + (hasSinks ? 1 : 0) else {
       throw .argument(op: name, message: "\(inputs.count) inputs")
     }
     return try fastAttention(
       inputs[0], inputs[1], inputs[2], scale: scale, mask: hasMask ? inputs[3] : nil,
-      causal: causal)
+      causal: causal, sinks: hasSinks ? inputs[hasMask ? 4 : 3] : nil)
   }
 }
 
 /// softmax(scale q k^T + mask) v. `mask` is bool (false hides) or is added; it broadcasts to
-/// [batch, heads, queries, keys]. `causal` lets query i see keys up to i + keys - queries.
-/// Computed in float32, returned in q's dtype.
+/// [batch, heads, queries, keys]. `causal` lets query i see keys up to i + keys - queries. `sinks` is [heads]
+/// or [batch or 1, heads]. Computed in float32, returned in the dtype q, k and v promote to.
 public func fastAttention(
   _ q: NDArray, _ k: NDArray, _ v: NDArray, scale: Float, mask: NDArray? = nil,
-  causal: Bool = false
+  causal: Bool = false, sinks: NDArray? = nil
 ) throws(ArrayError) -> NDArray {
   let op: OperationName = "scaled_dot_product_attention"
   for x in [q, k, v] {
@@ -210,16 +251,34 @@ public func fastAttention(
   guard k.shape[1] > 0, q.shape[1] % k.shape[1] == 0 else {
     throw mismatch(q, k, "the query heads must be a multiple of the key heads")
   }
+  let dtype = DType.promoted(DType.promoted(q.dtype, k.dtype), v.dtype)
+  func promotes(_ x: NDArray, _ what: String) throws(ArrayError) {
+    guard DType.promoted(x.dtype, dtype) == dtype else {
+      throw .dtype(op: op, found: x.dtype, needed: "\(what) that promote to \(dtype.name)")
+    }
+  }
   var inputs = [q.astype(.float32), k.astype(.float32), v.astype(.float32)]
   if let mask {
+    try promotes(mask, "masks")
     let full: Shape = [q.shape[0], q.shape[1], q.shape[2], k.shape[2]]
     guard mask.rank <= 4, try Shape.broadcast(mask.shape, full, op: op) == full else {
       throw .broadcast(op: op, lhs: mask.shape.array, rhs: full.array)
     }
     inputs.append(mask.dtype == .bool ? mask : mask.astype(.float32))
   }
+  if let sinks {
+    try promotes(sinks, "sinks")
+    let heads = q.shape[1]
+    guard sinks.shape == [heads] || sinks.shape == [1, heads] || sinks.shape == [q.shape[0], heads]
+    else {
+      throw .shapeMismatch(
+        op: op, lhs: q.shape.array, rhs: sinks.shape.array, reason: "sinks need one number a head")
+    }
+    inputs.append(try sinks.astype(.float32).reshaped([sinks.size / max(1, heads), heads]))
+  }
   return NDArray(
-    FastAttention(scale: scale, causal: causal, hasMask: mask != nil),
+    FastAttention(
+      scale: scale, causal: causal, hasMask: mask != nil, hasSinks: sinks != nil),
     shape: [q.shape[0], q.shape[1], q.shape[2], v.shape[3]], dtype: .float32, inputs: inputs
-  ).astype(q.dtype)
+  ).astype(dtype)
 }

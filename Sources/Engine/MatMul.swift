@@ -287,6 +287,9 @@ public func addmm(
   _ c: NDArray, _ a: NDArray, _ b: NDArray, alpha: Double = 1, beta: Double = 1
 ) throws(ArrayError) -> NDArray {
   var product = try matmul(a, b)
+  guard try Shape.broadcast(c.shape, product.shape, op: "addmm") == product.shape else {
+    throw .broadcast(op: "addmm", lhs: c.shape.array, rhs: product.shape.array)
+  }
   if alpha != 1 {
     product = try multiply(product, NDArray.weak(.float(alpha), like: product.dtype))
   }

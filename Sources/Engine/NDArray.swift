@@ -23,7 +23,7 @@ public final class NDArray: @unchecked Sendable {
   /// The elementwise operation of a pending node that can be fused, or `.none`.
   let op: ElementwiseOp
   /// Made from a tracer inside a gradient's trace: keeps its inputs when it is evaluated.
-  var isTraced: Bool
+  public internal(set) var isTraced: Bool
   /// The innermost trace that it can depend on; what has a lower level than a trace's leaves
   /// does not depend on them.
   var level: Int32

@@ -321,10 +321,10 @@ private struct TensorInfo {
     let name = String(decoding: reader.bytes[at..<at + length], as: UTF8.self)
     self.name = name
     let rank = try reader.integer(UInt32.self, "tensor '\(name)' rank")
-    guard rank <= 4 else {
+    guard rank <= 8 else {
       throw FormatError(
         .invalid, file: reader.file, field: "tensor '\(name)' rank",
-        found: "\(rank) dimensions, at most 4 are allowed")
+        found: "\(rank) dimensions, at most 8 are allowed")
     }
     var dims: [Int] = []
     for axis in 0..<rank { dims.append(try reader.length("tensor '\(name)' dim \(axis)")) }

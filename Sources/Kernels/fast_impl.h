@@ -245,8 +245,8 @@ void NAME(attention)(const LullAttention *a, int64_t first, int64_t count, float
     int64_t head = row / a->queries, query = row % a->queries;
     q[r] = a->q + head * a->q_head + query * a->q_row;
     rows[r] = out + r * vpad;
-    maximum[r] = -INFINITY;
-    sum[r] = 0;
+    maximum[r] = a->sinks ? a->sinks[head * a->sink_head] : -INFINITY;
+    sum[r] = maximum[r] == -INFINITY ? 0 : 1;
     factor[r] = 1;
     int64_t visible = a->causal ? query + a->keys - a->queries + 1 : a->keys;
     if (visible > a->keys) visible = a->keys;
@@ -303,7 +303,13 @@ void NAME(attention)(const LullAttention *a, int64_t first, int64_t count, float
   for (int64_t r = 0; r < count; r++) {
     int64_t row = first + r, head = row / a->queries, query = row % a->queries;
     float *to = a->out + head * a->out_head + query * a->out_row;
-    float inverse = 1.0f / sum[r];  // no visible key: 0/0, NaN, as softmax of nothing is
+    if (sum[r] == 0 && (a->causal || a->mask_kind == 2)) {  // all keys hidden: all weigh the same
+      memset(rows[r], 0, (size_t)a->value_dim * 4);
+      for (int64_t j = 0; j < a->keys; j++)
+        for (int64_t d = 0; d < a->value_dim; d++) rows[r][d] += a->v[j * a->v_row + d];
+      sum[r] = (float)a->keys;
+    }
+    float inverse = 1.0f / sum[r];  // every score -inf: 0/0, NaN, as softmax says
     for (int64_t d = 0; d < a->value_dim; d++) to[d] = rows[r][d] * inverse;
   }
 }

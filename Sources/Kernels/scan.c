@@ -1,6 +1,7 @@
 // Cumulative operations (rows.h). A long single row is done in two passes over blocks on the
 // pool: every block's total first, then every block with what comes before it.
 #include "Kernels.h"
+#include <complex.h>
 #include <math.h>
 #include <string.h>
 
@@ -40,6 +41,15 @@ static double lae(double x, double y) {
   if (x != x || y != y) return NAN;
   double high = x > y ? x : y, low = x > y ? y : x;
   return high == INFINITY || low == -INFINITY ? high : high + log1p(exp(low - high));
+}
+
+static complex64 complex_lae(complex64 x, complex64 y) {
+  int swap = y.re > x.re;
+  complex64 high = swap ? y : x, low = swap ? x : y;
+  if (high.re == -INFINITY) return high;
+  double complex sum = 1 + cexp((double)low.re - high.re + I * ((double)low.im - high.im));
+  double complex log = clog(sum);
+  return (complex64){(float)(high.re + creal(log)), (float)(high.im + cimag(log))};
 }
 
 // One run of n elements, `step` apart: M in memory, A accumulates. From `acc` on; the final
@@ -83,7 +93,8 @@ static void c64_run(complex64 *out, const complex64 *x, int64_t n, int64_t step,
     else if (kind == 1) {
       float re = acc.re * v.re - acc.im * v.im;
       acc.im = acc.re * v.im + acc.im * v.re, acc.re = re;
-    } else {
+    } else if (kind == 4) acc = complex_lae(acc, v);
+    else {
       int lower = v.re < acc.re || (v.re == acc.re && v.im < acc.im);
       int equal = v.re == acc.re && v.im == acc.im;
       if (!equal && (kind == 2 ? !lower : lower)) acc = v;
@@ -117,7 +128,7 @@ static State identity(int dtype, int kind) {
   case lullFloat32: case lullFloat64:
     if (kind == 1) s.d = 1; else if (kind >= 2) s.d = low || kind == 4 ? -INFINITY : INFINITY;
     break;
-  default: if (kind == 1) s.c.re = 1; else if (kind >= 2) s.c.re = s.c.im = low ? -INFINITY : INFINITY;
+  default: if (kind == 1) s.c.re = 1; else if (kind == 4) s.c.re = -INFINITY; else if (kind >= 2) s.c.re = s.c.im = low ? -INFINITY : INFINITY;
   }
   return s;
 }

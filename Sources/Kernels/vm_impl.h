@@ -94,7 +94,7 @@ UN(sign_U64, U64, U64, x != 0)
     return r + (((r != 0) & ((r ^ y) < 0)) ? y : 0);                                        \
   }                                                                                         \
   static inline S pow1_##S(S base, S e) {                                                   \
-    if (e < 0) return base == 1 ? 1 : base == -1 ? (e & 1 ? -1 : 1) : 0;                    \
+    if (e < 0) return 0; /* as MLX, for every base */                                       \
     U r = 1, b = (U)base;                                                                   \
     for (; e; e >>= 1, b *= b) if (e & 1) r *= b;                                           \
     return (S)r;                                                                            \
@@ -239,11 +239,13 @@ static inline C64 csign(C64 x) { float m = cabsf(x); return m == 0 ? x : cmake(c
 static inline C64 cscale(C64 x, float s) { return cmake(crealf(x) * s, cimagf(x) * s); }
 static inline C64 cpow1(C64 x, C64 y) {
   if (crealf(y) == 0 && cimagf(y) == 0) return 1;
+  if (cnan(y)) return cmake(NAN, NAN);
   if (crealf(x) == 0 && cimagf(x) == 0) return 0;
   return cpowf(x, y);
 }
 static inline C64 clogaddexp(C64 x, C64 y) {
   C64 high = clt(y, x) ? x : y, low = clt(y, x) ? y : x;
+  if (crealf(high) == -INFINITY) return high;
   return high + clogf(1 + cexpf(low - high));
 }
 BI(add_C64, C64, C64, x + y) BI(sub_C64, C64, C64, x - y) BIS(mul_C64, C64, C64, cmul(x, y))

@@ -42,8 +42,7 @@ public let arrayType: NativeType = {
     } else if let scalar = try other.scalar() {
       y = try engine { try NDArray.weak(scalar, like: x.dtype) }
     } else if other.isList || other.isTuple || other.isString || other.isDict || other.isNone {
-      throw LullError.valueError(
-        "'\(symbol(op))' needs an array or a number, not \(article(other.typeNameText)); write array(...)")
+      throw needsArray(op, other)
     } else {
       return nil
     }
@@ -52,6 +51,13 @@ public let arrayType: NativeType = {
   type.inplace = { (op, me, other) throws(LullError) in
     guard let x = me.ndarray else { return nil }
     stampPosition()
+    if other.isList || other.isTuple || other.isString || other.isDict || other.isNone {
+      throw needsArray(op, other)
+    }
+    if op == .divide, x.dtype.inexact != x.dtype {
+      throw LullError.valueError(
+        "'/=' cannot put quotients into an array of dtype \(x.dtype.name); write x = x / y")
+    }
     let y = try operands(me, other).1
     let result = try engine { () throws -> NDArray in
       let result = try combine(op, x, y)
@@ -282,7 +288,21 @@ private let operatorMethods: [Builtin] = {
   }
 }()
 
+private func needsArray(_ op: BinaryOperator, _ other: Value) -> LullError {
+  LullError.valueError(
+    "'\(symbol(op))' needs an array or a number, not \(article(other.typeNameText)); write array(...)")
+}
+
 private let ownMethods: [Builtin] = [
+  Builtin("__dlpack_device__", "__dlpack_device__(self, /)") { (_) throws(LullError) in
+    makeTupleValue([Value(1), Value(0)])  // memory of the CPU
+  },
+  Builtin("__copy__", "__copy__(self, /)") { (a) throws(LullError) in
+    a[0].ndarray.map(wrap) ?? .none
+  },
+  Builtin("__deepcopy__", "__deepcopy__(self, memo, /)") { (a) throws(LullError) in
+    a[0].ndarray.map(wrap) ?? .none
+  },
   Builtin("__abs__", "__abs__(self, /)") { (a) throws(LullError) in
     stampPosition()
     return a[0].ndarray.map { wrap(abs($0)) } ?? .none

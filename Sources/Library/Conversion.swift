@@ -147,6 +147,9 @@ private func fromNested(_ v: Value, dtype: DType?) throws(LullError) -> NDArray 
         let common = parts.dropFirst().reduce(first.dtype) { numpyPromoted($0, $1.dtype) }
         parts = parts.map { $0.astype(common) }
       }
+      guard parts.allSatisfy({ $0.shape == parts[0].shape }) else {
+        throw LullError.valueError("Initialization encountered non-uniform length.")
+      }
       let whole = try stack(parts, axis: 0)
       return dtype.map { whole.astype($0) } ?? whole
     }

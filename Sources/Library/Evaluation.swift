@@ -14,16 +14,33 @@ public let evaluationFunctions: [Builtin] = [
   },
   Builtin(
     "async_eval", "async_eval(*args)", chapter: "evaluation",
-    doc: "As eval; the computation is finished when it returns.",
+    doc: "As eval; what goes wrong is said by synchronize() or by the next use of the array.",
     examples: [">>> mx.async_eval(mx.ones(2))"]
   ) { (a) throws(LullError) in
-    try evaluateAll(a)
+    guard transformDepth == 0 else {
+      throw LullError.valueError("async_eval: not allowed inside a function that is being transformed")
+    }
+    if try arraysIn(a.rest(0)).contains(where: { $0.isTraced }) {
+      try evaluateAll(a)
+      return .none
+    }
+    do throws(LullError) {
+      try evaluateAll(a)
+    } catch {
+      guard ["ValueError", "ShapeError", "RuntimeError"].contains(error.kind) else { throw error }
+      asyncFailure = asyncFailure ?? error.message
+    }
     return .none
   },
   Builtin(
     "synchronize", "synchronize(stream=None)", chapter: "evaluation",
-    doc: "Wait for pending work; there is none on the CPU.", examples: [">>> mx.synchronize()"]
-  ) { (a) throws(LullError) in .none },
+    doc: "Raises RuntimeError if an async_eval since the last call failed; no work is ever pending.",
+    examples: [">>> mx.synchronize()"]
+  ) { (a) throws(LullError) in
+    guard let message = asyncFailure else { return .none }
+    asyncFailure = nil
+    throw LullError.runtime(message)
+  },
   Builtin(
     "get_active_memory", "get_active_memory()", chapter: "memory",
     doc: "Bytes that arrays hold now.", examples: [">>> mx.get_active_memory() >= 0\nTrue"]
@@ -37,6 +54,22 @@ public let evaluationFunctions: [Builtin] = [
     "get_cache_memory", "get_cache_memory()", chapter: "memory",
     doc: "Bytes kept for reuse.", examples: [">>> mx.get_cache_memory() >= 0\nTrue"]
   ) { (a) throws(LullError) in Value(Memory.cached) },
+  Builtin(
+    "get_array_buffer_size", "get_array_buffer_size(*args)", chapter: "memory",
+    doc: "Bytes of the memory behind evaluated arrays (or trees of them); memory that several share counts once.",
+    examples: [
+      ">>> x = mx.array([1.0, 2.0])\n>>> mx.get_array_buffer_size(x) == mx.get_array_buffer_size([x, x])\nTrue"
+    ]
+  ) { (a) throws(LullError) in
+    var buffers: [ObjectIdentifier: Int] = [:]
+    for array in try arraysIn(a.rest(0)) {
+      guard array.isEvaluated else {
+        throw LullError.valueError("get_array_buffer_size: an array has no values yet; call mx.eval first")
+      }
+      if let buffer = array.buffer { buffers[ObjectIdentifier(buffer)] = buffer.byteCount }
+    }
+    return Value(buffers.values.reduce(0, +))
+  },
   Builtin(
     "reset_peak_memory", "reset_peak_memory()", chapter: "memory",
     doc: "Start counting the peak anew.", examples: [">>> mx.reset_peak_memory()"]
@@ -83,6 +116,9 @@ public let evaluationFunctions: [Builtin] = [
     return Value(old)
   },
 ]
+
+/// What an async_eval ran into, until synchronize() says it.
+nonisolated(unsafe) private var asyncFailure: String?
 
 private func evaluateAll(_ a: Args) throws(LullError) {
   let given = a.rest(0)

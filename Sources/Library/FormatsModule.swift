@@ -72,9 +72,12 @@ func loadGGUF(_ path: String, asArrays: Bool = false) throws(LullError) -> (meta
     }
     let tensors = makeDictValue([])
     for tensor in file.tensors {
-      let name = makeStr(tensor.name)
-      defer { name.drop() }
-      try setDictItem(tensors, name, try tensorValue(tensor, asArrays: asArrays))
+      let parts = try asArrays ? affineParts(tensor) : nil
+      for (key, v) in try parts ?? [(tensor.name, tensorValue(tensor, asArrays: asArrays))] {
+        let name = makeStr(key)
+        defer { name.drop() }
+        try setDictItem(tensors, name, v)
+      }
     }
     return (metadata, tensors)
   }
@@ -114,6 +117,63 @@ private func metadataArray(_ value: GGUFValue, _ type: GGUFValueType?) throws ->
   case .string, .array: return metadataValue(value)
   default: return try type.flatMap { try numbers($0, Shape(), [value]) } ?? metadataValue(value)
   }
+}
+
+/// Q4_0, Q4_1 and Q8_0 as mx.load gives them: the codes, scales and biases of affine quantisation in groups
+/// of 32. Nil for other types.
+private func affineParts(_ tensor: GGUFTensor) throws -> [(String, Value)]? {
+  // A block: scale (f16), for Q4_1 bias (f16), then 16 bytes of codes (i in the low half, i + 16 in the high
+  // one) or 32 signed bytes.
+  let (bits, header, zero): (Int, Int, Float)
+  switch tensor.type.name {
+  case "Q4_0": (bits, header, zero) = (4, 2, 8)
+  case "Q4_1": (bits, header, zero) = (4, 4, 0)
+  case "Q8_0": (bits, header, zero) = (8, 2, 128)
+  default: return nil
+  }
+  guard let columns = tensor.shape.last, columns % 32 == 0 else {
+    throw LullError.valueError(
+      "tensor '\(tensor.name)': rows of \(tensor.shape.last ?? 0) values are no whole blocks of 32")
+  }
+  var shape = try Shape.checked(tensor.shape, op: "load")
+  let blocks = try shape.elementCount(op: "load") / 32
+  let (blockBytes, codeBytes) = (header + 4 * bits, 4 * bits)
+  guard tensor.bytes.count >= blocks * blockBytes else {
+    throw LullError.valueError("tensor '\(tensor.name)': its bytes do not fill its shape")
+  }
+  let axis = shape.count - 1
+  shape[axis] = columns * bits / 32
+  let weight = try NDArray(uninitialized: shape, dtype: .uint32)
+  shape[axis] = columns / 32
+  let scales = try NDArray(uninitialized: shape, dtype: .float16)
+  let biases = try NDArray(uninitialized: shape, dtype: .float16)
+  let (w, s, b) = (
+    weight.pointer(as: UInt8.self), scales.pointer(as: UInt16.self),
+    biases.pointer(as: UInt16.self)
+  )
+  for i in 0..<blocks {
+    let block = UnsafeRawBufferPointer(rebasing: tensor.bytes[i * blockBytes..<(i + 1) * blockBytes])
+    let codes = UnsafeRawBufferPointer(rebasing: block[header...])
+    s[i] = block.loadUnaligned(as: UInt16.self)
+    b[i] =
+      header == 4
+      ? block.loadUnaligned(fromByteOffset: 2, as: UInt16.self)
+      : Float16(-zero * Float(Float16(bitPattern: s[i]))).bitPattern
+    let to = w + i * codeBytes
+    for k in 0..<codeBytes {
+      if bits == 8 {
+        to[k] = codes[k] ^ 0x80
+      } else {
+        let (even, odd) = (codes[2 * k % 16], codes[(2 * k + 1) % 16])
+        to[k] = k < 8 ? even & 15 | odd << 4 : even >> 4 | odd & 0xf0
+      }
+    }
+  }
+  let suffix = ".weight"
+  let stem = tensor.name.hasSuffix(suffix) ? String(tensor.name.dropLast(suffix.count)) : tensor.name
+  return [
+    (tensor.name, wrap(weight)), (stem + ".scales", wrap(scales)), (stem + ".biases", wrap(biases)),
+  ]
 }
 
 private func tensorValue(_ tensor: GGUFTensor, asArrays: Bool) throws -> Value {

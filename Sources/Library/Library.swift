@@ -22,6 +22,34 @@ public let coreFunctions: [Builtin] =
   + fileFunctions + deviceFunctions + aliasFunctions + moreFunctions + vmapFunctions
   + compileFunctions + customFunctions + exportFunctions
 
+/// NumPy's functions that MLX has no name for: `mx` and the prelude have them over mlx arrays (lull/arrays.lull).
+public let borrowedNames: Set<String> = [
+  "angle", "append", "argwhere", "array_equiv", "array_split", "average", "bincount", "cbrt",
+  "choose", "column_stack", "compress", "copysign", "corrcoef", "correlate", "cov", "cross",
+  "deg2rad", "delete", "diag_indices", "digitize", "dot", "dsplit", "dstack", "ediff1d", "exp2",
+  "extract", "fabs", "fix", "flatnonzero", "fliplr", "flipud", "float_power", "fmax", "fmin",
+  "fmod", "frexp", "gcd", "geomspace", "gradient", "heaviside", "histogram", "histogram2d",
+  "histogram_bin_edges", "hsplit", "hstack", "hypot", "indices", "insert", "interp",
+  "intersect1d", "iscomplex", "isin", "isreal", "lcm", "ldexp", "lexsort", "logaddexp2",
+  "logspace", "modf", "nanargmax", "nanargmin", "nancumprod", "nancumsum", "nanmax", "nanmean",
+  "nanmedian", "nanmin", "nanpercentile", "nanprod", "nanquantile", "nanstd", "nansum", "nanvar",
+  "percentile", "poly", "polyadd", "polyder", "polydiv", "polyfit", "polyint", "polymul",
+  "polysub", "polyval", "ptp", "quantile", "rad2deg", "ravel", "ravel_multi_index", "resize",
+  "rint", "rollaxis", "roots", "rot90", "select", "setdiff1d", "setxor1d", "signbit", "sinc",
+  "trapezoid", "tril_indices", "trim_zeros", "triu_indices", "union1d", "unravel_index", "unwrap",
+  "vander", "vdot", "vsplit", "vstack",
+]
+
+private func borrowed(_ name: String) throws(LullError) -> Value? {
+  let module = try importModuleValue("lull.arrays")
+  defer { module.drop() }
+  guard let make = try attributeOrNil(module, "borrowed") else { return nil }
+  defer { make.drop() }
+  let text = makeStr(name)
+  defer { text.drop() }
+  return try callValue(make, [text])
+}
+
 private let submodules: Set<String> = [
   "random", "fast", "linalg", "fft", "metal", "cuda", "distributed",
 ]
@@ -38,7 +66,12 @@ private func coreModule() -> NativeModule {
   values.append(("PrintOptions", printOptionsType.value.retain()))
   values.append(("__version__", makeStr("0.32.4")))
   return NativeModule(builtins: coreFunctions, values: values) { name in
-    submodules.contains(name) ? try importModuleValue("mlx.core." + name) : nil
+    submodules.contains(name)
+      ? try importModuleValue("mlx.core." + name)
+      : borrowedNames.contains(name)
+        ? try borrowed(name)
+        : name == "ArrayLike" || name == "ArrayIterator"
+          ? try attributeOrNil(importModuleValue("lull.arrays"), name) : nil
   }
 }
 

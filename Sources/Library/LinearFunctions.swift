@@ -125,8 +125,8 @@ public let fastFunctions: [Builtin] = [
       freqs: a.optionalArray(6))
   },
   function(
-    "scaled_dot_product_attention", "q, k, v, *, scale, mask=None", "fast",
-    "softmax(scale * q @ k.T + mask) @ v for q [B, H, L, D]; mask is an array, 'causal' or None.",
+    "scaled_dot_product_attention", "q, k, v, *, scale, mask=None, sinks=None", "fast",
+    "softmax(scale * q @ k.T + mask) @ v for q [B, H, L, D]; mask is an array, 'causal' or None; sinks is one more score a head, of a key without a value.",
     [
       ">>> mx.fast.scaled_dot_product_attention(mx.ones((1, 1, 1, 2)), mx.ones((1, 1, 3, 2)), mx.ones((1, 1, 3, 2)), scale=1.0)\narray([[[[1, 1]]]], dtype=float32)"
     ]
@@ -142,7 +142,8 @@ public let fastFunctions: [Builtin] = [
       mask = try a.optionalArray(4)
     }
     return try fastAttention(
-      a.array(0), a.array(1), a.array(2), scale: a.float(3), mask: mask, causal: causal)
+      a.array(0), a.array(1), a.array(2), scale: a.float(3), mask: mask, causal: causal,
+      sinks: a.optionalArray(5))
   },
 ]
 

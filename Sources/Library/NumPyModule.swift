@@ -245,6 +245,12 @@ private func reduced(_ name: String, _ a: ArrayArgs) throws -> NDArray {
 // MARK: - Methods
 
 private let ownMethods: [Builtin] = [
+  Builtin("__copy__", "__copy__(self, /)") { (a) throws(LullError) in
+    a[0].ndarray.map { ndarrayType.make($0) } ?? .none
+  },
+  Builtin("__deepcopy__", "__deepcopy__(self, memo, /)") { (a) throws(LullError) in
+    a[0].ndarray.map { ndarrayType.make($0) } ?? .none
+  },
   numpy("__abs__", "self, /", "abs(x).") { abs(try $0.array(0)) },
   numpyValue("__complex__", "self, /", "complex(x).") { a in
     let s = try a.array(0).item()

@@ -68,7 +68,8 @@ public let creationFunctions: [Builtin] = [
     return wrap(
       try engine {
         try NDArray.arange(
-          stop == nil ? .int(0) : first, stop ?? first, step, dtype: dtype)
+          stop == nil ? .int(0) : first, stop ?? first, step, dtype: dtype,
+          limit: Int(Int32.max))
       })
   },
   function(

@@ -80,6 +80,9 @@ struct TreeSwap {
   }
 }
 
+/// How many functions that are being differentiated or mapped run now.
+nonisolated(unsafe) var transformDepth = 0
+
 /// Calls `function` on traced arguments; gives its result and the gradient tree.
 private func differentiate(
   _ name: String, _ function: Value, _ wanted: Wanted, _ args: [Value],
@@ -129,6 +132,8 @@ private func differentiate(
       for i in newKeywords.indices where newKeywords[i].0 == key { newKeywords[i].1 = replacement }
     }
   }
+  transformDepth += 1
+  defer { transformDepth -= 1 }
   let result = try callValue(function, newArgs, keywords: newKeywords)
   var keep = false
   defer { if !keep { result.drop() } }
@@ -288,6 +293,8 @@ func throughFunction<R>(
     try ProgramFailure.carry { () throws(LullError) in
       let values = arrays.map { wrap($0) }
       defer { for v in values { v.drop() } }
+      transformDepth += 1
+      defer { transformDepth -= 1 }
       let result = try callValue(f, values)
       defer { result.drop() }
       return try Tree.arrays(result, "the result of the function")

@@ -65,6 +65,7 @@ public final class Session {
       "np": ("numpy", nil), "array": ("mlx.core", "array"), "newaxis": ("mlx.core", "newaxis"),
       "bool_": ("mlx.core", "bool_"),
     ]
+    for name in borrowedNames { names[name] = ("mlx.core", name) }
     for dtype in DType.allCases where dtype != .bool {
       names[dtype.name] = ("mlx.core", dtype.name)
     }

@@ -41,3 +41,7 @@ def test_results(name, level):
         size = max(1.0, abs(float(expected[1])))
         for value, wanted_value in zip(values, expected):
             assert abs(float(value) - float(wanted_value)) <= 5e-5 * size + 2e-3, (line, reference)
+
+
+def test_borrowed():
+    assert lull(ARRAYS / "borrowed.lull") == ["63 agreed"]

@@ -28,6 +28,8 @@ typedef struct {
   int mask_kind;                             // 0 none, 1 float added, 2 uint8 (0 hides)
   const void *mask;
   int64_t mask_head, mask_row, mask_key;     // strides in elements, 0 where broadcast
+  const float *sinks;                        // one score a head for a key without a value, or NULL
+  int64_t sink_head;
 } LullAttention;
 // Rows first ..< first + count. `scratch` holds lull_attention_scratch floats, 64-byte aligned.
 int64_t lull_attention_scratch(const LullAttention *a, int64_t count);
