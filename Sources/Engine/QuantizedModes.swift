@@ -65,9 +65,9 @@ public func quantize(
     scales = try toFloat8(multiply(scales, factor))
     values = try multiply(divide(values, fromFloat8(scales, dtype: dtype)), factor)
   } else {
-    // The exponent, 127 more.
+    // The exponent of a power of two that is not smaller, 127 more: nothing is cut off.
     let zero = try number(0)
-    let exponent = try round(log2(scales)).astype(.int32).astype(dtype)
+    let exponent = try ceil(log2(scales)).astype(.int32).astype(dtype)
     let power = try `where`(equal(scales, zero), zero, exponent)
     values = try divide(values, Engine.power(number(2), power))
     scales = try add(power, NDArray(.int(127), dtype: .int32)).astype(.uint8)

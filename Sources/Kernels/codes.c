@@ -33,7 +33,7 @@ void lull_from_fp8(const uint8_t *codes, float *x, int64_t count) {
     uint32_t bits = code << 20;
     float value;
     memcpy(&value, &bits, 4);
-    value *= 0x1p120f;
+    value = code == 127 ? __builtin_nanf("") : value * 0x1p120f;
     x[i] = codes[i] & 128 ? -value : value;
   }
 }

@@ -179,7 +179,7 @@ private func window(
 }
 
 public let windowFunctions: [Builtin] = [
-  window("hanning", "[0, 0.5, 1, 0.5, 0]") { try hanning($0) },
+  window("hanning", "[0, 0.5, 1, 0.5, 7.64274e-15]") { try hanning($0) },
   window("hamming", "[0.08, 0.54, 1, 0.54, 0.08]") { try hamming($0) },
   window("blackman", "[0, 0.34, 1, 0.34, 0]") { try blackman($0) },
   window("bartlett", "[0, 0.5, 1, 0.5, 0]") { try bartlett($0) },

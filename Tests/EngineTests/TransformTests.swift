@@ -252,6 +252,42 @@ extension AllEngineTests {
         return [values, abs(vectors)]
       },
     ]
+    list += [
+      Case("fft", [Input([3, 8])], [.float32]) { (x) throws(ArrayError) in
+        let y = try fourier(x[0], axes: [0])
+        return [real(y), try imag(y)]
+      },
+      Case("rfft", [Input([3, 7]), Input([2, 6])], [.float32]) { (x) throws(ArrayError) in
+        let (odd, even) = (try fourier(x[0], axes: [1], real: true), try fourier(x[1], real: true))
+        return [real(odd), try imag(odd), real(even), try imag(even)]
+      },
+      Case("irfft", [Input([3, 5])], [.float32]) { (x) throws(ArrayError) in
+        [try fourier(x[0], axes: [1], real: true, inverse: true)]
+      },
+      Case("hadamard_transform", [Input([2, 28]), Input([3, 8])], [.float32]) {
+        (x) throws(ArrayError) in [try hadamardTransform(x[0]), try hadamardTransform(x[1], scale: 2)]
+      },
+      Case("to_fp8 and from_fp8", [matrix], [.float32], isSmooth: false) { (x) throws(ArrayError) in
+        let codes = try toFloat8(x[0])
+        return [codes, try fromFloat8(codes, dtype: .float32)]
+      },
+      Case(
+        "gather_mm", [Input([2, 3, 4]), Input([3, 4, 2]), positions([4], below: 2), positions([4], below: 3)]
+      ) { (x) throws(ArrayError) in [try gatherMatmul(x[0], x[1], left: x[2], right: x[3])] },
+      Case("segmented_mm", [Input([3, 6]), Input([6, 2])]) { (x) throws(ArrayError) in
+        let segments = try NDArray([0, 2, 1, 6, 3, 3] as [Int], shape: [3, 2], dtype: .int64)
+        return [try segmentedMatmul(x[0], x[1], segments: segments)]
+      },
+      Case(
+        "gather_qmm", [Input([2, 1, 64]), Input([3, 4, 64]), positions([2], below: 3)], [.float32],
+        isSmooth: false
+      ) { (x) throws(ArrayError) in
+        let (codes, scales, biases) = try quantize(x[1], group: 32, bits: 4)
+        let weight = QuantizedOperand(
+          codes: codes, scales: scales, biases: biases, group: 32, bits: 4, mode: "affine")
+        return [try gatherQuantizedMatmul(x[0], weight, right: x[2])]
+      },
+    ]
     for mode in [ScatterMode.set, .add, .prod, .max, .min] {
       list.append(
         Case("\(mode.name)", [Input([5, 3]), positions([2], below: 5), Input([2, 3])], isSmooth: mode != .prod) {

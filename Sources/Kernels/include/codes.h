@@ -2,7 +2,8 @@
 #pragma once
 #include <stdint.h>
 
-// Four bits of exponent, three of mantissa, no infinities; the largest is 448. Rounds to the nearest even one.
+// Four bits of exponent, three of mantissa, no infinities; the largest is 448, the code
+// after it NaN. Rounds to the nearest even one.
 void lull_to_fp8(const float *x, uint8_t *codes, int64_t count);
 void lull_from_fp8(const uint8_t *codes, float *x, int64_t count);
 
