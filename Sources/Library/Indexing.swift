@@ -36,7 +36,7 @@ private func index(_ v: Value) throws(LullError) -> Index {
     }
     return .array(x)
   }
-  if v.isList {
+  if v.isList || v.isTuple {
     let x = try toArray(v)
     return .array(x.size == 0 ? x.astype(.int32) : x)
   }
