@@ -327,5 +327,5 @@ public func logsumexp(_ x: NDArray, axes: [Int]? = nil, keepdims: Bool = false)
 public func countNonzero(_ x: NDArray, axes: [Int]? = nil, keepdims: Bool = false)
   throws(ArrayError) -> NDArray
 {
-  try sum(x.astype(.bool), axes: axes, keepdims: keepdims)
+  try sum(x.astype(.bool), axes: axes, keepdims: keepdims).astype(.int32)
 }

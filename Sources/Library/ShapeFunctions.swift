@@ -257,7 +257,7 @@ public let shapeFunctions: [Builtin] = [
     [">>> mx.repeat(mx.array([1, 2]), 2)\narray([1, 1, 2, 2], dtype=int32)"]
   ) { try `repeat`($0.array(0), $0.int(1), axis: $0.optionalInt(2)) },
   function(
-    "roll", "a, shift, axis=None, /", "shape", "a with its elements moved round an axis.",
+    "roll", "a, /, shift, axis=None", "shape", "a with its elements moved round an axis.",
     [">>> mx.roll(mx.arange(4), 1)\narray([3, 0, 1, 2], dtype=int32)"]
   ) { a in
     var x = try a.array(0)
