@@ -28,7 +28,7 @@ extension NDArray {
       bits = value.bitPattern
       isFloat = true
     case .bool(let value): bits = value ? 1 : 0
-    case .complex:
+    case .complex, .unsigned:
       let array = try NDArray(uninitialized: Shape(), dtype: target)
       store(scalar, target, array.pointer)
       return array
@@ -71,7 +71,12 @@ extension NDArray {
       p.storeBytes(of: UInt16(truncatingIfNeeded: scalar.int), as: UInt16.self)
     case .uint32, .int32:
       p.storeBytes(of: UInt32(truncatingIfNeeded: scalar.int), as: UInt32.self)
-    case .uint64, .int64: p.storeBytes(of: scalar.int, as: Int.self)
+    case .uint64, .int64:
+      if case .unsigned(let value) = scalar {
+        p.storeBytes(of: value, as: UInt64.self)
+      } else {
+        p.storeBytes(of: scalar.int, as: Int.self)
+      }
     case .float16, .bfloat16:
       var value = Float(scalar.double)
       withUnsafeBytes(of: &value) {

@@ -73,7 +73,7 @@ public enum DType: UInt8, Sendable, CaseIterable, Hashable, Codable {
   public static func forWeak(_ scalar: Scalar, with dtype: DType) -> DType {
     switch scalar {
     case .bool: dtype
-    case .int: dtype == .bool ? .int32 : dtype
+    case .int, .unsigned: dtype == .bool ? .int32 : dtype
     case .float: dtype.inexact
     case .complex: .complex64
     }
@@ -84,6 +84,7 @@ public enum DType: UInt8, Sendable, CaseIterable, Hashable, Codable {
     switch scalar {
     case .bool: .bool
     case .int(let value): Int32(exactly: value) == nil ? .int64 : .int32
+    case .unsigned: .uint64
     case .float: .float32
     case .complex: .complex64
     }
@@ -100,6 +101,8 @@ public enum DType: UInt8, Sendable, CaseIterable, Hashable, Codable {
 public enum Scalar: Sendable, Hashable {
   case bool(Bool)
   case int(Int)
+  /// An integer past `Int.max`; only an array's value is one.
+  case unsigned(UInt64)
   case float(Double)
   case complex(Double, Double)
 
@@ -108,6 +111,7 @@ public enum Scalar: Sendable, Hashable {
     switch self {
     case .bool(let value): value ? 1 : 0
     case .int(let value): Double(value)
+    case .unsigned(let value): Double(value)
     case .float(let value): value
     case .complex(let real, _): real
     }
@@ -116,11 +120,12 @@ public enum Scalar: Sendable, Hashable {
     if case .complex(_, let imaginary) = self { return imaginary }
     return 0
   }
-  /// The number as an integer; floats are truncated and held inside the 64 bits.
+  /// The number as an integer; floats are truncated, and what is too large is held inside the 64 bits.
   public var int: Int {
     switch self {
     case .bool(let value): return value ? 1 : 0
     case .int(let value): return value
+    case .unsigned: return .max
     case .float(let value), .complex(let value, _):
       if value.isNaN { return 0 }
       if value >= 9.2233720368547758e18 { return .max }

@@ -19,10 +19,9 @@ extension NDArray {
     case .int16: .int(Int(p.loadUnaligned(as: Int16.self)))
     case .uint32: .int(Int(p.loadUnaligned(as: UInt32.self)))
     case .int32: .int(Int(p.loadUnaligned(as: Int32.self)))
-    // Past 2^63 an unsigned number has no Int: it is given as a float.
     case .uint64:
       Int(exactly: p.loadUnaligned(as: UInt64.self)).map { .int($0) }
-        ?? .float(Double(p.loadUnaligned(as: UInt64.self)))
+        ?? .unsigned(p.loadUnaligned(as: UInt64.self))
     case .int64: .int(Int(p.loadUnaligned(as: Int64.self)))
     case .float16: .float(Double(float16: p.loadUnaligned(as: UInt16.self)))
     case .bfloat16:

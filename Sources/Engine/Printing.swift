@@ -26,7 +26,7 @@ extension NDArray {
     to out: inout String, dimension: Int, at p: UnsafeRawPointer, indent: Int, edge: Int
   ) {
     if dimension == rank {
-      NDArray.appendNumber(NDArray.load(p, dtype), dtype, p, to: &out)
+      NDArray.appendNumber(NDArray.load(p, dtype), to: &out)
       return
     }
     let count = shape[dimension]
@@ -60,14 +60,12 @@ extension NDArray {
     out += "]"
   }
 
-  private static func appendNumber(
-    _ scalar: Scalar, _ dtype: DType, _ p: UnsafeRawPointer, to out: inout String
-  ) {
+  private static func appendNumber(_ scalar: Scalar, to out: inout String) {
     switch scalar {
     case .bool(let value): out += value ? "True" : "False"
     case .int(let value): out += String(value)
-    case .float(let value):
-      out += dtype == .uint64 ? String(p.loadUnaligned(as: UInt64.self)) : general(value)
+    case .unsigned(let value): out += String(value)
+    case .float(let value): out += general(value)
     case .complex(let real, let imaginary):
       out += general(real)
       if imaginary >= 0 || imaginary.isNaN { out += "+" }

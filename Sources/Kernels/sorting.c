@@ -21,6 +21,10 @@ static inline uint64_t unkey_f64(uint64_t k) {
   return k ^ ((k >> 63) ? 0x8000000000000000ull : ~0ull);
 }
 
+// Keys order -0 before 0. Where equal values must keep their order, or what lies behind them decides, both are 0.
+static inline uint32_t one_zero32(uint32_t u) { return u == 0x80000000u ? 0 : u; }
+static inline uint64_t one_zero64(uint64_t u) { return u == 0x8000000000000000ull ? 0 : u; }
+
 static uint64_t load_key(const char *x, int64_t i, int dtype) {
   switch (dtype) {
   case lullBool: case lullUInt8: return ((const uint8_t *)x)[i];
@@ -45,11 +49,17 @@ static uint64_t load_key(const char *x, int64_t i, int dtype) {
   case lullFloat64: return key_f64(((const uint64_t *)x)[i]);
   default: {
     const uint32_t *c = (const uint32_t *)x + 2 * i;
-    uint32_t re = key_f32(c[0]), im = key_f32(c[1]);
+    uint32_t re = key_f32(one_zero32(c[0])), im = key_f32(one_zero32(c[1]));
     if (re == UINT32_MAX || im == UINT32_MAX) return UINT64_MAX;
     return (uint64_t)re << 32 | im;
   }
   }
+}
+// The key for a sort that must be stable.
+static uint64_t load_tied_key(const char *x, int64_t i, int dtype) {
+  if ((dtype == lullFloat16 || dtype == lullBFloat16) && ((const uint16_t *)x)[i] == 0x8000) return 0x8000;
+  if (dtype == lullFloat64) return key_f64(one_zero64(((const uint64_t *)x)[i]));
+  return load_key(x, i, dtype);
 }
 static void store_key(char *d, int64_t i, uint64_t k, int dtype) {
   switch (dtype) {
@@ -184,15 +194,15 @@ static void make_keys(const Sort *s, const char *x, void *keys, int64_t from, in
   } else if (kind == indexed) {
     uint64_t *a = keys;
     if (s->dtype == lullFloat32)
-      for (int64_t i = from; i < to; ++i) a[i] = (uint64_t)key_f32(((const uint32_t *)x)[i]) << 32 | (uint32_t)i;
+      for (int64_t i = from; i < to; ++i) a[i] = (uint64_t)key_f32(one_zero32(((const uint32_t *)x)[i])) << 32 | (uint32_t)i;
     else
-      for (int64_t i = from; i < to; ++i) a[i] = load_key(x, i, s->dtype) << 32 | (uint32_t)i;
+      for (int64_t i = from; i < to; ++i) a[i] = load_tied_key(x, i, s->dtype) << 32 | (uint32_t)i;
   } else if (kind == wide) {
     uint64_t *a = keys;
     for (int64_t i = from; i < to; ++i) a[i] = load_key(x, i, s->dtype);
   } else {
     Pair *a = keys;
-    for (int64_t i = from; i < to; ++i) a[i] = (Pair){load_key(x, i, s->dtype), (uint32_t)i, 0};
+    for (int64_t i = from; i < to; ++i) a[i] = (Pair){load_tied_key(x, i, s->dtype), (uint32_t)i, 0};
   }
 }
 

@@ -232,6 +232,9 @@ func makeBig(_ value: BigInt) -> Value {
   return Value(.bigInt, p)
 }
 
+/// An unsigned number as an int of the language.
+public func makeInteger(_ value: UInt64) -> Value { makeBig(BigInt(value)) }
+
 extension Value {
   var bigInt: BigInt { body(BigIntBody.self).pointee.value }
   /// The integer value of a bool, int or big int (or of a subclass of int).

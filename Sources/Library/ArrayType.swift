@@ -155,6 +155,7 @@ public let arrayType: NativeType = {
     if case .float(let d) = scalar, !d.isFinite {
       throw LullError.valueError("cannot convert float \(d.isNaN ? "NaN" : "infinity") to integer")
     }
+    if case .unsigned = scalar { return value(of: scalar) }
     return Value(scalar.int)
   }
   type.index = { (me) throws(LullError) in

@@ -231,6 +231,7 @@ func value(of scalar: Scalar) -> Value {
   switch scalar {
   case .bool(let b): Value(b)
   case .int(let i): Value(i)
+  case .unsigned(let u): makeInteger(u)
   case .float(let d): Value(d)
   case .complex(let re, let im): makeComplexValue(re, im)
   }

@@ -28,6 +28,7 @@ func numpyNatural(of scalar: Scalar) -> DType {
   switch scalar {
   case .bool: .bool
   case .int: .int64
+  case .unsigned: .uint64
   case .float: .float64
   case .complex: .complex64
   }
@@ -67,7 +68,7 @@ func numpyPromoted(_ a: DType, _ b: DType) -> DType {
 func numpyWeak(_ scalar: Scalar, with dtype: DType) -> DType {
   switch scalar {
   case .bool: dtype
-  case .int: dtype == .bool ? .int64 : dtype
+  case .int, .unsigned: dtype == .bool ? .int64 : dtype
   case .float: dtype.isInexact ? dtype : .float64
   case .complex: .complex64
   }

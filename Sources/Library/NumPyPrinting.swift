@@ -215,7 +215,7 @@ private func formatter(_ values: [Scalar], _ dtype: DType, scalar: Bool) -> (Sca
     return { column.text($0.double) }
   }
   func plain(_ s: Scalar) -> String {
-    if case .float(let d) = s { return String(UInt64(d)) }
+    if case .unsigned(let u) = s { return String(u) }
     return String(s.int)
   }
   let width = scalar ? 0 : values.map { plain($0).count }.max() ?? 0

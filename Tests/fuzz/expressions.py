@@ -83,7 +83,7 @@ class Maker:
         self.pools, self.number = pools, number
         self.lines, self.values, self.operations = [], [], []
         self.names, self.used = 0, set()
-        self.limit = 20000 if self.rng.random() < 0.03 else 1500
+        self.limit = self.rng.choices([1500, 20000, 150000], [0.96, 0.035, 0.005])[0]
         self.base = self.random_shape()
 
     # Choices
@@ -98,6 +98,8 @@ class Maker:
         while True:
             r = self.choice([0, 1, 1, 2, 2, 2, 3, 3, 4]) if rank is None else rank
             shape = tuple(self.choice(AXES) if self.chance(0.97) else self.choice([64, 100, 257, 1025]) for _ in range(r))
+            if self.limit > 1500 and shape and self.chance(0.5):  # enough for the threads
+                shape = shape[:-1] + (self.choice([1000, 2049, 4100]),)
             if np.prod(shape) <= self.limit and (0 not in shape or self.chance(0.3)):
                 return shape
 
@@ -186,6 +188,8 @@ class Maker:
     def partner(self, v, among=dtypes.ALL):
         """A value that broadcasts with v."""
         dtype = v.dtype if v.dtype in among and self.chance(0.5) else self.random_dtype(among)
+        if v.text.isidentifier() and v.dtype in among and self.chance(0.06):
+            return v
         if self.chance(0.25):
             for w in reversed(self.values):
                 if w is not v and w.dtype in among and self.fits_size(v.shape, w.shape):

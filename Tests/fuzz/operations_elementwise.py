@@ -210,18 +210,19 @@ BINARY = {
     "floor_divide": (_floor_divide, 0, REAL, "p", "//"),
     "remainder": (_remainder, 1, REAL, "p", "%"),
     "power": (_power, 8, dtypes.ALL, "p", "**"),
-    "maximum": (np.maximum, 0, REAL, "p", None),
-    "minimum": (np.minimum, 0, REAL, "p", None),
+    "maximum": (np.maximum, 0, dtypes.ALL, "p", None),
+    "minimum": (np.minimum, 0, dtypes.ALL, "p", None),
     "logaddexp": (_logaddexp, 8, REAL, "f", None),
     "arctan2": (np.arctan2, 6, REAL, "f", None),
     "equal": (np.equal, 0, dtypes.ALL, "b", "=="),
     "not_equal": (np.not_equal, 0, dtypes.ALL, "b", "!="),
-    "less": (_lexical(np.less), 0, REAL, "b", "<"),
-    "less_equal": (_lexical(np.less_equal), 0, REAL, "b", "<="),
-    "greater": (_lexical(np.greater), 0, REAL, "b", ">"),
-    "greater_equal": (_lexical(np.greater_equal), 0, REAL, "b", ">="),
+    "less": (_lexical(np.less), 0, dtypes.ALL, "b", "<"),
+    "less_equal": (_lexical(np.less_equal), 0, dtypes.ALL, "b", "<="),
+    "greater": (_lexical(np.greater), 0, dtypes.ALL, "b", ">"),
+    "greater_equal": (_lexical(np.greater_equal), 0, dtypes.ALL, "b", ">="),
     "logical_and": (np.logical_and, 0, dtypes.ALL, "b", None),
     "logical_or": (np.logical_or, 0, dtypes.ALL, "b", None),
+    "logical_xor": (np.logical_xor, 0, dtypes.ALL, "b", None),
     "bitwise_and": (np.bitwise_and, 0, ["bool"] + INTEGERS, "p", "&"),
     "bitwise_or": (np.bitwise_or, 0, ["bool"] + INTEGERS, "p", "|"),
     "bitwise_xor": (np.bitwise_xor, 0, ["bool"] + INTEGERS, "p", "^"),
@@ -240,7 +241,8 @@ def _second(m, v, among):
         if dtype not in among:
             raise Impossible
         samples = [np.asarray(number, dtypes.storage(dtype))] * SAMPLES
-        return Value(repr(number), dtype, samples), repr(number), dtype
+        text = f"({number!r})" if number < 0 else repr(number)
+        return Value(text, dtype, samples), text, dtype
     w = m.partner(v, among)
     dtype = promote(v.dtype, w.dtype)
     if dtype not in among or not m.fits_size(v.shape, w.shape):

@@ -69,6 +69,19 @@ def inner(m):
     _emit(m, "inner", f"mx.inner({m.use(v)}, {w.text})", dtype, np.inner, [v, w], v.shape[-1])
 
 
+def vecdot(m):
+    v = m.operand(FLOATS, fits=lambda v: v.shape)
+    w, dtype = _second(m, v, v.shape)
+    axis, written = m.axis(v)
+    _emit(m, "vecdot", f"mx.vecdot({m.use(v)}, {w.text}, axis={written})", dtype, lambda a, b: (a * b).sum(axis), [v, w], v.shape[axis])
+
+
+def kron(m):
+    v = m.operand(PRODUCTS, fits=lambda v: v.size < 60 and v.shape)
+    w, dtype = _second(m, v, m.choice([(3,), (2, 2), (1, 3)]))
+    _emit(m, "kron", f"mx.kron({m.use(v)}, {w.text})", dtype, np.kron, [v, w], 1)
+
+
 def tensordot(m):
     v = m.operand(PRODUCTS, fits=lambda v: v.shape)
     axes = m.rng.randint(1, min(2, len(v.shape)))
@@ -159,4 +172,4 @@ def rope(m):
            16, lambda a: np.full(a.shape, np.abs(a).max()))
 
 
-OPERATIONS = [(7, matmul), (2, addmm), (2, outer), (2, inner), (2, tensordot), (3, einsum), (1, attention), (1, rope)]
+OPERATIONS = [(7, matmul), (2, addmm), (2, outer), (2, inner), (1, vecdot), (1, kron), (2, tensordot), (3, einsum), (1, attention), (1, rope)]

@@ -42,7 +42,7 @@ def _logsumexp(a, axes, keep):
 
 def reduce(m):
     name = m.choice(["sum", "sum", "prod", "max", "min", "mean", "any", "all", "logsumexp", "count_nonzero"])
-    among = {"max": REAL, "min": REAL, "logsumexp": INTEGERS + FLOATS}.get(name, dtypes.ALL)
+    among = INTEGERS + FLOATS if name == "logsumexp" else dtypes.ALL
     v = m.operand(among)
     text, axes, keep, count = _arguments(m, v)
     if count == 0 and name in ("max", "min", "logsumexp", "mean"):
@@ -104,7 +104,7 @@ def spread(m):
 
 def arg_reduce(m):
     name = m.choice(["argmax", "argmin"])
-    v = m.operand(REAL)
+    v = m.operand()
     if v.size == 0:
         raise Impossible
     keep = m.chance(0.3)
@@ -151,7 +151,7 @@ def scan(m):
 
 def sort(m):
     name = m.choice(["sort", "argsort", "topk", "partition", "argpartition", "median"])
-    v = m.operand(REAL if name != "median" else INTEGERS + FLOATS)
+    v = m.operand(INTEGERS + FLOATS if name == "median" else dtypes.ALL if name in ("sort", "argsort") else REAL)
     axis, written = m.axis(v)
     count = v.shape[axis]
     text = m.use(v)
@@ -181,6 +181,17 @@ def sort(m):
         index += ", " if index else ""
         part, piece = m.choice([(f"{index}:{k + 1}", range(k + 1)), (f"{index}{k}:", range(k, count))])
         m.emit(name, f"mx.sort({held}[{part}], axis={written})", v.dtype, lambda a: np.take(np.sort(a, axis), piece, axis), [v])
+
+
+def search(m):
+    """searchsorted in a sorted array."""
+    n = m.choice([0, 1, 5, 40])
+    dtype = m.choice(["float32", "int32", "uint8", "int64", "float16"])
+    order = m.source((n,), dtype, "whole" if kind(dtype) == "f" else "small")
+    v = m.source(m.random_shape(), dtype, "whole" if kind(dtype) == "f" else "small")
+    side = m.choice(["left", "right"])
+    m.emit("searchsorted", f'mx.searchsorted(mx.sort({order.text}), {v.text}, side="{side}")', "uint32",
+           lambda a, b: np.searchsorted(np.sort(a), b, side=side), [order, v])
 
 
 def softmax(m):
@@ -239,4 +250,4 @@ def norm(m):
            peak=lambda *o: np.broadcast_to((o[0] * o[0]).sum(-1, keepdims=True), o[0].shape))
 
 
-OPERATIONS = [(9, reduce), (2, spread), (2, arg_reduce), (5, scan), (6, sort), (3, softmax), (2, norm)]
+OPERATIONS = [(9, reduce), (2, spread), (2, arg_reduce), (5, scan), (6, sort), (1, search), (3, softmax), (2, norm)]

@@ -173,6 +173,34 @@ def triangle(m):
     m.emit(name, f"mx.{name}({m.use(v)}, {k})", v.dtype, lambda a: f(a, k), [v])
 
 
+def diff(m):
+    v = m.operand(INTEGERS + FLOATS, fits=lambda v: v.shape)
+    axis, written = m.axis(v)
+    if v.shape[axis] < 2:
+        raise Impossible
+    m.emit("diff", f"mx.diff({m.use(v)}, axis={written})", v.dtype, lambda a: np.diff(a, axis=axis), [v], 0.5 if kind(v.dtype) == "f" else 0)
+
+
+def spread_out(m):
+    """unflatten, atleast_nd, meshgrid."""
+    v = m.operand()
+    style = m.choice(["unflatten", "atleast", "meshgrid"])
+    if style == "unflatten":
+        axis, written = m.axis(v)
+        n = v.shape[axis]
+        first = m.choice([d for d in range(1, n + 1) if n % d == 0] or [1])
+        shape = v.shape[:axis] + (first, n // first) + v.shape[axis + 1 :]
+        m.emit("unflatten", f"mx.unflatten({m.use(v)}, {written}, ({first}, {-1 if n else 0}))", v.dtype, lambda a: a.reshape(shape), [v])
+    elif style == "atleast":
+        name = m.choice(["atleast_1d", "atleast_2d", "atleast_3d"])
+        m.emit(name, f"mx.{name}({m.use(v)})", v.dtype, getattr(np, name), [v])
+    else:
+        a, b = m.source((m.choice([1, 3]),), v.dtype), m.source((m.choice([1, 4]),), v.dtype)
+        which, order = m.choice([0, 1]), m.choice(["xy", "ij"])
+        m.emit("meshgrid", f'mx.meshgrid({a.text}, {b.text}, indexing="{order}")[{which}]', v.dtype,
+               lambda a, b: np.meshgrid(a, b, indexing=order)[which], [a, b])
+
+
 # Indexing
 
 def _index_array(m, n, shape):
@@ -393,5 +421,5 @@ def create(m):
 
 
 OPERATIONS = [(5, reshape), (2, flatten), (5, transpose), (3, axes_of_one), (2, broadcast), (4, join), (2, split), (3, repeated),
-              (2, roll), (1, flip), (2, pad), (3, triangle), (6, get_basic), (4, get_array), (4, take), (2, put), (4, update),
+              (2, roll), (1, flip), (2, pad), (3, triangle), (1, diff), (2, spread_out), (6, get_basic), (4, get_array), (4, take), (2, put), (4, update),
               (1, mask_assign), (2, create)]
