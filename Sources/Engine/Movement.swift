@@ -828,16 +828,26 @@ public func tile(_ x: NDArray, _ repeats: [Int]) throws(ArrayError) -> NDArray {
   let old = [Int](repeating: 1, count: rank - x.rank) + x.shape.array
   let times = [Int](repeating: 1, count: rank - repeats.count) + repeats
   for t in times where t < 0 { throw .negativeDimension(op: "tile", shape: repeats) }
-  // Repeats that are one need no dimension of their own.
+  // What is repeated needs a dimension of its own, unless it is repeated once or only one long.
   var (narrow, wide, final): ([Int], [Int], [Int]) = ([], [], [])
   for i in 0..<rank {
-    if times[i] != 1 {
+    if times[i] != 1, old[i] != 1 {
       narrow.append(1)
       wide.append(times[i])
     }
     narrow.append(old[i])
-    wide.append(old[i])
+    wide.append(old[i] == 1 ? times[i] : old[i])
     final.append(old[i].multipliedReportingOverflow(by: times[i]).partialValue)
+  }
+  if wide.count > Shape.maxRank {  // one axis after the other
+    _ = try Shape.checked(final, op: "tile")
+    var (y, sizes) = (x, old)
+    for i in 0..<rank where times[i] != 1 {
+      let sides = [sizes[..<i].reduce(1, *), sizes[i], sizes[(i + 1)...].reduce(1, *)]
+      y = try tile(y.reshaped(sides), [1, times[i], 1])
+      sizes[i] = final[i]
+    }
+    return try y.reshaped(Shape(final))
   }
   let target = try Shape.checked(wide, op: "tile")
   return try x.reshaped(narrow).broadcast(to: target).reshaped(Shape(final))

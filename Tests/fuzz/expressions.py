@@ -224,15 +224,11 @@ class Maker:
         """The samples of v in dtype, as an operation converts its operands."""
         if v.dtype == dtype:
             return v
-        raws, masks = [], []
-        before = None
+        raws, before = [], None
         for s in v.samples:
-            if s is not before:
-                raw, mask = convert(s, v.dtype, dtype)
-                before = s
-            raws.append(raw)
-            masks.append(mask)
-        return Value(v.text, dtype, finish(raws, dtype, 0, [None] * SAMPLES, masks, self.noise))
+            raws.append(raws[-1] if s is before else convert(s, v.dtype, dtype))
+            before = s
+        return Value(v.text, dtype, finish(raws, dtype, 0, [None] * SAMPLES, [None] * SAMPLES, self.noise))
 
     def hidden(self, dtype, function, operands, ulps=0, scale=None, mask=None, peak=None):
         """A value that the program does not name: a part of an operation. `function` computes it on arrays in double
@@ -249,8 +245,8 @@ class Maker:
                     size = None if scale is None else np.asarray(scale(*inputs), dtype=np.float64)
                     out = None if mask is None else mask(*inputs)
                     if peak is not None:
-                        top = peak(*inputs)
-                        over = np.broadcast_to((top >= dtypes.LARGEST[dtype] / 2) & (top < np.inf), raw.shape)
+                        top = peak(*[np.where(np.isfinite(x), x, 0) for x in inputs])
+                        over = np.broadcast_to(~(top < dtypes.LARGEST[dtype] / 2), raw.shape)
                         out = over if out is None else out | over
                 raws.append(raw)
                 scales.append(size)
@@ -287,21 +283,26 @@ class Maker:
 
 
 def convert(a, source, target):
-    """An array of one dtype in another, and where the result has no defined value."""
+    """An array of one dtype in another. A float becomes a 64-bit integer on its way to uint32, int64 and uint64 (which
+    takes what is below 2^64), a 32-bit one on its way to the others, of which the low bits are kept; what does not fit
+    that, and NaN, is its lowest number."""
     ks, kt = dtypes.kind(source), dtypes.kind(target)
     with np.errstate(all="ignore"):
         if kt == "b":
-            return a != 0, None
+            return a != 0
         if ks == "c" and kt != "c":
             a, ks = a.real, "f"
-        if kt in "ui":
-            if ks != "f":
-                return a.astype(target), None
+        if ks == "f" and kt in "ui":
+            middle = np.int64 if target in ("uint32", "int64", "uint64") else np.int32
+            end = 2.0 ** (np.iinfo(middle).bits - 1)
             whole = np.trunc(a)
-            info = np.iinfo(target)
-            good = (whole >= float(info.min)) & (whole < float(info.max) + 1.0 if info.bits < 64 else whole < 2.0 ** (info.bits - (kt == "i")))
-            return np.where(good, whole, 0).astype(target), (None if good.all() else ~good)
-        return a.astype(dtypes.storage(target)), None
+            fits = (whole >= -end) & (whole < end)
+            out = np.where(fits, np.where(fits, whole, 0).astype(middle), np.iinfo(middle).min).astype(target)
+            if target == "uint64":
+                large = (whole >= end) & (whole < 2 * end)
+                out = np.where(large, np.where(large, whole, 0).astype(np.uint64), out)
+            return out
+        return a.astype(dtypes.storage(target))
 
 
 def make(seed, number, pools, operations):

@@ -164,7 +164,7 @@ def _power(a, b):
         return out
     if a.dtype == np.complex128:
         return np.where((a == 0) & (b == 0), 1, np.exp(b * np.log(a)))
-    return np.power(a, b)
+    return np.power(a, np.broadcast_to(b, np.broadcast_shapes(a.shape, b.shape)).copy())  # a scalar 0.5 would be sqrt
 
 
 def _power_scale(a, b):
@@ -295,8 +295,12 @@ def close(m):
     w = m.partner(v, FLOATS)
     if not m.fits_size(v.shape, w.shape):
         raise Impossible
-    m.emit("isclose", f"mx.isclose({m.use(v)}, {m.use(w)}, rtol=0.5, atol=0.25)", "bool",
-           lambda a, b: np.isclose(a, b, rtol=0.5, atol=0.25), [v, w])
+    dtype = promote(v.dtype, w.dtype)
+    x, y = m.cast(v, dtype), m.cast(w, dtype)
+    text = f"mx.isclose({m.use(v)}, {m.use(w)}, rtol=0.5, atol=0.25)"
+    apart = m.hidden(dtype, lambda a, b: np.where(a == b, 0, np.abs(a - b)), [x, y], 0.5)
+    bound = m.hidden(dtype, lambda b: np.where(np.isinf(b), -1, 0.25 + 0.5 * np.abs(b)), [y], 1)
+    m.emit("isclose", text, "bool", lambda d, b: (d == 0) | (d <= b), [apart, bound])
 
 
 def divmod_part(m):
@@ -352,11 +356,7 @@ def nan_to_num(m):
 def cast(m):
     v = m.operand()
     dtype = m.random_dtype()
-    outs = [convert(s, v.dtype, dtype) for s in v.samples]
-    text = f"{m.use(v)}.astype({dtypes.name(dtype)})"
-    mask = (lambda a: convert(a, v.dtype, dtype)[1]) if any(o[1] is not None for o in outs) else None
-    full = (lambda a: np.zeros(a.shape, bool) if mask(a) is None else mask(a)) if mask else None
-    m.emit("astype", text, dtype, lambda a: convert(a, v.dtype, dtype)[0], [v], mask=full)
+    m.emit("astype", f"{m.use(v)}.astype({dtypes.name(dtype)})", dtype, lambda a: convert(a, v.dtype, dtype), [v])
 
 
 def view_bits(m):

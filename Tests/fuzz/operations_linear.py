@@ -52,7 +52,8 @@ def addmm(m):
     extra = "" if alpha == beta == 1 else f", alpha={alpha}, beta={beta}"
     f = lambda c, a, b: alpha * (a @ b) + beta * c
     m.emit("addmm", f"mx.addmm({c.text}, {m.use(v)}, {w.text}{extra})", v.dtype, f, [c, v, w], 4 + n**0.5,
-           lambda c, a, b: abs(alpha) * (np.abs(a) @ np.abs(b)) + abs(beta) * np.abs(c))
+           lambda c, a, b: abs(alpha) * (np.abs(a) @ np.abs(b)) + abs(beta) * np.abs(c),
+           peak=lambda c, a, b: np.abs(a) @ np.abs(b) + 2 * np.abs(c))
 
 
 def outer(m):
@@ -102,7 +103,7 @@ def einsum(m):
         b, i, j = v.shape
         sub, shape = m.choice([("bij,bjk->bik", (b, j, 4)), ("bij,jk->kbi", (j, 2)), ("bij,bij->b", (b, i, j)), ("bij,i->bj", (i,))])
     w, dtype = _second(m, v, shape)
-    _emit(m, "einsum", f'mx.einsum("{sub}", {m.use(v)}, {w.text})', dtype, lambda a, b: np.einsum(sub, a, b), [v, w],
+    _emit(m, "einsum", f'mx.einsum("{sub}", {m.use(v)}, {w.text})', dtype, lambda a, b: np.einsum(sub, a.copy(), b.copy()), [v, w],
           max(v.shape[-1] * v.shape[-2], 1))
 
 

@@ -243,11 +243,12 @@ def norm(m):
         return np.abs(w) * (1 + size / deviation * lost) * np.abs((a - a.mean(-1, keepdims=True)) / deviation) + np.abs(
             w) * size / deviation + np.abs(b)
 
+    narrower = dtypes.LARGEST[v.dtype] / dtypes.LARGEST["float32"]  # in which the squares are summed
     extra = f"{weight.text if weight else None}, "
     if name == "layer_norm":
         extra += f"{bias.text if bias else None}, "
     m.emit(name, f"mx.fast.{name}({m.use(v)}, {extra}1e-5)", v.dtype, f, operands, 6 + n**0.5 / 4, error,
-           peak=lambda *o: np.broadcast_to((o[0] * o[0]).sum(-1, keepdims=True), o[0].shape))
+           peak=lambda *o: narrower * (o[0] * o[0]).sum(-1, keepdims=True))
 
 
 OPERATIONS = [(9, reduce), (2, spread), (2, arg_reduce), (5, scan), (6, sort), (1, search), (3, softmax), (2, norm)]

@@ -10,7 +10,7 @@ tolerance chosen by hand:
 - samples that are all NaN, or all the same infinity: the result must be that;
 - samples that disagree about that, and integers and bools that differ: rounding decides, so nothing is compared.
 
-An element that has no defined value (a float out of an integer's range, a sum whose parts overflow on the way) is another number in each sample, so whatever
+An element that has no defined value (a sum whose parts overflow on the way, attention to no key) is another number in each sample, so whatever
 depends on it spreads and is not compared either.
 """
 
@@ -68,8 +68,8 @@ def _disturbed(raw, dtype, k, ulps, scale, rng):
     if dtype == "complex64":
         off = off + 1j * unit * _directions(k + 1, raw.shape, rng)
     away = dtypes.rounded(raw + off, dtype)
-    if k == 4:  # zero is special to what follows
-        away = np.where(np.abs(raw) <= unit, 0, away)
+    if k == 4:  # zero is special to what follows, and subnormal numbers may become it
+        away = np.where(np.abs(raw) <= (unit if ulps <= 0.5 else np.maximum(unit, dtypes.TINY[dtype])), 0, away)
     if ulps <= 0.5:  # correctly rounded: what fits is exact
         away = np.where(near == raw, near, away)
     return np.where(np.isfinite(near), away, near)
@@ -78,8 +78,11 @@ def _disturbed(raw, dtype, k, ulps, scale, rng):
 def _without_meaning(dtype, k, rng, shape):
     kind = dtypes.kind(dtype)
     if kind in "fc":
-        special = {2: np.nan, 3: np.inf, 4: -np.inf, 5: 0.0}
-        return np.full(shape, special[k]) if k in special else rng.standard_normal(shape) * 10.0 ** (k - 3)
+        top = 0.9 * dtypes.LARGEST[dtype]
+        special = {0: -top, 1: top, 2: np.nan, 3: np.inf, 4: -np.inf, 5: 0.0}
+        if k in special:
+            return np.full(shape, special[k])
+        return rng.choice([-1.0, 1.0], shape) * top ** rng.uniform(0, 1, shape)
     if kind == "b":
         return np.full(shape, k % 2 == 0)
     info = np.iinfo(dtype)
@@ -107,7 +110,7 @@ def finish(raws, dtype, ulps, scales, masks, rng):
         for s in samples:
             odd |= ~np.isfinite(s)
         if odd.any():
-            forms = [complex("nan+nanj"), complex("inf"), complex("nan"), 1j * np.inf, 0j, 1 + 0j, -3j, 1e9 + 0j]
+            forms = [complex("nan+nanj"), complex("inf"), complex("-inf"), 1j * np.inf, 0j, -1e9 + 1j, -3j, 1e9 + 0j]
             samples = [np.where(odd, forms[k], s) for k, s in enumerate(samples)]
     return samples
 
