@@ -151,7 +151,7 @@ def _remainder_scale(a, b):
 
 
 def _power(a, b):
-    """An integer to a negative power is the truncated quotient, and 0 if that does not exist."""
+    """An integer to a negative power is 0."""
     if a.dtype == bool:
         return a | ~b
     if a.dtype.kind in "ui":
@@ -160,7 +160,7 @@ def _power(a, b):
             out = np.where((power & 1).astype(bool), out * base, out)
             base, power = base * base, power >> 1
         if a.dtype.kind == "i":
-            out = np.where(b < 0, np.where(a == 1, 1, np.where(a == -1, np.where(b & 1, -1, 1), 0)), out).astype(a.dtype)
+            out = np.where(b < 0, 0, out).astype(a.dtype)
         return out
     if a.dtype == np.complex128:
         return np.where((a == 0) & (b == 0), 1, np.exp(b * np.log(a)))

@@ -129,8 +129,9 @@ def attention(m):
 
     def scores(q, k, *rest):
         s = np.einsum("bhqd,bhkd->bhqk", q, np.repeat(k, groups, 1)) * 0.5
-        allowed = np.tril(np.ones((queries, keys), bool), keys - queries) if mask == "causal" else rest[0] if rest else True
-        return np.where(allowed, s, -np.inf)
+        # a row that may see no key weighs all alike
+        allowed = np.tril(np.ones((queries, keys), bool), keys - queries) if mask == "causal" else rest[0] if rest else np.ones((1, 1), bool)
+        return np.where(allowed | ~np.any(allowed, -1, keepdims=True), s * np.any(allowed, -1, keepdims=True), -np.inf)
 
     def mix(s, v):
         p = np.exp(s - s.max(-1, keepdims=True))
@@ -143,12 +144,8 @@ def attention(m):
         size = np.einsum("bhqd,bhkd->bhqk", np.abs(q), np.abs(np.repeat(k, groups, 1))).max(-1, keepdims=True)
         return mix(scores(q, k, *rest), np.abs(v)) * (1 + size)
 
-    def nothing(q, k, v, *rest):  # a row that may see no key
-        empty = ~np.isfinite(scores(q, k, *rest)).any(-1, keepdims=True)
-        return np.broadcast_to(empty, q.shape)
-
     m.emit("attention", f"mx.fast.scaled_dot_product_attention({q.text}, {k.text}, {v.text}, scale=0.5{extra})", dtype, f,
-           operands, 6, error, nothing)
+           operands, 6, error)
 
 
 def rope(m):

@@ -10,7 +10,7 @@ tolerance chosen by hand:
 - samples that are all NaN, or all the same infinity: the result must be that;
 - samples that disagree about that, and integers and bools that differ: rounding decides, so nothing is compared.
 
-An element that has no defined value (a sum whose parts overflow on the way, attention to no key) is another number in each sample, so whatever
+An element that has no defined value (a sum whose parts overflow on the way) is another number in each sample, so whatever
 depends on it spreads and is not compared either.
 """
 
