@@ -210,7 +210,7 @@ public final class FunctionDefinition {
 
 public final class ClassDefinition {
   public let name: Identifier
-  /// Positional arguments are bases; keywords are errors (`metaclass=` is not in the language).
+  /// The base and the keywords of `__init_subclass__` (`metaclass=` is not in the language).
   public let arguments: [Argument]
   public let body: [Stmt]
   public let decorators: [Expr]

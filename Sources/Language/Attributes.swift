@@ -120,6 +120,25 @@ public func attributeNames(_ v: Value) -> [String] {
   return names.sorted()
 }
 
+/// `object.__getattribute__`: the usual look-up without the class's `__getattr__`.
+func getAttributePlain(_ v: Value, _ name: Value) throws(LullError) -> Value? {
+  if v.tag == .type || v.tag == .superObject || v.kind == .native || v.tag == .module {
+    return try getAttributeOrNil(v, name)
+  }
+  let n = interned(name).str
+  let f = v.type.lookup(n)
+  if !f.isUndefined, isDataDescriptor(f) { return try bindDescriptor(f, v, v.type) }
+  let own = ownAttribute(v, n)
+  if !own.isUndefined { return own.retained() }
+  if !f.isUndefined { return try bindDescriptor(f, v, v.type) }
+  if let r = try specialAttribute(v, n) { return r }
+  return slotMethod(v.type, n).map { bindSlot($0, v) }
+}
+/// A special method of a builtin class, bound.
+private func bindSlot(_ f: Value, _ me: Value) -> Value {
+  f.isNone ? f : makeBoundMethod(me.retained(), f.retained())
+}
+
 /// nil when there is no such attribute. May run user code.
 func getAttributeOrNil(_ v: Value, _ name: Value) throws(LullError) -> Value? {
   let n = interned(name).str
@@ -145,6 +164,7 @@ func getAttributeOrNil(_ v: Value, _ name: Value) throws(LullError) -> Value? {
   if !own.isUndefined { return own.retained() }
   if !f.isUndefined { return try bindDescriptor(f, v, t) }
   if let r = try specialAttribute(v, n) { return r }
+  if v.kind != .native || v.tag == .derived, let m = slotMethod(t, n) { return bindSlot(m, v) }
   if t.pointee.hasGetattr {
     let g = t.lookup(.__getattr__)
     try checkNativeStack()
@@ -204,6 +224,22 @@ private func typeAttribute(_ v: Value, _ n: StrPtr) throws(LullError) -> Value? 
     return makeBuiltin(b)
   default: break
   }
+  if n.value.string == "mro" {
+    let b = Builtin("mro", "mro()") { (_) throws(LullError) in
+      var out: [Value] = []
+      var c: TypePtr? = t
+      while let x = c {
+        out.append(Value(x).retained())
+        c = x.pointee.base
+      }
+      return makeList(out)
+    }
+    return makeBuiltin(b)
+  }
+  if let m = slotMethod(t, n) {
+    if n == Name.__init_subclass__.pointer { return bindSlot(m, v) }
+    return m.retained()
+  }
   let m = v.type.lookup(n)
   if !m.isUndefined { return try bindDescriptor(m, v, v.type) }
   return nil
@@ -229,6 +265,9 @@ private func superAttribute(_ v: Value, _ n: StrPtr) throws(LullError) -> Value?
     return makeBoundMethod(me.retained(), core.pointee.builtins.dict.get(" setattr")?.retained() ?? .none)
   default: break
   }
+  if let start = s.pointee.type.pointee.base, let m = slotMethod(start, n) {
+    return isClass && n != Name.__init_subclass__.pointer ? m.retained() : bindSlot(m, me)
+  }
   if let r = try specialAttribute(me, n) { return r }
   return nil
 }
@@ -245,7 +284,10 @@ private func specialAttribute(_ v: Value, _ n: StrPtr) throws(LullError) -> Valu
     }
     return v.tag == .module ? Value.none : (v.type.pointee.doc.isEmpty ? .none : makeStr(v.type.pointee.doc))
   case Name.__dict__.pointer:
-    if v.tag == .instance { return Value(.dict, v.instance.attributeDict()).retained() }
+    if v.tag == .instance {
+      if v.type.pointee.slots != nil { return nil }
+      return Value(.dict, v.instance.attributeDict()).retained()
+    }
     if v.tag == .module { return v.module.pointee.dict.retained() }
     if let slot = ownDictSlot(v) {
       if slot.pointee.tag != .dict { slot.pointee = makeDict() }
@@ -287,8 +329,9 @@ private func specialAttribute(_ v: Value, _ n: StrPtr) throws(LullError) -> Valu
     case Name.__cause__.pointer: return b.pointee.cause.retained()
     case Name.__context__.pointer: return b.pointee.context.retained()
     case Name.__suppress_context__.pointer: return Value(b.pointee.suppressContext)
-    case Name.__traceback__.pointer: return Value.none
-    case Name.__notes__.pointer: return makeList(b.pointee.notes.map { makeStr($0) })
+    case Name.__traceback__.pointer: return tracebackValue(v)
+    case Name.__notes__.pointer:
+      return b.pointee.notes.isEmpty ? nil : makeList(b.pointee.notes.map { makeStr($0) })
     case Name.value.pointer:
       if v.type.isSubtype(of: exceptionType("StopIteration")) {
         let t = b.pointee.args.tuple
@@ -406,6 +449,14 @@ func setAttribute(_ o: Value, _ name: Value, _ v: Value) throws(LullError) {
   try setAttributePlain(o, n, v)
 }
 
+/// The error for a new attribute that `__slots__` does not name.
+private func refused(_ o: Value, _ n: StrPtr) -> LullError? {
+  guard let allowed = o.type.pointee.slots, !allowed.contains(n) else { return nil }
+  return o.type.lookup(n).isUndefined
+    ? attributeError(o, n.value.string)
+    : .attribute("'\(typeName(o))' object attribute '\(n.value.string)' is read-only")
+}
+
 /// `object.__setattr__`; consumes the value.
 func setAttributePlain(_ o: Value, _ n: StrPtr, _ v: Value) throws(LullError) {
   if o.tag == .type {
@@ -471,6 +522,10 @@ func setAttributePlain(_ o: Value, _ n: StrPtr, _ v: Value) throws(LullError) {
       p.pointee.slots[x] = v
       old.release()
     } else {
+      if let e = refused(o, n) {
+        v.release()
+        throw e
+      }
       p.addSlot(n, v)
     }
   case .module: o.module.pointee.dict.dict.set(Value(.str, n), v)
@@ -501,7 +556,9 @@ func setAttributePlain(_ o: Value, _ n: StrPtr, _ v: Value) throws(LullError) {
     case Name.__context__.pointer: swap(&b.pointee.context, v)
     case Name.__suppress_context__.pointer:
       b.pointee.suppressContext = try truthReleasing(v)
-    case Name.__traceback__.pointer: v.release()
+    case Name.__traceback__.pointer:
+      if v.isNone { b.pointee.traceback = [] }
+      v.release()
     default:
       if b.pointee.dict.tag != .dict { b.pointee.dict = makeDict() }
       b.pointee.dict.dict.set(Value(.str, n), v)
@@ -554,6 +611,10 @@ private func swap(_ slot: inout Value, _ v: Value) {
           p.pointee.slots[x] = v
           old.release()
         } else {
+          if let e = refused(o, n) {
+            v.release()
+            throw e
+          }
           p.addSlot(n, v)
         }
         return
@@ -564,11 +625,16 @@ private func swap(_ slot: inout Value, _ v: Value) {
 }
 
 func deleteAttribute(_ o: Value, _ name: Value) throws(LullError) {
-  let n = interned(name).str
   if o.tag != .type, o.type.pointee.hasDelattr {
-    try call2(o.type.lookup(.__delattr__), o, Value(.str, n)).release()
+    try call2(o.type.lookup(.__delattr__), o, interned(name)).release()
     return
   }
+  try deleteAttributePlain(o, name)
+}
+
+/// `object.__delattr__`.
+func deleteAttributePlain(_ o: Value, _ name: Value) throws(LullError) {
+  let n = interned(name).str
   if o.tag == .type, o.typeObject.pointee.isUserDefined {
     let d = o.typeObject.pointee.dict.dict
     let x = d.findStr(n)
@@ -586,6 +652,13 @@ func deleteAttribute(_ o: Value, _ name: Value) throws(LullError) {
     }
     try call1(deleter, o).release()
     return
+  }
+  if f.tag == .instance {
+    let delete = f.type.lookup(.__delete__)
+    if !delete.isUndefined {
+      try call(delete, [f, o]).release()
+      return
+    }
   }
   if o.tag == .instance, !o.instance.pointee.shape.pointee.isDict {
     if let old = o.instance.removeSlot(n) {

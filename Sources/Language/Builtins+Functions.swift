@@ -15,6 +15,7 @@ func installBuiltins() {
   d.set("EnvironmentError", Value(exceptionType("OSError")).retained())
   for name in [
     "object", "int", "float", "str", "bool", "list", "tuple", "dict", "set", "frozenset", "bytes",
+    "bytearray",
     "complex", "range", "slice", "type", "property", "staticmethod", "classmethod", "super",
   ] {
     if let t = builtinTypes[name] { d.set(name, Value(t).retained()) }
@@ -362,6 +363,7 @@ let builtinFunctions: [Builtin] = [
     let v = a[0]
     if v.tag == .float { return Value(Swift.abs(v.asDouble)) }
     if v.isIntOrBool { return v.asInt < 0 ? try unaryOperation(.negate, v) : Value(v.asInt) }
+    if v.kind == .float, v.tag == .derived, v.type.lookup(.__abs__).isUndefined { return Value(Swift.abs(try doubleOf(v))) }
     let f = v.type.lookup(.__abs__)
     if !f.isUndefined { return try callMethod(f, v) }
     if v.kind == .complex, let (re, im) = complexParts(v) { return Value(hypot(re, im)) }
@@ -371,6 +373,10 @@ let builtinFunctions: [Builtin] = [
   Builtin("round", "round(number, ndigits=None)", doc: "Round to a number of digits, halves to even.", examples: [">>> round(2.5)\n2", ">>> round(3.14159, 2)\n3.14"]) {
     (a) throws(LullError) in
     let v = a[0]
+    if v.tag == .derived {
+      let f = v.type.lookup(.__round__)
+      if !f.isUndefined { return a.isNone(1) ? try callMethod(f, v) : try callMethod(f, v, a[1]) }
+    }
     if v.kind == .float {
       let d = try doubleOf(v)
       if a.isNone(1) { return try truncate(d.rounded(.toNearestOrEven)) }
@@ -396,7 +402,28 @@ let builtinFunctions: [Builtin] = [
   },
   Builtin("divmod", "divmod(x, y, /)", doc: "Quotient and remainder.", examples: [">>> divmod(7, 2)\n(3, 1)"]) {
     (a) throws(LullError) in
-    makePair(try binary(.floorDivide, a[0], a[1]), try binary(.modulo, a[0], a[1]))
+    for (me, other, name) in [(a[0], a[1], Name.__divmod__), (a[1], a[0], .__rdivmod__)]
+    where me.tag == .instance || me.tag == .derived {
+      let f = me.type.lookup(name)
+      if f.isUndefined { continue }
+      let r = try callMethod(f, me, other)
+      if !r.isNotImplemented { return r }
+    }
+    if a[0].tag == .instance || a[1].tag == .instance, a[0].kind != .native, a[1].kind != .native {
+      throw notDivisible(a)
+    }
+    let q: Value
+    do throws(LullError) { q = try binary(.floorDivide, a[0], a[1]) } catch {
+      throw error.message.hasPrefix("unsupported operand") ? notDivisible(a) : error
+    }
+    if a[0].kind == .str || a[0].kind == .bytes || !a[0].isInteger && a[0].kind != .float && a[0].kind != .native {
+      q.release()
+      throw notDivisible(a)
+    }
+    do throws(LullError) { return makePair(q, try binary(.modulo, a[0], a[1])) } catch {
+      q.release()
+      throw error
+    }
   },
   Builtin("pow", "pow(base, exp, mod=None)", doc: "Power, optionally modulo a number.", examples: [">>> pow(3, 4, 5)\n1"]) {
     (a) throws(LullError) in
@@ -458,12 +485,11 @@ let builtinFunctions: [Builtin] = [
   Builtin("zip", "zip(*iterables, strict=False)", doc: "Tuples of the elements side by side.", examples: [">>> list(zip([1, 2], 'ab'))\n[(1, 'a'), (2, 'b')]"]) {
     (a) throws(LullError) in
     var its: [Value] = []
-    for (i, x) in a.rest(0).enumerated() {
-      if !isIterable(x) {
+    for x in a.rest(0) {
+      do throws(LullError) { its.append(try makeIterator(x)) } catch {
         for v in its { v.release() }
-        throw LullError.typeError("zip argument #\(i + 1) must support iteration")
+        throw error
       }
-      its.append(try makeIterator(x))
     }
     return makeIterator(kind: .zip, makeTuple(its), index: try truth(a[1]) ? 1 : 0, type: "zip")
   },
@@ -512,6 +538,12 @@ let builtinFunctions: [Builtin] = [
     return d
   },
   openFunction,
+  Builtin("__import__", "__import__(name, globals=None, locals=None, fromlist=(), level=0)", doc: "A module by name.") {
+    (a) throws(LullError) in
+    try importModule(
+      try a.string(0), level: try a.int(4),
+      globals: a[1].asDict ?? vm.pointee.frame?.pointee.globals ?? core.pointee.builtins.dict, top: !(try truth(a[3])))
+  },
   Builtin("input", "input(prompt='', /)", doc: "Read one line from standard input.") {
     (a) throws(LullError) in
     standardOutput.write(try display(a[0]))
@@ -522,6 +554,9 @@ let builtinFunctions: [Builtin] = [
 ]
 extension Args {
   init(_ a: Args) { self = a }
+}
+private func notDivisible(_ a: Args) -> LullError {
+  .typeError("unsupported operand type(s) for divmod(): '\(typeName(a[0]))' and '\(typeName(a[1]))'")
 }
 private func radixFunction(_ name: String, _ radix: Int, _ prefix: String) -> Builtin {
   Builtin(name, "\(name)(number, /)", doc: "The number as text in base \(radix).", examples: [">>> \(name)(10)\n'\(prefix)\(String(10, radix: radix))'"]) {

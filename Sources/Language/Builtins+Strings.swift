@@ -246,81 +246,20 @@ private func justify(_ name: String, _ align: Character) -> Builtin {
   }
 }
 
-func decodeBytes(_ b: [UInt8], _ encoding: String, _ errors: String) throws(LullError) -> Value {
-  switch encoding.lowercased().filter({ $0 != "-" && $0 != "_" }) {
-  case "utf8":
-    if String(validating: b, as: UTF8.self) != nil { return makeStr(b) }
-    if errors == "replace" { return makeStr(String(decoding: b, as: UTF8.self)) }
-    var out: [UInt8] = []
-    var i = 0
-    while i < b.count {
-      let n = b[i] < 0x80 ? 1 : b[i] < 0xC2 ? 0 : b[i] < 0xE0 ? 2 : b[i] < 0xF0 ? 3 : b[i] < 0xF5 ? 4 : 0
-      if n > 0, i + n <= b.count, String(validating: b[i..<(i + n)], as: UTF8.self) != nil {
-        out += b[i..<(i + n)]
-        i += n
-      } else if errors == "ignore" {
-        i += 1
-      } else {
-        let why = n == 0 ? "invalid start byte" : i + n > b.count ? "unexpected end of data" : "invalid continuation byte"
-        throw LullError("UnicodeDecodeError", "'utf-8' codec can't decode byte 0x\(String(b[i], radix: 16)) in position \(i): \(why)")
-      }
-    }
-    return makeStr(out)
-  case "latin1", "iso88591": return makeStr(codePoints: b.map { UInt32($0) })
-  case "ascii":
-    if let i = b.firstIndex(where: { $0 > 127 }), errors != "ignore" {
-      throw LullError("UnicodeDecodeError", "'ascii' codec can't decode byte 0x\(String(b[i], radix: 16)) in position \(i): ordinal not in range(128)")
-    }
-    return makeStr(b.filter { $0 < 128 })
-  default: throw LullError("LookupError", "unknown encoding: \(encoding)")
-  }
-}
-func encodeString(_ s: StrPtr, _ encoding: String, _ errors: String) throws(LullError) -> [UInt8] {
-  switch encoding.lowercased().filter({ $0 != "-" && $0 != "_" }) {
-  case "utf8": return Array(s.buffer)
-  case "latin1", "iso88591", "ascii":
-    let limit: UInt32 = encoding.lowercased() == "ascii" ? 128 : 256
-    var out: [UInt8] = []
-    for (i, c) in s.codePoints.enumerated() {
-      if c < limit { out.append(UInt8(c)) } else if errors == "replace" { out.append(63) } else if errors != "ignore" {
-        throw LullError("UnicodeEncodeError", "'\(limit == 128 ? "ascii" : "latin-1")' codec can't encode character '\\x\(String(c, radix: 16))' in position \(i): ordinal not in range(\(limit))")
-      }
-    }
-    return out
-  default: throw LullError("LookupError", "unknown encoding: \(encoding)")
-  }
-}
-
 func installStrings() {
   let str = Builtin("str", "str(object='', /, encoding=..., errors='strict')", chapter: "types", doc: "The text of a value.") {
     (a) throws(LullError) in
-    if a.has(1), a[0].kind == .bytes { return try decodeBytes(a[0].bytes, try a.string(1), try a.string(2)) }
+    if a.has(1) {
+      if let b = a[0].bytesLike { return try decodeBytes(b, try a.string(1), try a.string(2)) }
+      throw LullError.typeError(
+        a[0].kind == .str
+          ? "decoding str is not supported"
+          : "decoding to str: need a bytes-like object, \(typeName(a[0])) found")
+    }
     return try displayValue(a[0])
   }
   builtinTypes["str"]?.pointee.constructor = str
-  let bytes = Builtin("bytes", "bytes(source=..., encoding=..., errors='strict')", chapter: "types", doc: "Bytes from ints, text or a length.") {
-    (a) throws(LullError) in
-    if !a.has(0) { return makeBytes([]) }
-    if let s = a[0].asStr {
-      if !a.has(1) { throw LullError.typeError("string argument without an encoding") }
-      return makeBytes(try encodeString(s, try a.string(1), try a.string(2)))
-    }
-    if a[0].isIntOrBool {
-      if a[0].asInt < 0 { throw LullError.valueError("negative count") }
-      try checkAllocation(a[0].asInt, 1)
-      return makeBytes([UInt8](repeating: 0, count: a[0].asInt))
-    }
-    if a[0].kind == .bytes { return a[0].retained() }
-    var out: [UInt8] = []
-    try forEach(a[0]) { (x) throws(LullError) in
-      let i = try indexOf(x)
-      if i < 0 || i > 255 { throw LullError.valueError("bytes must be in range(0, 256)") }
-      out.append(UInt8(i))
-    }
-    return makeBytes(out)
-  }
-  builtinTypes["bytes"]?.pointee.constructor = bytes
-  BuiltinRegistry.add([str, bytes])
+  BuiltinRegistry.add([str])
   let methods: [Builtin] = [
     Builtin("upper", "upper(self, /)", chapter: "str", doc: "In upper case.") { (a) throws(LullError) in
       let s = a[0].str
@@ -559,7 +498,7 @@ func installStrings() {
       return Value(p.allSatisfy { $0 == 95 || isAlpha($0) || isDecimal($0) })
     },
   ]
-  guard let t = builtinTypes["str"], let b = builtinTypes["bytes"] else { return }
+  guard let t = builtinTypes["str"] else { return }
   for m in methods {
     m.setOwner("str", [.str])
     t.pointee.dict.dict.set(m.name, makeBuiltin(m))
@@ -587,57 +526,5 @@ func installStrings() {
         return d
       })))
   t.changed()
-  let byteMethods: [Builtin] = [
-    Builtin("decode", "decode(self, encoding='utf-8', errors='strict')", chapter: "bytes", doc: "As text.") { (a) throws(LullError) in
-      try decodeBytes(a[0].bytes, try a.string(1), try a.string(2))
-    },
-    Builtin("hex", "hex(self, /)", chapter: "bytes", doc: "As hexadecimal text.") { (a) throws(LullError) in
-      makeStr(a[0].bytes.map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined())
-    },
-    Builtin("startswith", "startswith(self, prefix, /)", chapter: "bytes") { (a) throws(LullError) in
-      Value(a[0].bytes.starts(with: a[1].kind == .bytes ? a[1].bytes : []))
-    },
-    Builtin("endswith", "endswith(self, suffix, /)", chapter: "bytes") { (a) throws(LullError) in
-      Value(a[0].bytes.reversed().starts(with: (a[1].kind == .bytes ? a[1].bytes : []).reversed()))
-    },
-    Builtin("find", "find(self, sub, /)", chapter: "bytes") { (a) throws(LullError) in
-      guard a[1].kind == .bytes else { throw a.wrong(1, "bytes") }
-      let h = a[0].bytes
-      let n = a[1].bytes
-      return Value(h.withUnsafeBufferPointer { x in n.withUnsafeBufferPointer { y in findBytes(x, y, from: 0) } })
-    },
-    Builtin("join", "join(self, iterable, /)", chapter: "bytes") { (a) throws(LullError) in
-      var out: [UInt8] = []
-      var first = true
-      try forEach(a[1]) { (x) throws(LullError) in
-        guard x.kind == .bytes else { throw LullError.typeError("sequence item 0: expected a bytes-like object, \(typeName(x)) found") }
-        if !first { out += a[0].bytes }
-        first = false
-        out += x.bytes
-      }
-      return makeBytes(out)
-    },
-  ]
-  for m in byteMethods {
-    m.setOwner("bytes", [.bytes])
-    b.pointee.dict.dict.set(m.name, makeBuiltin(m))
-  }
-  BuiltinRegistry.add(byteMethods)
-  b.pointee.dict.dict.set(
-    "fromhex",
-    makeWrapper(.staticMethod, makeBuiltin(
-      Builtin("fromhex", "fromhex(string, /)") { (a) throws(LullError) in
-        let t = Array(try a.string(0).filter { !$0.isWhitespace })
-        var out: [UInt8] = []
-        var i = 0
-        while i + 1 < t.count {
-          guard let x = UInt8(String(t[i...(i + 1)]), radix: 16) else {
-            throw LullError.valueError("non-hexadecimal number found in fromhex() arg at position \(i)")
-          }
-          out.append(x)
-          i += 2
-        }
-        return makeBytes(out)
-      })))
-  b.changed()
+  installBytes()
 }

@@ -20,9 +20,10 @@ private func constructor(_ type: String, _ signature: String, doc: String, _ run
   BuiltinRegistry.add([b])
 }
 
-func parseInt(_ text: String, _ radix: Int) throws(LullError) -> Value {
+/// `shown`: how messages write the text; nil: as a str.
+func parseInt(_ text: String, _ radix: Int, shown: String? = nil) throws(LullError) -> Value {
   func bad() -> LullError {
-    .valueError("invalid literal for int() with base \(radix): \(quoted(makeStr(text).str))")
+    .valueError("invalid literal for int() with base \(radix): \(shown ?? quoted(makeStr(text).str))")
   }
   var s = Substring(text)
   while let c = s.first, c.isWhitespace { s = s.dropFirst() }
@@ -90,6 +91,50 @@ extension String {
   }
 }
 
+/// Real and imaginary part of a number or of what `__float__` and `__index__` give.
+private func complexOf(_ v: Value) throws(LullError) -> (Double, Double)? {
+  if v.kind == .complex { return complexParts(v) }
+  do throws(LullError) { return (try doubleOf(v), 0) } catch {
+    if error.kind == "TypeError" { return nil }
+    throw error
+  }
+}
+
+/// "1+2j", "(3j)", "-inf", " 1e5-2.5j ": nil when malformed.
+private func parseComplex(_ text: String) -> (Double, Double)? {
+  var s = Array(text.unicodeScalars.map { $0.properties.isWhitespace ? " " : Character($0) })
+  func trim() {
+    while s.first == " " { s.removeFirst() }
+    while s.last == " " { s.removeLast() }
+  }
+  trim()
+  if s.first == "(", s.last == ")", s.count >= 2 {
+    s = Array(s.dropFirst().dropLast())
+    trim()
+  }
+  if s.contains("_") { s = s.filter { $0 != "_" } }
+  if s.isEmpty || s.contains(" ") { return nil }
+  func number(_ x: ArraySlice<Character>) -> Double? {
+    if x.isEmpty { return nil }
+    do throws(LullError) { return try parseFloat(String(x)) } catch { return nil }
+  }
+  guard s.last == "j" || s.last == "J" else { return number(s[...]).map { ($0, 0) } }
+  let body = s.dropLast()
+  // The sign that begins the imaginary part: the last one that follows no exponent letter.
+  var split = 0
+  for (i, c) in body.enumerated() where i > 0 && (c == "+" || c == "-") {
+    let before = body[i - 1]
+    if before != "e" && before != "E" { split = i }
+  }
+  let imaginary = body[split...]
+  let y: Double?
+  if imaginary == ["+"] || imaginary.isEmpty { y = 1 } else if imaginary == ["-"] { y = -1 } else { y = number(imaginary) }
+  guard let y else { return nil }
+  if split == 0 { return (0, y) }
+  guard let x = number(body[..<split]) else { return nil }
+  return (x, y)
+}
+
 func installTypes() {
   installStrings()
   constructor("object", "object()", doc: "The base of all classes.") { (_) throws(LullError) in
@@ -106,14 +151,16 @@ func installTypes() {
       if base != 0, base < 2 || base > 36 {
         throw LullError.valueError("int() base must be >= 2 and <= 36, or 0")
       }
-      return try parseInt(v.kind == .str ? v.string : String(decoding: v.bytes, as: UTF8.self), base)
+      return try parseInt(
+        v.kind == .str ? v.string : String(decoding: v.bytes, as: UTF8.self), base,
+        shown: v.kind == .str ? nil : quotedBytes(v.bytes))
     }
     switch v.kind {
     case .int, .bool: return Value(v.asInt)
     case .bigInt: return makeBig(v.bigInt)
     case .float: return try truncate(try doubleOf(v))
     case .str: return try parseInt(v.string, 10)
-    case .bytes: return try parseInt(String(decoding: v.bytes, as: UTF8.self), 10)
+    case .bytes: return try parseInt(String(decoding: v.bytes, as: UTF8.self), 10, shown: quotedBytes(v.bytes))
     default:
       for name in [Name.__int__, .__index__, .__trunc__] {
         let f = v.type.lookup(name)
@@ -139,15 +186,35 @@ func installTypes() {
   constructor("bool", "bool(x=False, /)", doc: "The truth of a value.") { (a) throws(LullError) in
     Value(try truth(a[0]))
   }
-  constructor("complex", "complex(real=0, imag=0)", doc: "A complex number.") {
+  constructor("complex", "complex(real=0, imag=...)", doc: "A complex number.") {
     (a) throws(LullError) in
+    if a[0].kind == .str {
+      if a.has(1) { throw LullError.typeError("complex() can't take second arg if first is a string") }
+      guard let (x, y) = parseComplex(a[0].string) else {
+        throw LullError.valueError("complex() arg is a malformed string")
+      }
+      return makeComplex(x, y)
+    }
+    if a.has(1), a[1].kind == .str { throw LullError.typeError("complex() second arg can't be a string") }
     let f = a[0].type.lookup(.__complex__)
-    if !f.isUndefined, a[1].isIntOrBool, a[1].asInt == 0 { return try callMethod(f, a[0]) }
-    guard let x = complexParts(a[0]), let y = complexParts(a[1]) else {
+    var first = a[0].retained()
+    defer { first.release() }
+    if !f.isUndefined {
+      let r = try callMethod(f, first)
+      first.release()
+      first = r
+    }
+    guard let x = try complexOf(first) else {
       throw LullError.typeError(
         "complex() first argument must be a string or a number, not '\(typeName(a[0]))'")
     }
-    return makeComplex(x.0 - y.1, x.1 + y.0)
+    if !a.has(1) { return makeComplex(x.0, x.1) }
+    guard let y = try complexOf(a[1]) else {
+      throw LullError.typeError("complex() second argument must be a number, not '\(typeName(a[1]))'")
+    }
+    // As CPython: parts that are not there do not touch the signs of zeros.
+    let re = a[1].kind == .complex ? x.0 - y.1 : x.0
+    return makeComplex(re, first.kind == .complex ? x.1 + y.0 : y.0)
   }
   constructor("list", "list(iterable=(), /)", doc: "A list of the elements.") {
     (a) throws(LullError) in
@@ -447,10 +514,15 @@ func installTypes() {
   if let t = builtinTypes["dict"] {
     t.pointee.dict.dict.set(
       "fromkeys",
-      makeWrapper(.staticMethod, makeBuiltin(
-        Builtin("fromkeys", "fromkeys(iterable, value=None, /)") { (a) throws(LullError) in
-          let d = makeDict()
-          try forEach(a[0]) { (x) throws(LullError) in try d.dict.store(x, a[1].retained()) }
+      makeWrapper(.classMethod, makeBuiltin(
+        Builtin("fromkeys", "fromkeys(cls, iterable, value=None, /)") { (a) throws(LullError) in
+          let d = a[0].tag == .type && a[0].typeObject != t ? try call(a[0], []) : makeDict()
+          do throws(LullError) {
+            try forEach(a[1]) { (x) throws(LullError) in try setItem(d, x, a[2]) }
+          } catch {
+            d.release()
+            throw error
+          }
           return d
         })))
     t.changed()
@@ -505,6 +577,12 @@ func installTypes() {
         }
         return makeBig(n)
       })))
+  builtinTypes["float"]?.pointee.dict.dict.set(
+    "fromhex",
+    makeWrapper(.staticMethod, makeBuiltin(
+      Builtin("fromhex", "fromhex(string, /)") { (a) throws(LullError) in
+        Value(try floatFromHex(try a.string(0)))
+      })))
   define("float", [
     Builtin("is_integer", "is_integer(self, /)") { (a) throws(LullError) in
       let d = try doubleOf(a[0])
@@ -539,6 +617,58 @@ func installTypes() {
       return makeComplex(p.re, -p.im)
     }
   ])
+}
+
+/// `0x1.8p+3` and its relatives.
+private func floatFromHex(_ text: String) throws(LullError) -> Double {
+  func bad() -> LullError { .valueError("invalid hexadecimal floating-point string") }
+  var s = Substring(text)
+  while let c = s.first, c.isWhitespace { s = s.dropFirst() }
+  while let c = s.last, c.isWhitespace { s = s.dropLast() }
+  var negative = false
+  if let c = s.first, c == "-" || c == "+" {
+    negative = c == "-"
+    s = s.dropFirst()
+  }
+  let lower = s.lowercased()
+  if lower == "inf" || lower == "infinity" { return negative ? -.infinity : .infinity }
+  if lower == "nan" { return .nan }
+  var rest = Substring(lower)
+  if rest.hasPrefix("0x") { rest = rest.dropFirst(2) }
+  var mantissa = BigInt(0)
+  var scale = 0
+  var digits = 0
+  var seenPoint = false
+  while let c = rest.first, c != "p" {
+    rest = rest.dropFirst()
+    if c == ".", !seenPoint {
+      seenPoint = true
+      continue
+    }
+    guard let d = c.hexDigitValue else { throw bad() }
+    mantissa = mantissa << 4 + BigInt(d)
+    digits += 1
+    if seenPoint { scale -= 4 }
+    if digits > 10_000 { throw bad() }
+  }
+  if digits == 0 { throw bad() }
+  if rest.first == "p" {
+    guard let e = Int(rest.dropFirst()), rest.dropFirst().first != "_" else { throw bad() }
+    if abs(e) > 1 << 20 {
+      if mantissa.isZero || e < 0 { return negative ? -0.0 : 0 }
+      throw LullError.overflow("hexadecimal value too large to represent as a float")
+    }
+    scale += e
+  }
+  if mantissa.isZero { return negative ? -0.0 : 0 }
+  let value: Double
+  do throws(LullError) {
+    value = scale >= 0 ? try bigToDouble(mantissa << scale) : try bigDivide(mantissa, BigInt(1) << -scale)
+  } catch {
+    throw LullError.overflow("hexadecimal value too large to represent as a float")
+  }
+  if value.isInfinite { throw LullError.overflow("hexadecimal value too large to represent as a float") }
+  return negative ? -value : value
 }
 
 private func setFrom(_ v: Value, frozen: Bool) throws(LullError) -> Value {

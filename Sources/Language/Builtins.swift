@@ -293,6 +293,10 @@ extension Builtin {
     if argc == 0 {
       return .typeError("unbound method \(shownName)() needs an argument")
     }
+    if name.hasPrefix("__") {
+      return .typeError(
+        "descriptor '\(name)' requires a '\(owner ?? "?")' object but received a '\(typeName(args[0]))'")
+    }
     return .typeError(
       "descriptor '\(name)' for '\(owner ?? "?")' objects doesn't apply to a "
         + "'\(typeName(args[0]))' object")

@@ -31,7 +31,21 @@ func callUnpacked(_ callee: Value, _ list: ListPtr, _ dict: DictPtr?) throws(Lul
   }
 }
 
-func mergeKeywords(_ d: DictPtr, _ v: Value) throws(LullError) {
+/// How messages about `*` and `**` name what is called: `module.name()`.
+func callTitle(_ callee: Value) -> String {
+  switch callee.tag {
+  case .function: return "\(callee.function.pointee.module).\(callee.function.pointee.qualname.string)()"
+  case .builtin: return "\(callee.body(BuiltinBody.self).pointee.builtin.name)()"
+  case .boundMethod: return callTitle(callee.method.pointee.function)
+  case .type:
+    let t = callee.typeObject.pointee
+    return (t.module == "builtins" ? "" : t.module + ".") + t.qualname + "()"
+  default:
+    do throws(LullError) { return try display(callee) } catch { return "function" }
+  }
+}
+
+func mergeKeywords(_ d: DictPtr, _ v: Value, callee: Value) throws(LullError) {
   let source: Value
   if v.kind == .dict {
     source = v.retained()
@@ -39,7 +53,7 @@ func mergeKeywords(_ d: DictPtr, _ v: Value) throws(LullError) {
     let keys = try getAttributeOrNil(v, Name.keys.str)
     keys?.release()
     if keys == nil {
-      throw LullError.typeError("argument after ** must be a mapping, not \(typeName(v))")
+      throw LullError.typeError("\(callTitle(callee)) argument after ** must be a mapping, not \(typeName(v))")
     }
     source = makeDict()
     try updateDict(source.dict, v, mappingOnly: true)
@@ -48,7 +62,7 @@ func mergeKeywords(_ d: DictPtr, _ v: Value) throws(LullError) {
   for (k, x) in dictItems(source) {
     guard k.kind == .str else { throw LullError.typeError("keywords must be strings") }
     if d.get(k.str) != nil {
-      throw LullError.typeError("got multiple values for keyword argument '\(k.string)'")
+      throw LullError.typeError("\(callTitle(callee)) got multiple values for keyword argument '\(k.string)'")
     }
     d.set(interned(k), x.retained())
   }
@@ -115,9 +129,10 @@ func makeFunction(
   return Value(.function, p)
 }
 
-func makeClass(_ frame: UnsafeMutablePointer<Frame>, _ codeValue: Value, _ baseValue: Value)
-  throws(LullError) -> Value
-{
+/// `keywords`: a dict for `__init_subclass__`, or undefined.
+func makeClass(
+  _ frame: UnsafeMutablePointer<Frame>, _ codeValue: Value, _ baseValue: Value, _ keywords: Value
+) throws(LullError) -> Value {
   let code = codeValue.body(CodeBody.self).pointee.code
   let base: TypePtr
   if baseValue.isUndefined {
@@ -165,6 +180,7 @@ func makeClass(_ frame: UnsafeMutablePointer<Frame>, _ codeValue: Value, _ baseV
   if let d = namespace.dict.get(Name.__doc__.pointer), d.kind == .str {
     t.pointee.doc = d.string
   }
+  if namespace.dict.get(Name.__doc__.pointer) == nil { namespace.dict.set(Name.__doc__.str, .none) }
   // A class that defines __eq__ without __hash__ is unhashable.
   if namespace.dict.get(Name.__eq__.pointer) != nil,
     namespace.dict.get(Name.__hash__.pointer) == nil
@@ -176,6 +192,7 @@ func makeClass(_ frame: UnsafeMutablePointer<Frame>, _ codeValue: Value, _ baseV
     t.pointee.dict.dict.set(k, v.retained())
   }
   t.changed()
+  t.pointee.slots = try slotNames(namespace.dict, base, code.name)
   let result = Value(t)
   if !classCell.isUndefined { classCell.cell.pointee.value = result.retained() }
   for k in namespace.dict.keys {
@@ -186,7 +203,10 @@ func makeClass(_ frame: UnsafeMutablePointer<Frame>, _ codeValue: Value, _ baseV
   let hook = base.lookup(.__init_subclass__)
   if !hook.isUndefined {
     let inner = hook.tag == .classMethod ? hook.wrapper.pointee.a : hook
-    try call(inner, [result]).release()
+    let named = keywords.isUndefined ? [] : dictItems(keywords).map { ($0.key.string, $0.value) }
+    try call(inner, [result], keywords: named).release()
+  } else if let d = keywords.asDict, d.pointee.count > 0 {
+    throw LullError.typeError("\(code.name).__init_subclass__() takes no keyword arguments")
   }
   return result
 }
@@ -205,7 +225,28 @@ func makeSuper(_ type: Value, _ me: Value) throws(LullError) -> Value {
   return Value(.superObject, p)
 }
 
-func makeBoundToCell() {}
+/// The attributes that instances may have when the class and its bases name them in `__slots__`; nil: any.
+private func slotNames(_ namespace: DictPtr, _ base: TypePtr, _ name: String) throws(LullError) -> Set<StrPtr>? {
+  guard let v = namespace.get(internedPointer("__slots__")) else { return nil }
+  let isRoot = base == core.pointee.object
+  guard base.pointee.kind == .instance, isRoot || base.pointee.slots != nil else { return nil }
+  var names = base.pointee.slots ?? []
+  let items = v.kind == .str ? [v.retained()] : try collect(v)
+  defer { for x in items { x.release() } }
+  for x in items {
+    guard x.kind == .str else {
+      throw LullError.typeError("__slots__ items must be strings, not '\(typeName(x))'")
+    }
+    if x.string == "__dict__" { return nil }
+    if namespace.get(interned(x).str) != nil {
+      throw LullError.valueError("'\(x.string)' in __slots__ conflicts with class variable")
+    }
+    let stripped = name.drop { $0 == "_" }
+    let isPrivate = x.string.hasPrefix("__") && !x.string.hasSuffix("__") && !stripped.isEmpty
+    names.insert(internedPointer(isPrivate ? "_\(stripped)\(x.string)" : x.string))
+  }
+  return names
+}
 
 // MARK: - with
 
@@ -239,7 +280,9 @@ func exitContext(_ exit: Value, _ e: Value) throws(LullError) -> Bool {
     try call(exit, [.none, .none, .none]).release()
     return false
   }
-  return try truthReleasing(try call(exit, [Value(e.type), e, .none]))
+  let trace = tracebackValue(e)
+  defer { trace.release() }
+  return try truthReleasing(try call(exit, [Value(e.type), e, trace]))
 }
 
 func isCallableValue(_ v: Value) -> Bool {

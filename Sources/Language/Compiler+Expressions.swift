@@ -489,7 +489,7 @@ extension FunctionCompiler {
         case .unpack:
           let r = try operand(a.value)
           span = a.value.span
-          emit(.listExtend, list, r, 1)
+          emit(.listExtend, list, r, callee, x: 1)
         case .keyword, .unpackKeywords: continue
         }
         temporaries = m
@@ -509,7 +509,7 @@ extension FunctionCompiler {
           let tuple = newTemporary()
           emit(.makeDict, tuple, 0, 0)
           emit(.dictSet, tuple, k, r)
-          emit(.dictMerge, dict, tuple)
+          emit(.dictMerge, dict, tuple, callee)
           temporaries = m
         case .unpackKeywords:
           if dict == noRegister {
@@ -519,7 +519,7 @@ extension FunctionCompiler {
           let m = temporaries
           let r = try operand(a.value)
           span = a.value.span
-          emit(.dictMerge, dict, r)
+          emit(.dictMerge, dict, r, callee)
           temporaries = m
         default: break
         }
@@ -827,14 +827,13 @@ extension FunctionCompiler {
     let r = newTemporary()
     let m = temporaries
     var bases: [Expr] = []
+    var keywords: [(String, Expr)] = []
     for a in d.arguments {
       switch a.kind {
       case .positional: bases.append(a.value)
       case .keyword(let n):
-        throw error(
-          n.name == "metaclass"
-            ? "metaclasses are not in the language" : "class keywords are not in the language",
-          n.span)
+        if n.name == "metaclass" { throw error("metaclasses are not in the language", n.span) }
+        keywords.append((n.name, a.value))
       default: throw error("unpacking in a class's bases is not in the language", a.value.span)
       }
     }
@@ -849,10 +848,10 @@ extension FunctionCompiler {
     }
     let t = f.newTemporary()
     f.emit(.loadGlobal, t, 0, try f.nameConstant("__name__"), x: -1)
-    try f.store(t, name: "__module__", d.span)
+    f.emit(.storeName, t, 0, try f.nameConstant("__module__"))
     let q = f.newTemporary()
     f.emit(.loadConst, q, try f.addConstant(makeStr(f.qualname)))
-    try f.store(q, name: "__qualname__", d.span)
+    f.emit(.storeName, q, 0, try f.nameConstant("__qualname__"))
     f.temporaries = 0
     var body = d.body[...]
     if let first = d.body.first, case .expression(let e) = first.kind,
@@ -860,7 +859,8 @@ extension FunctionCompiler {
     {
       let t = f.newTemporary()
       f.emit(.loadConst, t, try f.addConstant(makeStr(text)))
-      try f.store(t, name: "__doc__", first.span)
+      f.span = first.span
+      f.emit(.storeName, t, 0, try f.nameConstant("__doc__"))
       f.temporaries = 0
       body = body.dropFirst()
     }
@@ -876,8 +876,19 @@ extension FunctionCompiler {
     code.span = d.span
     code.cellSources = try cellSources(inner)
     let base = try sequence(bases)
+    if !keywords.isEmpty {
+      let table = newTemporary()
+      emit(.makeDict, table, 0, 0)
+      for (name, e) in keywords {
+        let mark = temporaries
+        let k = newTemporary()
+        emit(.loadConst, k, try addConstant(interned(name)))
+        emit(.dictSet, table, k, try operand(e))
+        temporaries = mark
+      }
+    }
     span = d.span
-    emit(.makeClass, r, try codeConstant(code), base, x: bases.count)
+    emit(.makeClass, r, try codeConstant(code), base, x: bases.count, y: keywords.isEmpty ? 0 : 1)
     temporaries = m
     for (i, e) in decorators.enumerated().reversed() {
       span = d.decorators[i].span

@@ -145,11 +145,11 @@ extension LullError {
   public var frames: [TracebackEntry] { unwound.reversed() }
 }
 
-/// `str(exception)`.
-func exceptionText(_ v: Value) throws(LullError) -> String {
+/// `str(exception)`; without `own`, what the builtin class gives.
+func exceptionText(_ v: Value, own: Bool = true) throws(LullError) -> String {
   try checkNativeStack(" while getting the str of an object")  // an exception may hold itself
   let f = v.type.lookup(.__str__)
-  if f.tag == .function {
+  if own, f.tag == .function {
     let r = try call(f, [v])
     defer { r.release() }
     return r.string

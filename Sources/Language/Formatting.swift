@@ -338,7 +338,7 @@ private func plainRepr(_ v: Value) throws(LullError) -> String {
   case .bigInt: return try bigText(v.bigInt)
   case .float: return floatText(try doubleOf(v))
   case .complex: return complexText(v.body(ComplexBody.self).pointee.re, v.body(ComplexBody.self).pointee.im)
-  case .bytes: return quotedBytes(v.bytes)
+  case .bytes: return v.isByteArray ? "bytearray(\(quotedBytes(v.bytes)))" : quotedBytes(v.bytes)
   case .range:
     let r = v.range.pointee
     return r.step == 1

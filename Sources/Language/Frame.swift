@@ -158,40 +158,41 @@ func recursionError() -> LullError {
   var out = [Value](repeating: .undefined, count: total)
   var extras: Value = .undefined
   var failure: LullError?
-  if given > positional, !code.hasRest {
-    failure = tooManyPositional(code, given, kwCount, defaultCount)
-  } else {
-    for i in 0..<min(given, positional) { out[i] = w[i] }
-    if code.hasKeywords { extras = makeDict() }
-    if let kwNames {
-      for k in 0..<kwCount {
-        let value = w[given + k]
-        let name = interned(kwNames[k])
-        var index = -1
-        for i in code.positionalOnly..<(positional + keywordOnly)
-        where code.parameterNames[i] == name.str {
-          index = i
+  var title: String { f.pointee.qualname.string }
+  for i in 0..<min(given, positional) { out[i] = w[i] }
+  if code.hasKeywords { extras = makeDict() }
+  if let kwNames {
+    for k in 0..<kwCount {
+      let value = w[given + k]
+      let name = interned(kwNames[k])
+      var index = -1
+      for i in code.positionalOnly..<(positional + keywordOnly)
+      where code.parameterNames[i] == name.str {
+        index = i
+        break
+      }
+      if index >= 0 {
+        if !out[index].isUndefined {
+          failure = .typeError(
+            "\(title)() got multiple values for argument '\(name.string)'")
           break
         }
-        if index >= 0 {
-          if !out[index].isUndefined {
-            failure = .typeError(
-              "\(code.qualname)() got multiple values for argument '\(name.string)'")
-            break
-          }
-          out[index] = value
-        } else if code.hasKeywords {
-          extras.dict.set(name, value.retained())
-        } else {
-          failure = unexpectedKeyword(code, name.string)
-          break
-        }
+        out[index] = value
+      } else if code.hasKeywords {
+        extras.dict.set(name, value.retained())
+      } else {
+        failure = unexpectedKeyword(code, title, name.string, (0..<kwCount).map { kwNames[$0].string })
+        break
       }
     }
   }
   var missing: [String] = []
   var missingKeywords: [String] = []
   var borrowedDefaults: [Int] = []
+  if failure == nil, given > positional, !code.hasRest {
+    let named = (positional..<(positional + keywordOnly)).count { !out[$0].isUndefined }
+    failure = tooManyPositional(code, title, given, named, defaultCount)
+  }
   if failure == nil {
     for i in 0..<positional where out[i].isUndefined {
       let d = i - (positional - defaultCount)
@@ -211,9 +212,9 @@ func recursionError() -> LullError {
       }
     }
     if !missing.isEmpty {
-      failure = missingArguments(code, missing, "positional")
+      failure = missingArguments(title, missing, "positional")
     } else if !missingKeywords.isEmpty {
-      failure = missingArguments(code, missingKeywords, "keyword-only")
+      failure = missingArguments(title, missingKeywords, "keyword-only")
     }
   }
   if let failure {
@@ -258,14 +259,15 @@ private func listed(_ names: [String]) -> String {
   if quoted.count == 2 { return "\(quoted[0]) and \(quoted[1])" }
   return quoted.dropLast().joined(separator: ", ") + ", and " + (quoted.last ?? "")
 }
-private func missingArguments(_ code: Code, _ names: [String], _ kind: String) -> LullError {
+private func missingArguments(_ title: String, _ names: [String], _ kind: String) -> LullError {
   .typeError(
-    "\(code.qualname)() missing \(names.count) required \(kind) "
+    "\(title)() missing \(names.count) required \(kind) "
       + "argument\(names.count == 1 ? "" : "s"): \(listed(names))")
 }
-private func tooManyPositional(_ code: Code, _ given: Int, _ kwCount: Int, _ defaults: Int)
-  -> LullError
-{
+/// `named`: how many keyword-only parameters were given.
+private func tooManyPositional(
+  _ code: Code, _ title: String, _ given: Int, _ named: Int, _ defaults: Int
+) -> LullError {
   let most = code.positionalCount
   let takes: String
   if defaults > 0 {
@@ -273,16 +275,22 @@ private func tooManyPositional(_ code: Code, _ given: Int, _ kwCount: Int, _ def
   } else {
     takes = "\(most) positional argument\(most == 1 ? "" : "s")"
   }
-  return .typeError(
-    "\(code.qualname)() takes \(takes) but \(given) \(given == 1 ? "was" : "were") given")
-}
-private func unexpectedKeyword(_ code: Code, _ name: String) -> LullError {
-  let positionalOnly = code.parameterNames.prefix(code.positionalOnly).map(\.string)
-  if positionalOnly.contains(name) {
+  if named > 0 {
     return .typeError(
-      "\(code.qualname)() got some positional-only arguments passed as keyword arguments: '\(name)'")
+      "\(title)() takes \(takes) but \(given) positional argument\(given == 1 ? "" : "s") "
+        + "(and \(named) keyword-only argument\(named == 1 ? "" : "s")) were given")
   }
-  let e = LullError.typeError("\(code.qualname)() got an unexpected keyword argument '\(name)'")
+  return .typeError(
+    "\(title)() takes \(takes) but \(given) \(given == 1 ? "was" : "were") given")
+}
+private func unexpectedKeyword(_ code: Code, _ title: String, _ name: String, _ given: [String]) -> LullError {
+  let wrong = code.parameterNames.prefix(code.positionalOnly).map(\.string).filter(given.contains)
+  if !wrong.isEmpty {
+    return .typeError(
+      "\(title)() got some positional-only arguments passed as keyword arguments: "
+        + "'\(wrong.joined(separator: ", "))'")
+  }
+  let e = LullError.typeError("\(title)() got an unexpected keyword argument '\(name)'")
   let names = code.parameterNames[
     code.positionalOnly..<(code.positionalCount + code.keywordOnlyCount)
   ].map(\.string)

@@ -189,7 +189,11 @@ public func makeIterator(_ v: Value) throws(LullError) -> Value {
       }
       return v.list.pointee.items[n].retained()
     }
-    return try getItem(v, Value(n))
+    do throws(LullError) { return try getItem(v, Value(n)) } catch {
+      p.pointee.index = -1
+      if isKind(error, "IndexError") || isKind(error, "StopIteration") { return .undefined }
+      throw error
+    }
   case .enumerate:
     let x = try iteratorNext(p.pointee.a)
     if x.isUndefined { return x }
@@ -341,7 +345,7 @@ public func forEach(_ v: Value, _ body: (Value) throws(LullError) -> Void) throw
 }
 
 func extendList(_ l: ListPtr, _ v: Value) throws(LullError) {
-  if v.tag == .list {
+  if v.tag == .list || v.kind == .list && v.list == l {
     let n = v.list.pointee.count
     try checkAllocation(l.pointee.count + n, 16)
     for k in 0..<n { l.append(v.list.pointee.items[k].retained()) }
@@ -455,7 +459,7 @@ func resumeGenerator(_ g: GeneratorPtr, _ sent: Value, throwing: LullError? = ni
   if !g.pointee.isStarted {
     if let throwing {
       freeGeneratorFrame(g)
-      throw throwing
+      throw escaped(throwing)
     }
     if !sent.isNone {
       throw LullError.typeError("can't send non-None value to a just-started generator")
@@ -491,16 +495,23 @@ func resumeGenerator(_ g: GeneratorPtr, _ sent: Value, throwing: LullError? = ni
   do throws(LullError) {
     return try execute(f, throwing: throwing)
   } catch {
-    if isKind(error, "StopIteration") {
-      let cause = exceptionValue(error)
-      let e = LullError.runtime("generator raised StopIteration")
-      let v = exceptionValue(e)
-      v.exceptionBody.pointee.cause = cause
-      v.release()
-      throw e
-    }
-    throw error
+    throw escaped(error)
   }
+}
+/// What leaves a generator that raised an error: a StopIteration must not look like its end.
+private func escaped(_ error: LullError) -> LullError {
+  if !isKind(error, "StopIteration") { return error }
+  let cause = exceptionValue(error)
+  let e = LullError.runtime("generator raised StopIteration")
+  let v = exceptionValue(e)
+  let body = v.exceptionBody
+  body.pointee.cause = cause
+  body.pointee.suppressContext = true
+  let old = body.pointee.context
+  body.pointee.context = cause.retained()
+  old.release()
+  v.release()
+  return e
 }
 
 /// `generator.throw`.

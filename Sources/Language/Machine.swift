@@ -1290,9 +1290,9 @@ private func runLoop(_ current: inout UnsafeMutablePointer<Frame>) throws(LullEr
       frame.pointee.ip = ip
       let v = regs[Int(i.pointee.b)]
       if v.isUndefined { throw unboundLocal(frame, i.pointee.b) }
-      if i.pointee.c == 1, !isIterable(v) {
+      if i.pointee.x == 1, !isIterable(v) {
         throw LullError.typeError(
-          "Value after * must be an iterable, not \(typeName(v))")
+          "\(callTitle(regs[Int(i.pointee.c)])) argument after * must be an iterable, not \(typeName(v))")
       }
       try extendList(A.pointee.list, v)
       consume(regs, i.pointee.b, localCount)
@@ -1327,7 +1327,7 @@ private func runLoop(_ current: inout UnsafeMutablePointer<Frame>) throws(LullEr
       frame.pointee.ip = ip
       let v = regs[Int(i.pointee.b)]
       if v.isUndefined { throw unboundLocal(frame, i.pointee.b) }
-      try mergeKeywords(A.pointee.dict, v)
+      try mergeKeywords(A.pointee.dict, v, callee: regs[Int(i.pointee.c)])
       consume(regs, i.pointee.b, localCount)
     case .listToTuple:
       let l = regs[Int(i.pointee.b)].list
@@ -1983,8 +1983,10 @@ private func runLoop(_ current: inout UnsafeMutablePointer<Frame>) throws(LullEr
       let n = Int(i.pointee.x)
       let base = n > 0 ? regs[Int(i.pointee.c)] : .undefined
       if n > 0, base.isUndefined { throw unboundLocal(frame, i.pointee.c) }
-      let v = try makeClass(frame, constants[Int(i.pointee.b)], base)
+      let keywords = i.pointee.y == 1 ? regs[Int(i.pointee.c) + n] : .undefined
+      let v = try makeClass(frame, constants[Int(i.pointee.b)], base, keywords)
       if n > 0 { consume(regs, i.pointee.c, localCount) }
+      if i.pointee.y == 1 { consume(regs, i.pointee.c + UInt16(n), localCount) }
       set(A, v)
     case .loadSuper:
       frame.pointee.ip = ip

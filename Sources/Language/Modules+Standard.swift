@@ -26,6 +26,9 @@ private func rounding(_ name: String, _ dunder: Name, _ rule: FloatingPointRound
     if v.isInteger { return try indexValue(v) }
     let f = v.type.lookup(dunder)
     if !f.isUndefined { return try callMethod(f, v) }
+    if dunder == .__trunc__, v.kind != .native {
+      throw LullError.typeError("type \(typeName(v)) doesn't define __trunc__ method")
+    }
     return try truncate(try doubleOf(v).rounded(rule))
   }
 }
@@ -89,7 +92,10 @@ private func mathModule() -> NativeModule {
       return Value(fmod(x, y))
     },
     Builtin("remainder", "remainder(x, y, /)", chapter: "math", doc: "IEEE remainder.") { (a) throws(LullError) in
-      Value(remainder(try a.double(0), try a.double(1)))
+      let x = try a.double(0)
+      let y = try a.double(1)
+      if !x.isNaN, !y.isNaN, y == 0 || x.isInfinite { throw LullError.valueError("math domain error") }
+      return Value(remainder(x, y))
     },
     Builtin("ldexp", "ldexp(x, i, /)", chapter: "math", doc: "x * 2**i.") { (a) throws(LullError) in
       Value(scalbn(try a.double(0), Int32(clamping: try a.int(1))))
@@ -309,7 +315,7 @@ private func sysModule() -> NativeModule {
         defer { v.release() }
         throw wrap(v)
       },
-      Builtin("exc_info", "exc_info()", chapter: "sys", doc: "Class, exception and None of what is being handled.") { (_) throws(LullError) in
+      Builtin("exc_info", "exc_info()", chapter: "sys", doc: "Class, exception and traceback of what is being handled.") { (_) throws(LullError) in
         handledException()
       },
       Builtin("getrecursionlimit", "getrecursionlimit()", chapter: "sys", doc: "The recursion limit.") { (_) throws(LullError) in

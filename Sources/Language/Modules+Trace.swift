@@ -8,11 +8,11 @@ private func exception(_ a: Args, _ i: Int) throws(LullError) -> Value {
   return v
 }
 
-/// `sys.exc_info()`: (class, exception, None) of the exception being handled; owned.
+/// `sys.exc_info()`: (class, exception, traceback) of the exception being handled; owned.
 func handledException() -> Value {
   let handled = vm.pointee.handled
   guard handled.tag == .exception else { return makeTuple([.none, .none, .none]) }
-  return makeTuple([Value(handled.type).retained(), handled.retained(), .none])
+  return makeTuple([Value(handled.type).retained(), handled.retained(), tracebackValue(handled)])
 }
 
 func traceModule() -> NativeModule {
@@ -41,4 +41,35 @@ func traceModule() -> NativeModule {
         })
     },
   ])
+}
+
+// MARK: - Traceback objects
+
+@exclusivity(unchecked) nonisolated(unsafe) private var traceTypes: [String: TypePtr] = [:]
+
+private func record(_ type: String, _ fields: [(String, Value)]) -> Value {
+  let t: TypePtr
+  if let known = traceTypes[type] {
+    t = known
+  } else {
+    t = makeType(type, base: core.pointee.object, kind: .instance)
+    t.pointee.h.count = immortal
+    traceTypes[type] = t
+  }
+  let v = makeInstance(t)
+  for (name, value) in fields { v.instance.addSlot(internedPointer(name), value) }
+  return v
+}
+
+/// `__traceback__` (owned): a chain of entries, outermost first, made anew each time.
+func tracebackValue(_ e: Value) -> Value {
+  var next = Value.none
+  for entry in e.exceptionBody.pointee.traceback {
+    let code = record(
+      "code", [("co_name", makeStr(entry.function)), ("co_filename", makeStr(entry.source.file))])
+    let frame = record("frame", [("f_code", code), ("f_lineno", Value(entry.line))])
+    next = record(
+      "traceback", [("tb_frame", frame), ("tb_lineno", Value(entry.line)), ("tb_next", next)])
+  }
+  return next
 }

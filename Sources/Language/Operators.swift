@@ -45,7 +45,7 @@ public func binary(_ op: BinaryOperator, _ a: Value, _ b: Value) throws(LullErro
       throw LullError.typeError(
         "can only concatenate \(typeName(a)) (not \"\(typeName(b))\") to \(typeName(a))")
     }
-    if a.kind == .bytes { throw LullError.typeError("can't concat \(typeName(b)) to bytes") }
+    if a.kind == .bytes { throw LullError.typeError("can't concat \(typeName(b)) to \(typeName(a))") }
   }
   if op == .multiply {
     if a.kind == .str || a.kind == .list || a.kind == .tuple || a.kind == .bytes {
@@ -106,7 +106,7 @@ func binaryOrNil(_ op: BinaryOperator, _ a: Value, _ b: Value) throws(LullError)
       let r = try builtinBinary(op, a, b)
       if !r.isUndefined { return r }
     }
-    if !rightFirst, !right.isUndefined, a.type != b.type || left.isUndefined {
+    if !rightFirst, !right.isUndefined, a.type != b.type {
       let r = try callMethod(right, b, a)
       if !r.isNotImplemented { return r }
     }
@@ -158,14 +158,16 @@ func builtinBinary(_ op: BinaryOperator, _ a: Value, _ b: Value) throws(LullErro
       for k in 0..<n { v.tuple.items[k] = a.tuple.items[k].retained() }
       for k in 0..<m { v.tuple.items[n + k] = b.tuple.items[k].retained() }
       return v
-    case (.bytes, .bytes): return makeBytes(a.bytes + b.bytes)
+    case (.bytes, .bytes):
+      return a.isByteArray ? makeByteArray(a.bytes + b.bytes) : makeBytes(a.bytes + b.bytes)
     default: break
     }
   case .multiply:
-    if let n = repeatCount(b), isSequence(a) { return try repeated(a, try n.get()) }
-    if let n = repeatCount(a), isSequence(b) { return try repeated(b, try n.get()) }
+    if isSequence(a), let n = try repeatCount(b) { return try repeated(a, n) }
+    if isSequence(b), let n = try repeatCount(a) { return try repeated(b, n) }
   case .modulo:
     if a.kind == .str { return try percentFormat(a.str, b) }
+    if a.kind == .bytes { return try percentFormatBytes(a, b) }
   case .bitOr:
     if a.kind == .dict, b.kind == .dict {
       let d = a.dict.copy()
@@ -196,12 +198,16 @@ func builtinBinary(_ op: BinaryOperator, _ a: Value, _ b: Value) throws(LullErro
 private func isSequence(_ v: Value) -> Bool {
   v.kind == .str || v.kind == .list || v.kind == .tuple || v.kind == .bytes
 }
-private func repeatCount(_ v: Value) -> Result<Int, LullError>? {
-  if v.tag == .int || v.tag == .bool { return .success(v.asInt) }
-  if v.kind == .bigInt {
-    return .failure(LullError.overflow("cannot fit 'int' into an index-sized integer"))
+/// How often to repeat a sequence; nil when the value is no index.
+private func repeatCount(_ v: Value) throws(LullError) -> Int? {
+  if v.tag == .int || v.tag == .bool { return v.asInt }
+  guard v.kind == .bigInt || v.tag == .instance && !v.type.lookup(.__index__).isUndefined else { return nil }
+  let i = try indexValue(v)
+  defer { i.release() }
+  guard i.tag == .int else {
+    throw LullError.overflow("cannot fit 'int' into an index-sized integer")
   }
-  return nil
+  return i.asInt
 }
 private func repeated(_ v: Value, _ count: Int) throws(LullError) -> Value {
   let n = max(0, count)
@@ -240,7 +246,7 @@ private func repeated(_ v: Value, _ count: Int) throws(LullError) -> Value {
     try checkAllocation(n, max(v.bytes.count, 1))
     var out: [UInt8] = []
     for _ in 0..<n { out += v.bytes }
-    return makeBytes(out)
+    return v.isByteArray ? makeByteArray(out) : makeBytes(out)
   }
 }
 
@@ -530,8 +536,8 @@ public func inplace(_ op: BinaryOperator, _ a: Value, _ b: Value) throws(LullErr
       try extendList(a.list, b)
       return a.retained()
     }
-    if op == .multiply, let n = repeatCount(b) {
-      let r = try repeated(a, try n.get())
+    if op == .multiply, let n = try repeatCount(b) {
+      let r = try repeated(a, n)
       let items = r.list.array
       for v in items { v.retained() }
       a.list.replace(0..<a.list.pointee.count, with: items)
@@ -541,6 +547,11 @@ public func inplace(_ op: BinaryOperator, _ a: Value, _ b: Value) throws(LullErr
   case .dict:
     if op == .bitOr {
       try updateDict(a.dict, b, mappingOnly: false)
+      return a.retained()
+    }
+  case .bytes where a.isByteArray:
+    if op == .add, let new = b.bytesLike {
+      a.body(BytesBody.self).pointee.value += new
       return a.retained()
     }
   case .set:
@@ -1128,6 +1139,7 @@ func hashDouble(_ d: Double) -> Int {
     if !v.set.isFrozen { throw unhashable(v) }
     return try frozenHash(v)
   case .bytes:
+    if v.isByteArray { throw unhashable(v) }
     var h = 0x345678
     for b in v.bytes { h = (h &* 1_000_003) ^ Int(b) }
     return h == -1 ? -2 : h
@@ -1145,7 +1157,7 @@ func hashDouble(_ d: Double) -> Int {
     if !f.isUndefined {
       let r = try callMethod(f, v)
       defer { r.release() }
-      if r.isIntOrBool { return hashInt(r.asInt) }
+      if r.isIntOrBool { return r.asInt == -1 ? -2 : r.asInt }
       if r.kind == .bigInt { return try hashOf(r) }
       throw LullError.typeError("__hash__ method should return an integer")
     }

@@ -223,7 +223,30 @@ private struct PercentArguments {
   }
 }
 
-func percentFormat(_ s: StrPtr, _ values: Value) throws(LullError) -> Value {
+/// `bytes % values`: over text with one character a byte.
+func percentFormatBytes(_ template: Value, _ values: Value) throws(LullError) -> Value {
+  let s = makeStr(codePoints: template.bytes.map { UInt32($0) })
+  defer { s.release() }
+  let r = try percentFormat(s.str, values, forBytes: true)
+  defer { r.release() }
+  let out = try encodeString(r.str, "latin-1", "strict")
+  return template.isByteArray ? makeByteArray(out) : makeBytes(out)
+}
+
+/// What `%s` and `%b` of a bytes template put in, as text with one character a byte.
+private func bytesArgument(_ v: Value) throws(LullError) -> Value {
+  if let b = v.bytesLike { return makeStr(codePoints: b.map { UInt32($0) }) }
+  let f = v.type.lookup(.__bytes__)
+  if !f.isUndefined {
+    let r = try callMethod(f, v)
+    defer { r.release() }
+    if let b = r.bytesLike { return makeStr(codePoints: b.map { UInt32($0) }) }
+  }
+  throw LullError.typeError(
+    "%b requires a bytes-like object, or an object that implements __bytes__, not '\(typeName(v))'")
+}
+
+func percentFormat(_ s: StrPtr, _ values: Value, forBytes: Bool = false) throws(LullError) -> Value {
   let c = s.bytes
   let n = s.pointee.byteCount
   var out = TextBuilder()
@@ -277,7 +300,7 @@ func percentFormat(_ s: StrPtr, _ values: Value) throws(LullError) -> Value {
       guard let mapping else { throw LullError.typeError("format requires a mapping") }
       let key = makeStr(c + start, i - start)
       defer { key.release() }
-      guard let v = mapping.get(key.str) else { throw keyError(key) }
+      guard let v = try mapping.lookup(key) else { throw keyError(key) }
       keyed = v
       args.next = 1
       i += 1
@@ -312,8 +335,9 @@ func percentFormat(_ s: StrPtr, _ values: Value) throws(LullError) -> Value {
     while i < n, c[i] == 104 || c[i] == 108 || c[i] == 76 { i += 1 }
     guard i < n else { throw LullError.valueError("incomplete format") }
     let at = i
-    let t = c[i]
+    var t = c[i]
     i += 1
+    if forBytes { t = t == 98 ? 115 : t == 114 ? 97 : t }
     switch t {
     case 115, 114, 97, 99, 100, 105, 117, 120, 88, 111, 102, 70, 101, 69, 103, 71: break
     default:
@@ -322,7 +346,14 @@ func percentFormat(_ s: StrPtr, _ values: Value) throws(LullError) -> Value {
         "unsupported format character '\(Unicode.Scalar(scalar).map { String($0) } ?? "?")' "
           + "(0x\(String(scalar, radix: 16))) at index \(s.index(ofOffset: at))")
     }
-    let v = keyed.isUndefined ? try args.take() : keyed
+    var v = keyed.isUndefined ? try args.take() : keyed
+    v.retained()
+    defer { v.release() }
+    if forBytes, t == 115 || t == 99 && v.kind == .bytes {
+      let text = t == 99 && v.bytes.count != 1 ? Value.none : try bytesArgument(v)
+      v.release()
+      v = text
+    }
     try appendPercent(
       v, t, spec, precision: precision, isZero: isZero && !isLeft, &out)
   }

@@ -55,7 +55,7 @@ private func sequenceIndex(_ k: Value, _ length: @autoclosure () -> Int, _ what:
   }
   let n = length()
   let x = i.asInt < 0 ? i.asInt &+ n : i.asInt
-  if x < 0 || x >= n { throw LullError.index("\(what == "byte" ? "index" : "\(what) index") out of range") }
+  if x < 0 || x >= n { throw LullError.index("\(what == "byte" ? "index" : what == "range" ? "range object index" : "\(what) index") out of range") }
   return x
 }
 
@@ -137,9 +137,9 @@ public func getItem(_ o: Value, _ k: Value) throws(LullError) -> Value {
         out.append(b[i])
         i &+= s.step
       }
-      return makeBytes(out)
+      return o.isByteArray ? makeByteArray(out) : makeBytes(out)
     }
-    return Value(Int(b[try sequenceIndex(k, b.count, "byte")]))
+    return Value(Int(b[try sequenceIndex(k, b.count, o.isByteArray ? "bytearray" : "byte")]))
   case .range:
     let r = o.range.pointee
     if k.kind == .slice {
@@ -147,9 +147,7 @@ public func getItem(_ o: Value, _ k: Value) throws(LullError) -> Value {
       return try makeRange(
         r.start &+ s.start &* r.step, r.start &+ s.stop &* r.step, r.step &* s.step)
     }
-    let n = try indexOf(k)
-    let i = n < 0 ? n &+ r.count : n
-    if i < 0 || i >= r.count { throw LullError.index("range object index out of range") }
+    let i = try sequenceIndex(k, r.count, "range")
     return Value(r.start &+ i &* r.step)
   case .native:
     if let slot = o.type.pointee.native?.getItem { return try slot(o, k) }
@@ -219,6 +217,30 @@ public func setItem(_ o: Value, _ k: Value, _ v: Value) throws(LullError) {
     l.pointee.items[i] = v.retained()
     old.release()
     return
+  case .bytes where o.isByteArray:
+    let body = o.body(BytesBody.self)
+    if k.kind == .slice {
+      let new = try bytesFromIterable(v)
+      let s = try sliceIndices(k, length: body.pointee.value.count)
+      if s.step == 1 {
+        body.pointee.value.replaceSubrange(s.start..<max(s.start, s.start + s.count), with: new)
+        return
+      }
+      if new.count != s.count {
+        throw LullError.valueError(
+          "attempt to assign bytes of size \(new.count) to extended slice of size \(s.count)")
+      }
+      var i = s.start
+      for x in new {
+        body.pointee.value[i] = x
+        i &+= s.step
+      }
+      return
+    }
+    let new = try byteOf(v)
+    let i = try sequenceIndex(k, body.pointee.value.count, "bytearray")
+    body.pointee.value[i] = new
+    return
   case .native:
     if let slot = o.type.pointee.native?.setItem { return try slot(o, k, v) }
   default: break
@@ -262,6 +284,16 @@ public func deleteItem(_ o: Value, _ k: Value) throws(LullError) {
       throw error
     }
     l.remove(at: i).release()
+    return
+  case .bytes where o.isByteArray:
+    let body = o.body(BytesBody.self)
+    if k.kind == .slice {
+      let s = try sliceIndices(k, length: body.pointee.value.count)
+      for i in (0..<s.count).map({ s.start + $0 * s.step }).sorted(by: >) { body.pointee.value.remove(at: i) }
+      return
+    }
+    let i = try sequenceIndex(k, body.pointee.value.count, "bytearray")
+    body.pointee.value.remove(at: i)
     return
   case .native:
     if let slot = o.type.pointee.native?.deleteItem { return try slot(o, k) }

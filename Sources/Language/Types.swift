@@ -37,6 +37,8 @@ struct TypeBody {
   /// Cached `__init__` look-up for construction: version it is valid for.
   var initVersion: UInt32
   var initFunction: Value
+  /// The attributes that instances may have; nil: any.
+  var slots: Set<StrPtr>? = nil
 }
 
 extension Value {

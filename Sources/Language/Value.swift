@@ -112,6 +112,8 @@ struct Header {
   static let flagASCII: UInt8 = 1
   static let flagInterned: UInt8 = 2
   static let flagFrozen: UInt8 = 1
+  /// bytes: a bytearray.
+  static let flagMutable: UInt8 = 2
   /// The object's class is written in the language and its layout is a builtin's: a `dict` Value
   /// for its attributes follows the body.
   static let flagTrailingDict: UInt8 = 4
