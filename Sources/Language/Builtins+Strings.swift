@@ -1,7 +1,7 @@
 // Methods of str and bytes.
 import Glibc
 
-private func isSpace(_ c: UInt32) -> Bool {
+func isSpace(_ c: UInt32) -> Bool {
   if c < 128 { return (c >= 9 && c <= 13) || c == 32 || (c >= 28 && c <= 31) }
   return Unicode.Scalar(c)?.properties.isWhitespace ?? false
 }
@@ -22,21 +22,70 @@ private func lower(_ c: UInt32) -> String {
 private func title(_ c: UInt32) -> String {
   Unicode.Scalar(c)?.properties.titlecaseMapping ?? scalarText(c)
 }
-private func isAlpha(_ c: UInt32) -> Bool {
+func isAlpha(_ c: UInt32) -> Bool {
+  if c < 128 { return isASCIILetter(c) }
   switch Unicode.Scalar(c)?.properties.generalCategory {
-  case .uppercaseLetter, .lowercaseLetter, .titlecaseLetter, .modifierLetter, .otherLetter: true
-  default: false
+  case .uppercaseLetter, .lowercaseLetter, .titlecaseLetter, .modifierLetter, .otherLetter:
+    return true
+  default: return false
   }
 }
+@inline(__always) private func isASCIILetter(_ c: UInt32) -> Bool {
+  let l = c | 32
+  return l >= 97 && l <= 122
+}
+@inline(__always) private func isASCIIDigit(_ c: UInt32) -> Bool { c >= 48 && c <= 57 }
 private func isDigit(_ c: UInt32) -> Bool {
+  if c < 128 { return isASCIIDigit(c) }
   if let t = Unicode.Scalar(c)?.properties.numericType { return t == .decimal || t == .digit }
   return false
 }
-private func isDecimal(_ c: UInt32) -> Bool { Unicode.Scalar(c)?.properties.numericType == .decimal }
-private func isNumeric(_ c: UInt32) -> Bool { Unicode.Scalar(c)?.properties.numericType != nil }
-private func isUpper(_ c: UInt32) -> Bool { Unicode.Scalar(c)?.properties.isUppercase ?? false }
-private func isLower(_ c: UInt32) -> Bool { Unicode.Scalar(c)?.properties.isLowercase ?? false }
-private func isCased(_ c: UInt32) -> Bool { Unicode.Scalar(c)?.properties.isCased ?? false }
+func isDecimal(_ c: UInt32) -> Bool {
+  if c < 128 { return isASCIIDigit(c) }
+  return Unicode.Scalar(c)?.properties.numericType == .decimal
+}
+func isNumeric(_ c: UInt32) -> Bool {
+  if c < 128 { return isASCIIDigit(c) }
+  return Unicode.Scalar(c)?.properties.numericType != nil
+}
+private func isUpper(_ c: UInt32) -> Bool {
+  if c < 128 { return c >= 65 && c <= 90 }
+  return Unicode.Scalar(c)?.properties.isUppercase ?? false
+}
+private func isLower(_ c: UInt32) -> Bool {
+  if c < 128 { return c >= 97 && c <= 122 }
+  return Unicode.Scalar(c)?.properties.isLowercase ?? false
+}
+private func isCased(_ c: UInt32) -> Bool {
+  if c < 128 { return isASCIILetter(c) }
+  return Unicode.Scalar(c)?.properties.isCased ?? false
+}
+/// Whether every code point passes, without an array of them.
+private func every(_ s: StrPtr, _ f: (UInt32) -> Bool) -> Bool {
+  var i = 0
+  let n = s.pointee.byteCount
+  while i < n {
+    let (c, l) = s.decode(i)
+    if !f(c) { return false }
+    i += l
+  }
+  return true
+}
+/// An ASCII string with each byte mapped, given whether the byte before it was a letter.
+private func mappedASCII(_ s: StrPtr, _ f: (UInt8, Bool) -> UInt8) -> Value {
+  let n = s.pointee.byteCount
+  let r = makeStr(uninitialized: n)
+  var previous = false
+  for i in 0..<n {
+    let c = s.bytes[i]
+    r.bytes[i] = f(c, previous)
+    previous = isASCIILetter(UInt32(c))
+  }
+  r.pointee.h.flags |= Header.flagASCII
+  return r.value
+}
+@inline(__always) private func upperASCII(_ c: UInt8) -> UInt8 { c >= 97 && c <= 122 ? c &- 32 : c }
+@inline(__always) private func lowerASCII(_ c: UInt8) -> UInt8 { c >= 65 && c <= 90 ? c &+ 32 : c }
 
 /// start and end as byte offsets.
 private func bounds(_ s: StrPtr, _ a: Args, _ i: Int) throws(LullError) -> (Int, Int)? {
@@ -53,6 +102,27 @@ private func slice(_ s: StrPtr, _ a: Int, _ b: Int) -> UnsafeBufferPointer<UInt8
   UnsafeBufferPointer(start: s.bytes + a, count: b - a)
 }
 private func trim(_ s: StrPtr, _ chars: Value, left: Bool, right: Bool) throws(LullError) -> Value {
+  if s.isASCII, chars.isNone || chars.asStr?.isASCII == true {
+    // A bit for each ASCII character to drop.
+    var low: UInt64 = 0x1_F000_3E00
+    var high: UInt64 = 0
+    if let c = chars.asStr {
+      low = 0
+      for b in c.buffer {
+        if b < 64 { low |= 1 << UInt64(b) } else { high |= 1 << UInt64(b - 64) }
+      }
+    }
+    let b = s.bytes
+    func drops(_ c: UInt8) -> Bool { (c < 64 ? low >> UInt64(c) : high >> UInt64(c - 64)) & 1 != 0 }
+    var i = 0
+    var j = s.pointee.byteCount
+    if left { while i < j, drops(b[i]) { i += 1 } }
+    if right { while j > i, drops(b[j - 1]) { j -= 1 } }
+    if i == 0, j == s.pointee.byteCount, s.pointee.h.flags & Header.flagTrailingDict == 0 {
+      return s.value.retained()
+    }
+    return makeStr(b + i, j - i)
+  }
   let points = s.codePoints
   var set: Set<UInt32>?
   if !chars.isNone {
@@ -82,6 +152,17 @@ private func split(_ s: StrPtr, _ sep: Value, _ most: Int, fromRight: Bool) thro
   func piece(_ i: Int, _ j: Int) -> Value { makeStr(s.bytes + i, j - i) }
   if sep.isNone {
     // Runs of white space separate.
+    if limit == Int.max, s.isASCII {
+      var i = 0
+      let n = b.count
+      while true {
+        while i < n, isSpace(UInt32(b[i])) { i += 1 }
+        if i >= n { return out }
+        let start = i
+        while i < n, !isSpace(UInt32(b[i])) { i += 1 }
+        out.list.append(piece(start, i))
+      }
+    }
     var ranges: [(Int, Int)] = []
     var i = 0
     var start = -1
@@ -170,24 +251,25 @@ private func replace(_ s: StrPtr, _ old: StrPtr, _ new: StrPtr, _ most: Int) thr
     return makeStr(out)
   }
   var start = 0
+  out.reserveCapacity(b.count + 64)
   while left > 0 {
     let at = findBytes(b, old.buffer, from: start)
     if at < 0 { break }
-    out += b[start..<at]
+    out += UnsafeBufferPointer(rebasing: b[start..<at])
     out += new.buffer
     start = at + old.pointee.byteCount
     left -= 1
     if out.count > maximumObjectBytes / 2 { throw LullError.memory() }
   }
   if start == 0, s.pointee.h.flags & Header.flagTrailingDict == 0 { return s.value.retained() }
-  out += b[start...]
+  out += UnsafeBufferPointer(rebasing: b[start...])
   return makeStr(out)
 }
 
 private func test(_ name: String, _ doc: String, _ f: @escaping (UInt32) -> Bool) -> Builtin {
   Builtin(name, "\(name)(self, /)", chapter: "str", doc: doc) { (a) throws(LullError) in
-    let p = a[0].str.codePoints
-    return Value(!p.isEmpty && p.allSatisfy(f))
+    let s = a[0].str
+    return Value(s.pointee.byteCount > 0 && every(s, f))
   }
 }
 private func find(_ name: String, last: Bool, fails: Bool) -> Builtin {
@@ -263,12 +345,12 @@ func installStrings() {
   let methods: [Builtin] = [
     Builtin("upper", "upper(self, /)", chapter: "str", doc: "In upper case.") { (a) throws(LullError) in
       let s = a[0].str
-      if s.isASCII { return makeStr(s.buffer.map { $0 >= 97 && $0 <= 122 ? $0 - 32 : $0 }) }
+      if s.isASCII { return mappedASCII(s) { c, _ in upperASCII(c) } }
       return mapped(s, upper)
     },
     Builtin("lower", "lower(self, /)", chapter: "str", doc: "In lower case.") { (a) throws(LullError) in
       let s = a[0].str
-      if s.isASCII { return makeStr(s.buffer.map { $0 >= 65 && $0 <= 90 ? $0 + 32 : $0 }) }
+      if s.isASCII { return mappedASCII(s) { c, _ in lowerASCII(c) } }
       return mapped(s, lower)
     },
     Builtin("casefold", "casefold(self, /)", chapter: "str", doc: "For caseless comparison.") { (a) throws(LullError) in
@@ -279,6 +361,12 @@ func installStrings() {
     },
     Builtin("capitalize", "capitalize(self, /)", chapter: "str", doc: "First character upper, rest lower.") { (a) throws(LullError) in
       var first = true
+      if a[0].str.isASCII {
+        return mappedASCII(a[0].str) { c, _ in
+          defer { first = false }
+          return first ? upperASCII(c) : lowerASCII(c)
+        }
+      }
       return mapped(a[0].str) { c in
         defer { first = false }
         return first ? title(c) : lower(c)
@@ -286,6 +374,9 @@ func installStrings() {
     },
     Builtin("title", "title(self, /)", chapter: "str", doc: "Each word capitalised.") { (a) throws(LullError) in
       var previous = false
+      if a[0].str.isASCII {
+        return mappedASCII(a[0].str) { c, inWord in inWord ? lowerASCII(c) : upperASCII(c) }
+      }
       return mapped(a[0].str) { c in
         defer { previous = isCased(c) }
         return previous ? lower(c) : title(c)
@@ -382,14 +473,21 @@ func installStrings() {
     },
     affix("startswith", false), affix("endswith", true),
     Builtin("removeprefix", "removeprefix(self, prefix, /)", chapter: "str", doc: "Without a prefix.") { (a) throws(LullError) in
-      let s = a[0].string
-      let p = try a.string(1)
-      return s.hasPrefix(p) && !p.isEmpty ? makeStr(Array(s.utf8.dropFirst(p.utf8.count))) : a[0].retained()
+      let s = a[0].str
+      let p = try a.str(1)
+      let n = p.pointee.byteCount
+      if n == 0 || s.pointee.byteCount < n || memcmp(s.bytes, p.bytes, n) != 0 {
+        return a[0].retained()
+      }
+      return makeStr(s.bytes + n, s.pointee.byteCount - n)
     },
     Builtin("removesuffix", "removesuffix(self, suffix, /)", chapter: "str", doc: "Without a suffix.") { (a) throws(LullError) in
-      let s = a[0].string
-      let p = try a.string(1)
-      return s.hasSuffix(p) && !p.isEmpty ? makeStr(Array(s.utf8.dropLast(p.utf8.count))) : a[0].retained()
+      let s = a[0].str
+      let p = try a.str(1)
+      let n = p.pointee.byteCount
+      let rest = s.pointee.byteCount - n
+      if n == 0 || rest < 0 || memcmp(s.bytes + rest, p.bytes, n) != 0 { return a[0].retained() }
+      return makeStr(s.bytes, rest)
     },
     Builtin("partition", "partition(self, sep, /)", chapter: "str", doc: "Before, separator, after.") { (a) throws(LullError) in
       let s = a[0].str

@@ -159,8 +159,7 @@ func makeClass(
   if code.localNames.first == "__class__" { classCell = makeCell(.undefined) }
   defer { classCell.release() }
   try checkNativeStack()
-  let new = try pushFrame(f.function, w, bound: 0)
-  new.pointee.isEntry = true
+  let new = try pushFrame(f.function, w, bound: 0, flags: Frame.fromNative)
   new.pointee.namespace = namespace
   if !classCell.isUndefined {
     // The body's first instruction would make this cell; the class needs to reach it afterwards.

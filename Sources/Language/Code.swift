@@ -141,8 +141,12 @@ final class Code {
   var hasKeywords = false
   var parameterNames: [StrPtr] = []
   var isGenerator = false
-  /// Called with exactly `positionalCount` arguments, needs no binding.
-  var isSimple = false
+  /// Called with exactly `positionalCount` arguments, needs no binding. Set after that.
+  var isSimple = false {
+    didSet { exactCount = isSimple ? positionalCount : -1 }
+  }
+  /// `positionalCount` when simple, else -1.
+  private(set) var exactCount = -1
   /// Shared functions' line numbers: the span of the definition.
   var span = Span(0, 0)
   var id: UInt32

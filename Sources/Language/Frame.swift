@@ -21,17 +21,23 @@ struct Frame {
   var calleeSlot: UnsafeMutablePointer<Value>?
   /// The namespace of a class body, else undefined; borrowed.
   var namespace: Value
-  /// The new object when this frame is its `__init__`; owned, undefined otherwise.
+  /// The new object when this frame is its `__init__` (`ofInitializer`); owned.
   var initResult: Value
+  /// Valid with `ofGenerator`.
   var generator: GeneratorPtr?
   var registerCount: Int32
   var localCount: UInt16
   /// The caller's register for the result.
   var returnRegister: UInt16
+  /// Of the following; 0 for a plain call of a function by another.
+  var flags: UInt8
+
   /// `execute` returns to native code when this frame ends.
-  var isEntry: Bool
+  static let fromNative: UInt8 = 1
   /// A generator frame that a `for` in the machine resumed.
-  var isInlineFor: Bool
+  static let inFor: UInt8 = 2
+  static let ofInitializer: UInt8 = 4
+  static let ofGenerator: UInt8 = 8
 }
 
 struct Machine {
@@ -300,16 +306,17 @@ private func unexpectedKeyword(_ code: Code, _ title: String, _ name: String, _ 
 
 // MARK: - Pushing frames
 
-/// Makes a frame for a Lull function whose bound arguments lie at `w`.
+/// Makes a frame for a Lull function whose bound arguments lie at `w`. Above them the stack holds no
+/// heap value: whoever moves one away or ends a frame leaves its place undefined. So temporaries need
+/// no clearing here, and only the other locals must be undefined.
 @inline(__always) func pushFrame(
-  _ f: FunctionPtr, _ w: UnsafeMutablePointer<Value>, bound: Int
+  _ f: FunctionPtr, _ w: UnsafeMutablePointer<Value>, bound: Int,
+  calleeSlot: UnsafeMutablePointer<Value>? = nil, returnRegister: UInt16 = 0, flags: UInt8 = 0
 ) throws(LullError) -> UnsafeMutablePointer<Frame> {
   let m = vm
-  m.pointee.depth &+= 1
-  if m.pointee.depth > m.pointee.recursionLimit || w > m.pointee.stackLimit {
-    m.pointee.depth &-= 1
-    throw recursionError()
-  }
+  let depth = m.pointee.depth &+ 1
+  if depth > m.pointee.recursionLimit || w > m.pointee.stackLimit { throw recursionError() }
+  m.pointee.depth = depth
   let new = m.pointee.frameTop
   m.pointee.frameTop = new + 1
   let code = f.pointee.code
@@ -319,24 +326,28 @@ private func unexpectedKeyword(_ code: Code, _ title: String, _ name: String, _ 
     new.pointee.ip = c.instructions
     new.pointee.constants = c.constants
     let count = c.registerCount
+    let locals = c.localCount
     new.pointee.registerCount = Int32(truncatingIfNeeded: count)
-    new.pointee.localCount = UInt16(truncatingIfNeeded: c.localCount)
+    new.pointee.localCount = UInt16(truncatingIfNeeded: locals)
     new.pointee.top = w + (count &+ windowSlack)
     var i = bound
-    while i < count {
+    while i < locals {
       w[i].tag = .undefined
       i &+= 1
     }
+    #if LULL_CHECKS
+      for k in bound..<(count + windowSlack) where w[k].isHeap {
+        fatalError("a heap value above the arguments of \(c.qualname), register \(k)")
+      }
+    #endif
   }
   new.pointee.regs = w
   new.pointee.globals = f.pointee.globals.dict
   new.pointee.cells = f.pointee.cells
-  new.pointee.calleeSlot = nil
-  new.pointee.namespace = .undefined
-  new.pointee.initResult = .undefined
-  new.pointee.generator = nil
-  new.pointee.isEntry = false
-  new.pointee.isInlineFor = false
+  new.pointee.calleeSlot = calleeSlot
+  new.pointee.namespace.tag = .undefined
+  new.pointee.returnRegister = returnRegister
+  new.pointee.flags = flags
   m.pointee.frame = new
   return new
 }
@@ -375,7 +386,7 @@ func makeGenerator(_ f: FunctionPtr, _ w: UnsafeMutablePointer<Value>, bound: In
       top: regs, constants: code.constants, globals: f.pointee.globals.dict,
       cells: f.pointee.cells, calleeSlot: owner, namespace: .undefined, initResult: .undefined,
       generator: nil, registerCount: Int32(n), localCount: UInt16(code.localCount),
-      returnRegister: 0, isEntry: false, isInlineFor: false))
+      returnRegister: 0, flags: Frame.ofGenerator))
   let p = allocateObject(MemoryLayout<GeneratorBody>.size)
     .bindMemory(to: GeneratorBody.self, capacity: 1)
   p.initialize(
@@ -497,12 +508,11 @@ func callConsuming(
     let frame: UnsafeMutablePointer<Frame>
     do throws(LullError) {
       try checkNativeStack()
-      frame = try pushFrame(f, w, bound: bound)
+      frame = try pushFrame(f, w, bound: bound, flags: Frame.fromNative)
     } catch {
       releaseArguments(w, bound)
       throw error
     }
-    frame.pointee.isEntry = true
     return try execute(frame)
   case .builtin:
     defer { releaseArguments(w, argc) }

@@ -162,8 +162,7 @@ func runSource(_ source: String, file: String, module: Value, showsLast: Bool) t
   defer { f.release() }
   try checkNativeStack()
   let w = (vm.pointee.frame?.pointee.top ?? vm.pointee.stackBase) + 1
-  let frame = try pushFrame(p, w, bound: 0)
-  frame.pointee.isEntry = true
+  let frame = try pushFrame(p, w, bound: 0, flags: Frame.fromNative)
   return try execute(frame)
 }
 

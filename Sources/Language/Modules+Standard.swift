@@ -357,6 +357,7 @@ func registerStandardModules() {
     ("struct", { () throws(LullError) in structModule() }),
     ("_trace", { () throws(LullError) in traceModule() }),
     ("_json", { () throws(LullError) in jsonModule() }),
+    ("_re", { () throws(LullError) in regexModule() }),
     ("builtins", { () throws(LullError) in
       NativeModule(values: dictItems(core.pointee.builtins).map { ($0.key.string, $0.value.retained()) })
     }),

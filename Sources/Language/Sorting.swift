@@ -2,7 +2,8 @@
 //
 // Keys are taken apart once: ints and floats become one ordered 64-bit word, strs and tuples a word
 // that decides most comparisons (the first eight bytes, the first item) with the whole key behind
-// it. Words and positions lie together, so that the merge touches no object unless words are equal.
+// it. Words and positions lie together and are sorted byte by byte (or merged, when there are few);
+// runs of equal words are then sorted by the words that follow.
 // Anything else compares through the language, where every comparison may run user code; the list
 // is empty meanwhile, as in CPython.
 
@@ -19,10 +20,11 @@ private struct SortEntry {
   let b = (d == 0 ? 0.0 : d).bitPattern
   return b >> 63 == 0 ? b | 1 << 63 : ~b
 }
-/// The first eight bytes, the first one highest.
-@inline(__always) private func word(_ s: StrPtr) -> UInt64 {
-  let n = s.pointee.byteCount
-  let b = UnsafeRawPointer(s.bytes)
+/// Eight bytes from an offset, the first one highest; zeros past the end.
+@inline(__always) private func word(_ s: StrPtr, from offset: Int = 0) -> UInt64 {
+  let n = s.pointee.byteCount - offset
+  if n <= 0 { return 0 }
+  let b = UnsafeRawPointer(s.bytes) + offset
   if n >= 8 { return UInt64(bigEndian: b.loadUnaligned(as: UInt64.self)) }
   var w: UInt64 = 0
   for i in 0..<8 {
@@ -127,25 +129,32 @@ func sortList(_ l: ListPtr, key: Value, reverse: Bool) throws(LullError) {
   if reverse { entries.reverse() }
   var failure: LullError?
   switch kind {
-  case .word: mergeSort(&entries) { $0.word < $1.word }
-  case .str:
+  case .word, .str, .tuple:
     keys.withUnsafeBufferPointer { k in
-      mergeSort(&entries) { x, y in
-        if x.word != y.word { return x.word < y.word }
-        return k[x.index].str.compare(k[y.index].str) < 0
-      }
-    }
-  case .tuple:
-    keys.withUnsafeBufferPointer { k in
-      mergeSort(&entries) { x, y in
-        if x.word != y.word { return x.word < y.word }
-        return tupleLess(k[x.index].tuple, k[y.index].tuple)
+      entries.withUnsafeMutableBufferPointer { e in
+        guard let k = k.baseAddress, let e = e.baseAddress else { return }
+        sortByWord(e, n, k, kind, level: 0)
       }
     }
   case .general:
+    // Plain instances of one class: its `__lt__` is looked up once.
+    var lessMethod = Value.undefined
+    if keys[0].tag == .instance {
+      let type = keys[0].type
+      let f = type.lookup(.__lt__)
+      if f.tag == .function, !keys.contains(where: { $0.tag != .instance || $0.type != type }) {
+        lessMethod = f.retained()
+      }
+    }
+    defer { lessMethod.release() }
     mergeSort(&entries) { x, y in
       if failure != nil { return false }
       do throws(LullError) {
+        if !lessMethod.isUndefined {
+          let r = try call2(lessMethod, keys[x.index], keys[y.index])
+          if r.tag == .bool { return r.asBool }
+          if !r.isNotImplemented { return try truthReleasing(r) }
+        }
         let r = try compare(.less, keys[x.index], keys[y.index])
         return r.tag == .bool ? r.asBool : try truthReleasing(r)
       } catch {
@@ -164,21 +173,139 @@ func sortList(_ l: ListPtr, key: Value, reverse: Bool) throws(LullError) {
   if changed { throw LullError.valueError("list modified during sort") }
 }
 
+/// Sorts by words; entries whose words agree are sorted by the next eight bytes of the string or the
+/// next item of the tuple, so that each object is read once a level and not once a comparison.
+/// Short runs, and what is left after a few levels, compare whole keys.
+private func sortByWord(
+  _ e: UnsafeMutablePointer<SortEntry>, _ n: Int, _ keys: UnsafePointer<Value>, _ kind: SortKind,
+  level: Int
+) {
+  if n < 2 { return }
+  if n <= 16 || level == 4 {
+    switch kind {
+    case .str:
+      mergeSort(e, n) { x, y in
+        x.word != y.word
+          ? x.word < y.word : keys[x.index].str.compare(keys[y.index].str) < 0
+      }
+    case .tuple:
+      mergeSort(e, n) { x, y in
+        x.word != y.word
+          ? x.word < y.word : tupleLess(keys[x.index].tuple, keys[y.index].tuple)
+      }
+    default: mergeSort(e, n) { $0.word < $1.word }
+    }
+    return
+  }
+  if n < 256 { mergeSort(e, n) { $0.word < $1.word } } else { radixSort(e, n) }
+  if kind == .word { return }
+  var start = 0
+  while start < n {
+    var end = start + 1
+    while end < n, e[end].word == e[start].word { end += 1 }
+    if end - start > 1 {
+      let run = e + start
+      let count = end - start
+      let next = count > 16 ? nextWords(run, count, keys, kind, level: level + 1) : false
+      sortByWord(run, count, keys, kind, level: next ? level + 1 : 4)
+    }
+    start = end
+  }
+}
+
+/// Replaces the words of a run by those of the next level; false (and unchanged) when the rest of
+/// the keys is not decided by such words alone.
+private func nextWords(
+  _ e: UnsafeMutablePointer<SortEntry>, _ n: Int, _ keys: UnsafePointer<Value>, _ kind: SortKind,
+  level: Int
+) -> Bool {
+  if kind == .str {
+    let offset = level * 8
+    var longer = false
+    for i in 0..<n where keys[e[i].index].str.pointee.byteCount > offset {
+      longer = true
+      break
+    }
+    if !longer { return false }
+    for i in 0..<n { e[i].word = word(keys[e[i].index].str, from: offset) }
+    return true
+  }
+  // The item that was compared must be equal where its words are.
+  let tag = keys[e[0].index].tuple.items[level - 1].tag
+  if tag == .str { return false }
+  for i in 0..<n where keys[e[i].index].tuple.pointee.count <= level { return false }
+  for i in 0..<n {
+    let x = keys[e[i].index].tuple.items[level]
+    e[i].word = x.tag == .int ? word(x.asInt) : x.tag == .str ? word(x.str) : word(x.asDouble)
+  }
+  return true
+}
+
+/// Least significant byte first, over the bytes in which the words differ. Stable.
+private func radixSort(_ e: UnsafeMutablePointer<SortEntry>, _ n: Int) {
+  var ordered = 1
+  while ordered < n, e[ordered - 1].word <= e[ordered].word { ordered += 1 }
+  if ordered == n { return }
+  var all: UInt64 = .max
+  var any: UInt64 = 0
+  for i in 0..<n {
+    all &= e[i].word
+    any |= e[i].word
+  }
+  let varying = all ^ any
+  let scratch = UnsafeMutablePointer<SortEntry>.allocate(capacity: n)
+  let places = UnsafeMutablePointer<Int>.allocate(capacity: 256)
+  defer {
+    scratch.deallocate()
+    places.deallocate()
+  }
+  var from = e
+  var to = scratch
+  var shift: UInt64 = 0
+  while shift < 64 {
+    if varying >> shift & 0xFF != 0 {
+      places.initialize(repeating: 0, count: 256)
+      for i in 0..<n { places[Int(from[i].word >> shift & 0xFF)] &+= 1 }
+      var sum = 0
+      for b in 0..<256 {
+        let count = places[b]
+        places[b] = sum
+        sum &+= count
+      }
+      for i in 0..<n {
+        let x = from[i]
+        let b = Int(x.word >> shift & 0xFF)
+        to[places[b]] = x
+        places[b] &+= 1
+      }
+      swap(&from, &to)
+    }
+    shift += 8
+  }
+  if from != e { e.update(from: from, count: n) }
+}
+
 /// Merge sort with insertion sort on short runs; finds a sorted or strictly falling input in one
 /// pass. Stable.
 @inline(__always) private func mergeSort(
   _ a: inout [SortEntry], _ less: (SortEntry, SortEntry) -> Bool
 ) {
-  let n = a.count
-  if n < 2 { return }
   a.withUnsafeMutableBufferPointer { buffer in
-    guard let p = buffer.baseAddress else { return }
+    if let p = buffer.baseAddress { mergeSort(p, buffer.count, less) }
+  }
+}
+@inline(__always) private func mergeSort(
+  _ p: UnsafeMutablePointer<SortEntry>, _ n: Int, _ less: (SortEntry, SortEntry) -> Bool
+) {
+  if n < 2 { return }
+  do {
     var ordered = 1
     if less(p[1], p[0]) {
       ordered = 2
       while ordered < n, less(p[ordered], p[ordered - 1]) { ordered += 1 }
       if ordered == n {
-        buffer.reverse()
+        var all = UnsafeMutableBufferPointer(start: p, count: n)
+        all.reverse()
         return
       }
     } else {

@@ -150,6 +150,7 @@ extension UnsafeMutablePointer where Pointee == StrBody {
 }
 
 func makeStr(_ p: UnsafePointer<UInt8>, _ n: Int) -> Value {
+  if n == 1, p[0] < 0x80 { return asciiCharacter(p[0]) }
   let s = makeStr(uninitialized: n)
   memcpy(s.bytes, p, n)
   s.finish()

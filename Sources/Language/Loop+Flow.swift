@@ -1,0 +1,252 @@
+// Iteration, generators, unpacking, exceptions, context managers; making functions and classes;
+// imports.
+
+extension Loop {
+  // MARK: Iteration
+
+  @_transparent func getIter(_ i: InstructionPtr) throws(LullError) {
+    save()
+    let v = b(i)
+    if v.isUndefined { throw unboundLocal(frame, i.pointee.b) }
+    let it = try makeIterator(v)
+    consume(i.pointee.b)
+    set(a(i), it)
+  }
+  /// `a = next(b)`, then jumps by `x`; falls through at the end.
+  @_transparent mutating func forIter(_ i: InstructionPtr) throws(LullError) {
+    if interrupt.pointee != 0 {
+      save()
+      try interrupted()
+    }
+    let it = b(i)
+    if it.tag == .iterator {
+      let p = it.iterator
+      if p.pointee.kind == .range {
+        let n = p.pointee.index
+        if n < p.pointee.limit {
+          p.pointee.index = n &+ 1
+          let v = p.pointee.current
+          p.pointee.current = v &+ p.pointee.step
+          set(a(i), Value(v))
+          ip = ip + Int(i.pointee.x)
+        }
+        return
+      }
+      if p.pointee.kind == .list {
+        let l = p.pointee.a.list
+        let n = p.pointee.index
+        if n < l.pointee.count {
+          p.pointee.index = n &+ 1
+          set(a(i), l.pointee.items[n].retained())
+          ip = ip + Int(i.pointee.x)
+        } else {
+          p.pointee.index = Int.max
+        }
+        return
+      }
+      save()
+      let v = try nextNative(p)
+      if !v.isUndefined {
+        set(a(i), v)
+        ip = ip + Int(i.pointee.x)
+      }
+      return
+    }
+    save()
+    if it.tag == .generator, !it.body(GeneratorBody.self).pointee.isRunning {
+      let g = it.body(GeneratorBody.self)
+      guard let f = g.pointee.frame else { return }
+      let m = vm
+      m.pointee.depth &+= 1
+      if m.pointee.depth > m.pointee.recursionLimit {
+        m.pointee.depth &-= 1
+        throw recursionError()
+      }
+      f.pointee.previous = frame
+      f.pointee.flags = Frame.ofGenerator | Frame.inFor
+      f.pointee.top = frame.pointee.top
+      if g.pointee.isStarted {
+        set(f.pointee.regs + Int(f.pointee.returnRegister), .none)
+      }
+      g.pointee.isStarted = true
+      g.pointee.isRunning = true
+      m.pointee.frame = f
+      enter(f)
+      return
+    }
+    let v = try iteratorNext(it)
+    if !v.isUndefined {
+      set(a(i), v)
+      ip = ip + Int(i.pointee.x)
+    }
+  }
+  /// Suspends the generator; the value when native code resumed it.
+  @_transparent mutating func yield(_ i: InstructionPtr) throws(LullError) -> Value? {
+    let v = take(i.pointee.b)
+    save()
+    if v.isUndefined { throw unboundLocal(frame, i.pointee.b) }
+    return suspend(i, v)
+  }
+  @_transparent private mutating func suspend(_ i: InstructionPtr, _ v: Value) -> Value? {
+    let done = frame
+    done.pointee.returnRegister = i.pointee.a
+    vm.pointee.frame = done.pointee.previous
+    vm.pointee.depth &-= 1
+    done.pointee.generator.unsafelyUnwrapped.pointee.isRunning = false
+    if done.pointee.flags & Frame.fromNative != 0 || done.pointee.flags & Frame.inFor == 0 {
+      return v
+    }
+    enter(done.pointee.previous.unsafelyUnwrapped)
+    // The `for` instruction that resumed the generator.
+    let f = ip - 1
+    set(regs + Int(f.pointee.a), v)
+    ip = ip + Int(f.pointee.x)
+    return nil
+  }
+  @_transparent mutating func yieldFrom(_ i: InstructionPtr) throws(LullError) -> Value? {
+    save()
+    let it = b(i)
+    let g = frame.pointee.generator.unsafelyUnwrapped
+    let resumed = g.pointee.isDelegating
+    let sent = resumed && !a(i).pointee.isUndefined ? a(i).pointee : Value.none
+    switch try delegate(it, sent) {
+    case .yielded(let v):
+      // Run this instruction again when resumed; `a` then holds what was sent.
+      frame.pointee.ip = i
+      g.pointee.isDelegating = true
+      return suspend(i, v)
+    case .returned(let v):
+      g.pointee.isDelegating = false
+      set(a(i), v)
+      return nil
+    }
+  }
+  @_transparent func unpack(_ i: InstructionPtr) throws(LullError) {
+    let v = b(i)
+    let n = Int(i.pointee.c)
+    let first = a(i)
+    if v.tag == .tuple, v.tuple.pointee.count == n {
+      let t = take(i.pointee.b)
+      for k in 0..<n { set(first + k, t.tuple.items[k].retained()) }
+      t.release()
+      return
+    }
+    save()
+    let source = take(i.pointee.b)
+    if source.isUndefined { throw unboundLocal(frame, i.pointee.b) }
+    do throws(LullError) {
+      try Language.unpack(source, first, n)
+    } catch {
+      source.release()
+      throw error
+    }
+    source.release()
+  }
+  @_transparent func unpackStar(_ i: InstructionPtr) throws(LullError) {
+    save()
+    let source = take(i.pointee.b)
+    if source.isUndefined { throw unboundLocal(frame, i.pointee.b) }
+    do throws(LullError) {
+      try Language.unpackStar(source, a(i), Int(i.pointee.x), Int(i.pointee.y))
+    } catch {
+      source.release()
+      throw error
+    }
+    source.release()
+  }
+
+  // MARK: Exceptions and context managers
+
+  @_transparent func raise(_ i: InstructionPtr) throws(LullError) {
+    save()
+    let e = a(i).pointee
+    if e.isUndefined { throw unboundLocal(frame, i.pointee.a) }
+    let cause = i.pointee.b == noRegister ? Value.undefined : b(i)
+    throw try raiseError(e, cause)
+  }
+  @_transparent func reraise(_ i: InstructionPtr) throws(LullError) {
+    save()
+    let e = i.pointee.a == noRegister ? vm.pointee.handled : a(i).pointee
+    if e.tag != .exception { throw LullError.runtime("No active exception to reraise") }
+    throw wrap(e)
+  }
+  @_transparent func pushHandled(_ i: InstructionPtr) {
+    let e = b(i).retained()
+    set(a(i), vm.pointee.handled)
+    vm.pointee.handled = e
+  }
+  @_transparent func popHandled(_ i: InstructionPtr) {
+    let e = a(i).pointee
+    a(i).pointee.tag = .undefined
+    let old = vm.pointee.handled
+    vm.pointee.handled = e
+    old.release()
+  }
+  @_transparent func matchException(_ i: InstructionPtr) throws(LullError) {
+    save()
+    let t = c(i)
+    if t.isUndefined { throw unboundLocal(frame, i.pointee.c) }
+    let m = try matches(b(i), t)
+    consume(i.pointee.c)
+    set(a(i), Value(m))
+  }
+  @_transparent func withEnter(_ i: InstructionPtr) throws(LullError) {
+    save()
+    let manager = c(i)
+    if manager.isUndefined { throw unboundLocal(frame, i.pointee.c) }
+    let (exit, value) = try enterContext(manager)
+    set(regs + Int(i.pointee.b), exit)
+    consume(i.pointee.c)
+    set(a(i), value)
+  }
+  @_transparent func withExit(_ i: InstructionPtr) throws(LullError) {
+    save()
+    let e = i.pointee.c == noRegister ? Value.undefined : c(i)
+    set(a(i), Value(try exitContext(b(i), e)))
+  }
+
+  // MARK: Strings, functions, classes, modules
+
+  @_transparent func format(_ i: InstructionPtr) throws(LullError) {
+    save()
+    let v = b(i)
+    if v.isUndefined { throw unboundLocal(frame, i.pointee.b) }
+    let spec = i.pointee.c == noRegister ? Value.undefined : c(i)
+    let s = try formatPart(v, spec, UInt8(truncatingIfNeeded: i.pointee.x))
+    consume(i.pointee.b)
+    if i.pointee.c != noRegister { consume(i.pointee.c) }
+    set(a(i), s)
+  }
+  @_transparent func makeFunction(_ i: InstructionPtr) {
+    save()
+    let defaults = i.pointee.c == noRegister ? .undefined : take(i.pointee.c)
+    let keywords =
+      i.pointee.x < 0 ? .undefined : take(UInt16(truncatingIfNeeded: i.pointee.x))
+    set(a(i), Language.makeFunction(frame, constants[Int(i.pointee.b)], defaults, keywords))
+  }
+  @_transparent func makeClass(_ i: InstructionPtr) throws(LullError) {
+    save()
+    let n = Int(i.pointee.x)
+    let base = n > 0 ? c(i) : .undefined
+    if n > 0, base.isUndefined { throw unboundLocal(frame, i.pointee.c) }
+    let keywords = i.pointee.y == 1 ? regs[Int(i.pointee.c) + n] : .undefined
+    let v = try Language.makeClass(frame, constants[Int(i.pointee.b)], base, keywords)
+    if n > 0 { consume(i.pointee.c) }
+    if i.pointee.y == 1 { consume(i.pointee.c + UInt16(n)) }
+    set(a(i), v)
+  }
+  @_transparent func loadSuper(_ i: InstructionPtr) throws(LullError) {
+    save()
+    let type = free(i).pointee.value
+    var me = c(i)
+    if i.pointee.x == 1 { me = me.cell.pointee.value }
+    set(a(i), try makeSuper(type, me))
+  }
+  @_transparent func importName(_ i: InstructionPtr) throws(LullError) {
+    save()
+    let name = constants[Int(i.pointee.c)].string
+    let v = try importModule(
+      name, level: Int(i.pointee.x), globals: frame.pointee.globals, top: i.pointee.y == 1)
+    set(a(i), v)
+  }
+}

@@ -1,0 +1,117 @@
+// The machine's loop: its state and the small steps that every instruction is made of.
+//
+// A `Loop` lives in `runLoop` (Machine.swift), where the compiler keeps its fields in registers. Its
+// methods are the instructions, one a case of `Op`, by concern: Loop+Names, Loop+Arithmetic,
+// Loop+Compare, Loop+Data, Loop+Calls, Loop+Flow. They are `@_transparent`: the one attribute with
+// which the compiler inlines into a function as large as `runLoop` (`@inline(__always)` gives up
+// there, and then the Loop lies in memory: 1.4 times the time). What is not fast is a function of its
+// own, never inlined, that gets the frame and the instruction and not the Loop.
+//
+// Reading: `l`/`r` are borrowed operands. `consume(x)` releases operand x if it is a temporary.
+// `set(a, v)` stores an owned value and releases what was there.
+import Glibc
+
+typealias FramePtr = UnsafeMutablePointer<Frame>
+typealias InstructionPtr = UnsafeMutablePointer<Instruction>
+typealias Registers = UnsafeMutablePointer<Value>
+
+struct Loop {
+  var frame: FramePtr
+  /// The next instruction; saved to `frame.ip` before anything that may fail or run other code.
+  var ip: InstructionPtr
+  var regs: Registers
+  var constants: UnsafeMutablePointer<Value>
+  var localCount: UInt16
+  let interrupt: UnsafeMutablePointer<Int32>
+
+  @_transparent init(_ frame: FramePtr) {
+    self.frame = frame
+    ip = frame.pointee.ip
+    regs = frame.pointee.regs
+    constants = frame.pointee.constants
+    localCount = frame.pointee.localCount
+    interrupt = vm.pointee.interrupt
+  }
+  /// Continues with another frame where it stands.
+  @_transparent mutating func enter(_ f: FramePtr) {
+    frame = f
+    ip = f.pointee.ip
+    regs = f.pointee.regs
+    constants = f.pointee.constants
+    localCount = f.pointee.localCount
+  }
+  @_transparent func a(_ i: InstructionPtr) -> Registers { regs + Int(i.pointee.a) }
+  @_transparent func b(_ i: InstructionPtr) -> Value { regs[Int(i.pointee.b)] }
+  @_transparent func c(_ i: InstructionPtr) -> Value { regs[Int(i.pointee.c)] }
+  @_transparent func save() { frame.pointee.ip = ip }
+  @_transparent func consume(_ r: UInt16) { Language.consume(regs, r, localCount) }
+  @_transparent func take(_ r: UInt16) -> Value { Language.take(regs, r, localCount) }
+
+  /// Jumps by `x`; every loop passes here or through `forIter`, so that it can be interrupted.
+  @_transparent mutating func jump(_ i: InstructionPtr) throws(LullError) {
+    let x = Int(i.pointee.x)
+    ip = ip + x
+    if x < 0, interrupt.pointee != 0 {
+      save()
+      try interrupted()
+    }
+  }
+}
+
+@_transparent func set(_ p: Registers, _ v: Value) {
+  let old = p.pointee
+  p.pointee = v
+  old.release()
+}
+@_transparent func consume(_ regs: Registers, _ r: UInt16, _ localCount: UInt16) {
+  if r >= localCount {
+    let p = regs + Int(r)
+    if p.pointee.isHeap {
+      let v = p.pointee
+      p.pointee.tag = .undefined
+      v.release()
+    }
+  }
+}
+extension Frame {
+  @_transparent func consume(_ r: UInt16) { Language.consume(regs, r, localCount) }
+}
+/// Moves a temporary out, or copies a local. Undefined when the local is unassigned.
+@_transparent func take(_ regs: Registers, _ r: UInt16, _ localCount: UInt16) -> Value {
+  let p = regs + Int(r)
+  let v = p.pointee
+  if r >= localCount { p.pointee.tag = .undefined } else { v.retained() }
+  return v
+}
+/// Releases values of the stack and leaves none behind: the place may lie in the temporaries of a
+/// frame further out, which releases whatever is there when an error passes through it.
+@_transparent func releaseArguments(_ p: Registers, _ n: Int) {
+  var i = 0
+  while i < n {
+    if p[i].isHeap {
+      let v = p[i]
+      p[i].tag = .undefined
+      v.release()
+    }
+    i &+= 1
+  }
+}
+
+@inline(never) func unboundLocal(_ frame: FramePtr, _ r: UInt16) -> LullError {
+  let code = frame.pointee.code.takeUnretainedValue()
+  let name = Int(r) < code.localNames.count ? code.localNames[Int(r)] : "?"
+  return LullError(
+    "UnboundLocalError",
+    "cannot access local variable '\(name)' where it is not associated with a value")
+}
+/// The same for the instruction `i`, whose place is saved first.
+@inline(never) func unbound(_ frame: FramePtr, _ i: InstructionPtr, _ r: UInt16) -> LullError {
+  frame.pointee.ip = i + 1
+  return unboundLocal(frame, r)
+}
+/// For whichever of two operands is unassigned.
+@inline(never) func unbound(_ frame: FramePtr, _ i: InstructionPtr, _ a: UInt16, _ b: UInt16)
+  -> LullError
+{
+  unbound(frame, i, frame.pointee.regs[Int(a)].isUndefined ? a : b)
+}
