@@ -223,6 +223,7 @@ let builtinFunctions: [Builtin] = [
     (a) throws(LullError) in
     let i = try a.int(0)
     if i < 0 || i > 0x10FFFF { throw LullError.valueError("chr() arg not in range(0x110000)") }
+    if i < 128 { return asciiCharacter(UInt8(i)) }
     return makeStr(codePoints: [UInt32(i)])
   },
   Builtin("ord", "ord(c, /)", doc: "The code point of a character.", examples: [">>> ord('a')\n97"]) {

@@ -20,14 +20,44 @@ private func constructor(_ type: String, _ signature: String, doc: String, _ run
   BuiltinRegistry.add([b])
 }
 
+/// A sign and up to 18 ASCII digits with spaces around; nil for anything else.
+private func plainDecimal(_ text: String) -> Int? {
+  var value = 0
+  var digits = 0
+  // Before the sign, after it, in the digits, behind them.
+  var state = 0
+  var isNegative = false
+  for b in text.utf8 {
+    if b >= 48, b <= 57 {
+      if state == 3 { return nil }
+      state = 2
+      value = value &* 10 &+ Int(b &- 48)
+      digits += 1
+      if digits > 18 { return nil }
+    } else if b == 32 || b == 10 {
+      if state == 1 { return nil }
+      if state == 2 { state = 3 }
+    } else if b == 43 || b == 45, state == 0 {
+      isNegative = b == 45
+      state = 1
+    } else {
+      return nil
+    }
+  }
+  return digits == 0 ? nil : isNegative ? -value : value
+}
 /// `shown`: how messages write the text; nil: as a str.
 func parseInt(_ text: String, _ radix: Int, shown: String? = nil) throws(LullError) -> Value {
   func bad() -> LullError {
     .valueError("invalid literal for int() with base \(radix): \(shown ?? quoted(makeStr(text).str))")
   }
+  if radix == 10, let i = plainDecimal(text) { return Value(i) }
   var s = Substring(text)
   while let c = s.first, c.isWhitespace { s = s.dropFirst() }
   while let c = s.last, c.isWhitespace { s = s.dropLast() }
+  if radix == 10, s.utf8.count < 100, s.utf8.contains(where: { $0 < 48 && $0 != 43 && $0 != 45 || $0 > 57 && $0 != 95 && $0 < 128 }) {
+    throw bad()
+  }
   var negative = false
   if let c = s.first, c == "-" || c == "+" {
     negative = c == "-"
@@ -60,6 +90,12 @@ func parseInt(_ text: String, _ radix: Int, shown: String? = nil) throws(LullErr
   return makeBig(negative ? -b : b)
 }
 func parseFloat(_ text: String) throws(LullError) -> Double {
+  let u = text.utf8
+  if let a = u.first, let z = u.last, a == 45 || (a >= 48 && a <= 57), z >= 48, z <= 57,
+    u.allSatisfy({ ($0 >= 48 && $0 <= 57) || $0 == 46 }), let d = Double(text)
+  {
+    return d
+  }
   var s = Substring(text)
   while let c = s.first, c.isWhitespace { s = s.dropFirst() }
   while let c = s.last, c.isWhitespace { s = s.dropLast() }

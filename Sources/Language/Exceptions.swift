@@ -38,19 +38,7 @@ func exceptionValue(_ e: LullError, caught: Bool = false) -> Value {
 }
 
 /// A LullError that carries an exception object (borrowed), ready to be thrown.
-func wrap(_ v: Value) -> LullError {
-  let b = v.exceptionBody
-  let e = LullError(b.pointee.h.type.pointee.name, "")
-  e.exception = v.retained()
-  e.unwound = b.pointee.traceback
-  do throws(LullError) { e.message = try exceptionText(v) } catch {
-    e.message = "<unprintable \(e.kind) object>"
-  }
-  e.notes = b.pointee.notes
-  e.span = b.pointee.span
-  e.source = b.pointee.source
-  return e
-}
+func wrap(_ v: Value) -> LullError { LullError(carrying: v) }
 
 /// `raise v` / `raise v from cause` (undefined: none given); operands borrowed.
 func raiseError(_ v: Value, _ cause: Value) throws(LullError) -> LullError {
@@ -207,9 +195,7 @@ func noteFrame(_ e: LullError, _ code: Code, _ pc: Int) {
   }
   e.lastCode = code.id
   if e.unwound.count < 2000 {
-    e.unwound.append(
-      TracebackEntry(
-        source: code.source, function: code.name, span: span, operands: code.operands[pc]))
+    e.unwound.append(TracebackEntry(code, pc, span))
   }
   if e.span == nil {
     e.span = span

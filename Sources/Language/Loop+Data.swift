@@ -260,6 +260,10 @@ extension Loop {
       x = o.dict.findInt(k.bits, hashInt(k.asInt))
     }
     if x >= 0 { v = o.dict.pointee.entries[x].value.retained() }
+  } else if o.tag == .str, k.tag == .int, o.str.isASCII {
+    let n = o.str.pointee.byteCount
+    let x = k.asInt < 0 ? k.asInt &+ n : k.asInt
+    if x >= 0, x < n { v = asciiCharacter(o.str.bytes[x]) }
   }
   if v.isUndefined {
     if o.isUndefined || k.isUndefined { throw unbound(frame, i, i.pointee.b, i.pointee.c) }

@@ -58,26 +58,50 @@ public final class SourceText: Sendable {
 }
 
 /// One frame of the stack of a failed program, outermost first.
-public struct TracebackEntry: Sendable {
+public struct TracebackEntry: @unchecked Sendable {
   public let source: SourceText
   public let function: String
   /// The expression or statement that was running.
   public let span: Span
+  private let given: (Span, Span)?
+  /// Where the operands are looked up when they are asked for: most errors are caught unseen.
+  private let place: (code: Code, pc: Int)?
   /// The operator's operands, when the failing expression has two (carets go under them).
-  public let operands: (Span, Span)?
+  public var operands: (Span, Span)? { given ?? place.flatMap { $0.code.operands[$0.pc] } }
   public var line: Int { source.line(at: span.start) }
   public init(source: SourceText, function: String, span: Span, operands: (Span, Span)? = nil) {
     self.source = source
     self.function = function
     self.span = span
-    self.operands = operands
+    given = operands
+    place = nil
+  }
+  init(_ code: Code, _ pc: Int, _ span: Span) {
+    source = code.source
+    function = code.name
+    self.span = span
+    given = nil
+    place = (code, pc)
   }
 }
 
 public final class LullError: Error, @unchecked Sendable, CustomStringConvertible {
   /// The Python exception type's name: "SyntaxError", "TypeError", "ShapeError", ...
   public let kind: String
-  public var message: String
+  /// Of an exception that a program raised it is made when it is asked for, by its `__str__`.
+  public var message: String {
+    get {
+      if let given { return given }
+      let text: String
+      do throws(LullError) { text = try exceptionText(exception) } catch {
+        text = "<unprintable \(kind) object>"
+      }
+      given = text
+      return text
+    }
+    set { given = newValue }
+  }
+  private var given: String?
   public var span: Span?
   /// Remedies and facts, one line each, shown under the message.
   public var notes: [String]
@@ -97,10 +121,21 @@ public final class LullError: Error, @unchecked Sendable, CustomStringConvertibl
     source: SourceText? = nil
   ) {
     self.kind = kind
-    self.message = message
+    given = message
     self.span = span
     self.notes = notes
     self.source = source
+  }
+
+  /// Carries an exception object (borrowed).
+  init(carrying v: Value) {
+    let b = v.exceptionBody
+    kind = b.pointee.h.type.pointee.name
+    exception = v.retained()
+    unwound = b.pointee.traceback
+    notes = b.pointee.notes
+    span = b.pointee.span
+    source = b.pointee.source
   }
 
   func setArgument(_ v: Value) {

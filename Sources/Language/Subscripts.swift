@@ -116,6 +116,16 @@ public func getItem(_ o: Value, _ k: Value) throws(LullError) -> Value {
         let b = s.isASCII ? a + r.count : s.offset(of: r.start + r.count)
         return makeStr(s.bytes + a, b - a)
       }
+      if s.isASCII {
+        let v = makeStr(uninitialized: r.count)
+        var i = r.start
+        for j in 0..<r.count {
+          v.bytes[j] = s.bytes[i]
+          i &+= r.step
+        }
+        v.pointee.h.flags |= Header.flagASCII
+        return v.value
+      }
       let points = s.codePoints
       var out: [UInt32] = []
       var i = r.start

@@ -354,6 +354,11 @@ func makeCoreTypes() {
 
 func emptyTuple() -> Value { core.pointee.emptyTuple.retained() }
 
+@exclusivity(unchecked) nonisolated(unsafe) private var lastException: (String, TypePtr)?
+
 func exceptionType(_ name: String) -> TypePtr {
-  exceptionTypes[name] ?? exceptionTypes["RuntimeError"].unsafelyUnwrapped
+  if let (known, t) = lastException, known == name { return t }
+  let t = exceptionTypes[name] ?? exceptionTypes["RuntimeError"].unsafelyUnwrapped
+  lastException = (name, t)
+  return t
 }

@@ -22,6 +22,6 @@ def solve(n, row, columns, left, right, path):
     return count
 
 
-print(solve(8, 0, set(), set(), set(), []))
+print(solve(9, 0, set(), set(), set(), []))
 
 sys.stderr.write("inner %.6f\n" % (time.perf_counter() - t0))
