@@ -295,7 +295,7 @@ private func specialAttribute(_ v: Value, _ n: StrPtr) throws(LullError) -> Valu
     }
     return nil
   case Name.__module__.pointer:
-    if v.tag == .function { return makeStr(v.function.pointee.module) }
+    if v.tag == .function { return v.function.pointee.module.retained() }
     return makeStr(v.type.pointee.module)
   default: break
   }
@@ -470,7 +470,17 @@ func setAttributePlain(_ o: Value, _ n: StrPtr, _ v: Value) throws(LullError) {
     if n == Name.__doc__.pointer { t.pointee.doc = v.string }
     if n == Name.__qualname__.pointer { t.pointee.qualname = v.string }
     if n == Name.__module__.pointer { t.pointee.module = v.string }
-    t.pointee.dict.dict.set(Value(.str, n), v)
+    let d = t.pointee.dict.dict
+    let x = d.findStr(n)
+    if x >= 0, d.pointee.entries[x].value.isPlainData, v.isPlainData {
+      // Neither a method nor a descriptor: only look-ups of this name are stale.
+      let old = d.pointee.entries[x].value
+      d.pointee.entries[x].value = v
+      t.forget(n)
+      old.release()
+      return
+    }
+    d.set(Value(.str, n), v)
     t.changed()
     return
   }
@@ -535,8 +545,7 @@ func setAttributePlain(_ o: Value, _ n: StrPtr, _ v: Value) throws(LullError) {
     case Name.__qualname__.pointer: swap(&o.function.pointee.qualname, v)
     case Name.__doc__.pointer: swap(&o.function.pointee.doc, v)
     case Name.__module__.pointer:
-      o.function.pointee.module = v.string
-      v.release()
+      swap(&o.function.pointee.module, v)
     case Name.__defaults__.pointer: swap(&o.function.pointee.defaults, v)
     case Name.__dict__.pointer: swap(&o.function.pointee.dict, v)
     default:

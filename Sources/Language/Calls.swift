@@ -34,7 +34,7 @@ func callUnpacked(_ callee: Value, _ list: ListPtr, _ dict: DictPtr?) throws(Lul
 /// How messages about `*` and `**` name what is called: `module.name()`.
 func callTitle(_ callee: Value) -> String {
   switch callee.tag {
-  case .function: return "\(callee.function.pointee.module).\(callee.function.pointee.qualname.string)()"
+  case .function: return "\(callee.function.pointee.module.string).\(callee.function.pointee.qualname.string)()"
   case .builtin: return "\(callee.body(BuiltinBody.self).pointee.builtin.name)()"
   case .boundMethod: return callTitle(callee.method.pointee.function)
   case .type:
@@ -116,16 +116,16 @@ func makeFunction(
     cells = c
   }
   let globals = Value(.dict, frame.pointee.globals).retained()
-  let module = frame.pointee.globals.get(Name.__name__.pointer)?.string ?? "__main__"
+  let module = frame.pointee.globals.get(Name.__name__.pointer) ?? interned("__main__")
   let p = allocateObject(MemoryLayout<FunctionBody>.size)
     .bindMemory(to: FunctionBody.self, capacity: 1)
   p.initialize(
     to: FunctionBody(
       h: Header(.function), code: Unmanaged.passUnretained(code), globals: globals,
-      defaults: defaults, keywordDefaults: keywords, name: interned(code.name).retained(),
-      qualname: code.name == code.qualname ? interned(code.name).retained() : makeStr(code.qualname),
+      defaults: defaults, keywordDefaults: keywords, name: code.nameValue.retained(),
+      qualname: code.qualnameValue.retained(),
       doc: code.docstring.map { makeStr($0) } ?? .none, dict: .undefined, cells: cells,
-      cellCount: n, codeOwner: code, module: module))
+      cellCount: n, codeOwner: code, module: module.retained()))
   return Value(.function, p)
 }
 

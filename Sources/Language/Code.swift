@@ -151,12 +151,18 @@ final class Code {
   var span = Span(0, 0)
   var id: UInt32
 
+  /// `name` and `qualname` as strs for the functions made of this; owned.
+  let nameValue: Value
+  let qualnameValue: Value
+
   init(name: String, qualname: String, source: SourceText, instructions list: [Instruction],
     constants values: [Value], cacheCount: Int, spans: [Span], operands: [Int: (Span, Span)],
     ranges: [ExceptionRange])
   {
     self.name = name
     self.qualname = qualname
+    nameValue = interned(name).retained()
+    qualnameValue = name == qualname ? nameValue.retained() : makeStr(qualname)
     self.source = source
     instructions = .allocate(capacity: max(list.count, 1))
     for (i, x) in list.enumerated() { (instructions + i).initialize(to: x) }
@@ -175,6 +181,8 @@ final class Code {
 
   deinit {
     for i in 0..<constantCount { constants[i].release() }
+    nameValue.release()
+    qualnameValue.release()
     codeTable[Int(id)] = nil
     instructions.deallocate()
     constants.deallocate()

@@ -42,6 +42,14 @@ func makeDict() -> Value {
   return Value(.dict, p)
 }
 
+private func freeTables(
+  _ entries: UnsafeMutablePointer<DictEntry>, _ capacity: Int,
+  _ indices: UnsafeMutablePointer<Int32>, _ mask: Int
+) {
+  freeObject(entries, capacity * MemoryLayout<DictEntry>.stride)
+  freeObject(indices, (mask + 1) * 4)
+}
+
 @inline(__always) private func spread(_ h: Int) -> Int {
   let x = UInt(bitPattern: h) &* 0x9E37_79B9_7F4A_7C15
   return Int(bitPattern: x >> 20)
@@ -53,6 +61,8 @@ extension UnsafeMutablePointer where Pointee == DictBody {
     let n = pointee.used
     let e = pointee.entries
     let table = pointee.indices
+    let capacity = pointee.capacity
+    let mask = pointee.mask
     pointee.used = 0
     pointee.count = 0
     pointee.mask = -1
@@ -63,8 +73,7 @@ extension UnsafeMutablePointer where Pointee == DictBody {
       e[i].key.release()
       e[i].value.release()
     }
-    free(e)
-    free(table)
+    freeTables(e, capacity, table, mask)
   }
   func clear() { destroyContents() }
 
@@ -228,9 +237,9 @@ extension UnsafeMutablePointer where Pointee == DictBody {
   /// Rebuilds with a table of `size` (a power of two); drops deleted entries.
   private func resize(_ size: Int) {
     let capacity = size * 2 / 3
-    let new = allocateRaw(capacity * MemoryLayout<DictEntry>.stride)
+    let new = allocateObject(capacity * MemoryLayout<DictEntry>.stride)
       .bindMemory(to: DictEntry.self, capacity: capacity)
-    let table = allocateRaw(size * 4).bindMemory(to: Int32.self, capacity: size)
+    let table = allocateObject(size * 4).bindMemory(to: Int32.self, capacity: size)
     memset(table, 0xFF, size * 4)
     var n = 0
     let mask = size - 1
@@ -242,8 +251,7 @@ extension UnsafeMutablePointer where Pointee == DictBody {
       n += 1
     }
     if pointee.mask >= 0 {
-      free(pointee.entries)
-      free(pointee.indices)
+      freeTables(pointee.entries, pointee.capacity, pointee.indices, pointee.mask)
     }
     pointee.entries = new
     pointee.indices = table

@@ -157,7 +157,7 @@ func runSource(_ source: String, file: String, module: Value, showsLast: Bool) t
       globals: module.module.pointee.dict.retained(), defaults: .undefined,
       keywordDefaults: .undefined, name: interned("<module>"), qualname: interned("<module>"),
       doc: .none, dict: .undefined, cells: nil, cellCount: 0, codeOwner: code,
-      module: module.module.pointee.name))
+      module: makeStr(module.module.pointee.name)))
   let f = Value(.function, p)
   defer { f.release() }
   try checkNativeStack()

@@ -21,6 +21,19 @@ struct IteratorBody {
   var step2: ((UnsafeMutablePointer<IteratorBody>) throws(LullError) -> Value)?
 }
 
+/// The types of iterators by kind, once they were looked up by name.
+nonisolated(unsafe) private let iteratorTypes = {
+  let t = UnsafeMutablePointer<TypePtr?>.allocate(capacity: 32)
+  t.initialize(repeating: nil, count: 32)
+  return t
+}()
+@inline(__always) private func iteratorType(_ kind: IteratorKind, _ name: String) -> TypePtr {
+  if let t = iteratorTypes[Int(kind.rawValue)] { return t }
+  let t = builtinTypes[name] ?? typeTable[Int(Tag.iterator.rawValue)]
+  iteratorTypes[Int(kind.rawValue)] = t
+  return t
+}
+
 func makeIterator(
   kind: IteratorKind, _ a: Value = .undefined, _ b: Value = .undefined, index: Int = 0,
   limit: Int = 0, current: Int = 0, step: Int = 0, type: String? = nil,
@@ -28,7 +41,7 @@ func makeIterator(
 ) -> Value {
   let p = allocateObject(MemoryLayout<IteratorBody>.size)
     .bindMemory(to: IteratorBody.self, capacity: 1)
-  let t = type.flatMap { builtinTypes[$0] } ?? typeTable[Int(Tag.iterator.rawValue)]
+  let t = type.map { iteratorType(kind, $0) } ?? typeTable[Int(Tag.iterator.rawValue)]
   p.initialize(
     to: IteratorBody(
       h: Header(.iterator, t), kind: kind, index: index, limit: limit, current: current,

@@ -100,7 +100,8 @@ extension Loop {
 
   // MARK: Attributes
 
-  @_transparent func getAttr(_ i: InstructionPtr) throws(LullError) {
+  /// The frame of a property's getter to go on in, or nil when the value is there.
+  @_transparent func getAttr(_ i: InstructionPtr) throws(LullError) -> FramePtr? {
     let o = b(i)
     if o.tag == .instance {
       let p = o.instance
@@ -108,10 +109,10 @@ extension Loop {
         let v = p.pointee.slots[Int(i.pointee.x)].retained()
         consume(i.pointee.b)
         set(a(i), v)
-        return
+        return nil
       }
     }
-    try getAttrAny(frame, i)
+    return try getAttrAny(frame, i)
   }
   @_transparent func setAttr(_ i: InstructionPtr) throws(LullError) {
     let o = a(i).pointee
@@ -225,13 +226,38 @@ extension Loop {
   return nil
 }
 
-@inline(never) private func getAttrAny(_ frame: FramePtr, _ i: InstructionPtr) throws(LullError) {
+@inline(never) private func getAttrAny(_ frame: FramePtr, _ i: InstructionPtr) throws(LullError)
+  -> FramePtr?
+{
   frame.pointee.ip = i + 1
   let o = frame.pointee.regs[Int(i.pointee.b)]
   if o.isUndefined { throw unboundLocal(frame, i.pointee.b) }
+  if o.tag == .instance, !o.type.pointee.hasGetattr {
+    let p = o.type.lookup(frame.pointee.constants[Int(i.pointee.c)].str)
+    if p.tag == .property, p.wrapper.pointee.a.tag == .function {
+      let f = p.wrapper.pointee.a
+      if f.function.pointee.code._withUnsafeGuaranteedRef({ $0.exactCount }) == 1 {
+        // The getter runs in the same loop, in a window above everything of this frame.
+        let slot = frame.pointee.top + 1
+        slot[0] = f.retained()
+        slot[1] = o.retained()
+        let new: FramePtr
+        do throws(LullError) {
+          new = try pushFrame(
+            f.function, slot + 1, bound: 1, calleeSlot: slot, returnRegister: i.pointee.a)
+        } catch {
+          releaseArguments(slot, 2)
+          throw error
+        }
+        frame.pointee.consume(i.pointee.b)
+        return new
+      }
+    }
+  }
   let v = try getAttributeCaching(o, frame.pointee.constants[Int(i.pointee.c)], i)
   frame.pointee.consume(i.pointee.b)
   set(frame.pointee.regs + Int(i.pointee.a), v)
+  return nil
 }
 @inline(never) private func setAttrAny(_ frame: FramePtr, _ i: InstructionPtr) throws(LullError) {
   frame.pointee.ip = i + 1

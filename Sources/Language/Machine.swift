@@ -189,7 +189,7 @@ private func runLoop(_ start: FramePtr) throws(LullError) -> Value {
     case .dictUpdate: try loop.dictUpdate(i)
     case .dictMerge: try loop.dictMerge(i)
     case .listToTuple: loop.listToTuple(i)
-    case .getAttr: try loop.getAttr(i)
+    case .getAttr: if let f = try loop.getAttr(i) { loop.enter(f) }
     case .setAttr: try loop.setAttr(i)
     case .deleteAttr: try loop.deleteAttr(i)
     case .getItem: try loop.getItem(i)

@@ -80,8 +80,8 @@ struct FunctionBody {
   var cells: UnsafeMutablePointer<Value>?
   var cellCount: Int
   var codeOwner: Code
-  /// The class in whose body the function was defined (for zero-argument super), not owned.
-  var module: String
+  /// The name of the module, a str or undefined; owned.
+  var module: Value
 }
 
 struct GeneratorBody {
@@ -274,7 +274,7 @@ func makeList(capacity: Int = 0) -> Value {
   let p = allocateObject(MemoryLayout<ListBody>.size).bindMemory(to: ListBody.self, capacity: 1)
   let items =
     capacity > 0
-    ? allocateRaw(capacity * 16).bindMemory(to: Value.self, capacity: capacity) : noItems()
+    ? allocateObject(capacity * 16).bindMemory(to: Value.self, capacity: capacity) : noItems()
   p.initialize(to: ListBody(h: Header(.list), items: items, count: 0, capacity: capacity))
   return Value(.list, p)
 }
@@ -302,15 +302,17 @@ extension UnsafeMutablePointer where Pointee == ListBody {
   }
   @inline(never) func grow(_ needed: Int) {
     let capacity = Swift.max(needed, pointee.capacity + pointee.capacity / 2 + 4)
-    let new: UnsafeMutableRawPointer?
-    if pointee.capacity > 0 {
-      new = realloc(pointee.items, capacity * 16)
+    let old = pointee.capacity
+    let new: UnsafeMutableRawPointer
+    if old > 32, let p = realloc(pointee.items, capacity * 16) {
+      // Past 512 bytes both are malloc's.
+      new = p
     } else {
-      new = malloc(capacity * 16)
-    }
-    guard let new else {
-      _ = write(2, "lull: out of memory\n", 20)
-      exit(1)
+      new = allocateObject(capacity * 16)
+      if old > 0 {
+        memcpy(new, pointee.items, pointee.count * 16)
+        freeObject(pointee.items, old * 16)
+      }
     }
     pointee.items = new.bindMemory(to: Value.self, capacity: capacity)
     pointee.capacity = capacity
@@ -336,12 +338,12 @@ extension UnsafeMutablePointer where Pointee == ListBody {
   func clear() {
     let n = pointee.count
     let items = pointee.items
-    let had = pointee.capacity > 0
+    let capacity = pointee.capacity
     pointee.count = 0
     pointee.capacity = 0
     pointee.items = UnsafeMutablePointer<Value>(bitPattern: 16).unsafelyUnwrapped
     for i in 0..<n { items[i].release() }
-    if had { free(items) }
+    if capacity > 0 { freeObject(items, capacity * 16) }
   }
   /// Replaces the range by `new` (owned values).
   func replace(_ range: Range<Int>, with new: [Value]) {

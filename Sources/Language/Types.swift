@@ -131,6 +131,16 @@ extension UnsafeMutablePointer where Pointee == TypeBody {
     e.pointee = CacheEntry(version: v, name: name, value: r)
     return r
   }
+  /// Drops what the cache has for one name, here and in the subclasses.
+  func forget(_ name: StrPtr) {
+    let v = pointee.version
+    let index = Int((UInt(v) &* 31 &+ UInt(bitPattern: name) >> 4) & 4095)
+    let e = lookupCache.unsafelyUnwrapped + index
+    if e.pointee.version == v, e.pointee.name == name {
+      e.pointee = CacheEntry(version: 0, name: nil, value: .undefined)
+    }
+    for s in pointee.subclasses { s.forget(name) }
+  }
   @inline(never) func lookupUncached(_ name: StrPtr) -> Value {
     var t: TypePtr? = self
     while let c = t {

@@ -97,6 +97,13 @@ public enum Tag: UInt8 {
   @discardableResult public func retain() -> Value { retained() }
   public func drop() { release() }
 
+  /// A number, string or container: what no look-up of a method or descriptor cares about.
+  var isPlainData: Bool {
+    switch tag {
+    case .bool, .int, .float, .str, .bigInt, .list, .tuple, .dict, .set, .bytes, .complex: true
+    default: false
+    }
+  }
   /// `is`
   @inline(__always) func isSame(_ o: Value) -> Bool { tag == o.tag && bits == o.bits }
 }
@@ -218,6 +225,11 @@ func checkAllocation(_ count: Int, _ unit: Int) throws(LullError) {
 /// Frees an object whose count has reached zero. Past a depth of 64 the object waits in a list
 /// that the outermost call empties.
 @inline(never) func destroy(_ h: UnsafeMutablePointer<Header>) {
+  if h.pointee.kind == .str, h.pointee.flags & Header.flagTrailingDict == 0 {
+    let p = UnsafeMutableRawPointer(h)
+    freeObject(p, StrBody.headSize + p.assumingMemoryBound(to: StrBody.self).pointee.capacity)
+    return
+  }
   if destroyDepth > 64 {
     pending.append(h)
     return
@@ -255,7 +267,7 @@ private func destroyNow(_ h: UnsafeMutablePointer<Header>) {
   case .list:
     let l = p.assumingMemoryBound(to: ListBody.self)
     for i in 0..<l.pointee.count { l.pointee.items[i].release() }
-    if l.pointee.capacity > 0 { free(l.pointee.items) }
+    if l.pointee.capacity > 0 { freeObject(l.pointee.items, l.pointee.capacity * 16) }
     size = MemoryLayout<ListBody>.size
   case .tuple:
     let t = p.assumingMemoryBound(to: TupleBody.self)
@@ -290,7 +302,7 @@ private func destroyNow(_ h: UnsafeMutablePointer<Header>) {
     let f = p.assumingMemoryBound(to: FunctionBody.self)
     for v in [
       f.pointee.globals, f.pointee.defaults, f.pointee.keywordDefaults, f.pointee.dict,
-      f.pointee.name, f.pointee.qualname, f.pointee.doc,
+      f.pointee.name, f.pointee.qualname, f.pointee.doc, f.pointee.module,
     ] { v.release() }
     if let cells = f.pointee.cells {
       for i in 0..<f.pointee.cellCount { cells[i].release() }
