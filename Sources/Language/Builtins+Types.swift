@@ -51,13 +51,16 @@ func parseInt(_ text: String, _ radix: Int, shown: String? = nil) throws(LullErr
   func bad() -> LullError {
     .valueError("invalid literal for int() with base \(radix): \(shown ?? quoted(makeStr(text).str))")
   }
-  if radix == 10, let i = plainDecimal(text) { return Value(i) }
+  if radix == 10 {
+    if let i = plainDecimal(text) { return Value(i) }
+    // Whatever is neither a digit nor may stand around digits is seen at once.
+    for b in text.utf8.prefix(100) where b > 57 && b != 95 && b < 128 || b > 45 && b < 48 {
+      throw bad()
+    }
+  }
   var s = Substring(text)
   while let c = s.first, c.isWhitespace { s = s.dropFirst() }
   while let c = s.last, c.isWhitespace { s = s.dropLast() }
-  if radix == 10, s.utf8.count < 100, s.utf8.contains(where: { $0 < 48 && $0 != 43 && $0 != 45 || $0 > 57 && $0 != 95 && $0 < 128 }) {
-    throw bad()
-  }
   var negative = false
   if let c = s.first, c == "-" || c == "+" {
     negative = c == "-"

@@ -6,6 +6,7 @@ extension FunctionCompiler {
     if case .name(let n) = e.kind, !scope.hasWalrus, case .local(let l) = place(of: mangled(n)) {
       return l
     }
+    if case .constant(let c) = e.kind, let r = try constantInLoop(c) { return r }
     let t = newTemporary()
     try exprInto(e, t)
     return t
@@ -51,7 +52,11 @@ extension FunctionCompiler {
       intConstants[i] = k
       return k
     case .bigInt(let digits): return try addConstant(try parseDecimalDigits(digits))
-    case .float(let d): return try addConstant(Value(d))
+    case .float(let d):
+      if let k = floatConstants[d.bitPattern] { return k }
+      let k = try addConstant(Value(d))
+      floatConstants[d.bitPattern] = k
+      return k
     case .imaginary(let d): return try addConstant(makeComplex(0, d))
     case .string(let s):
       if let k = stringConstants[s] { return k }

@@ -36,10 +36,14 @@ final class FunctionCompiler {
   var intConstants: [Int: UInt16] = [:]
   var nameConstants: [String: UInt16] = [:]
   var stringConstants: [String: UInt16] = [:]
+  var floatConstants: [UInt64: UInt16] = [:]
   var locals: [String: Reg] = [:]
   var localNames: [String] = []
   var localCount = 0
   var freeHidden: [Reg] = []
+  /// Hidden locals that hold constants used in loops, by the constant's index; loaded on entry.
+  var hoisted: [UInt16: Reg] = [:]
+  var loopDepth = 0
   var temporaries = 0
   var maxTemporaries = 0
   var cacheCount = 0
@@ -276,6 +280,7 @@ final class FunctionCompiler {
       let next = newLabel()
       let exit = newLabel()
       let end = newLabel()
+      loopDepth += 1
       try jump(test, to: exit, when: false)
       place(top)
       blocks.append((.loop(breakTo: end, continueTo: next, iterator: nil), nil))
@@ -284,6 +289,7 @@ final class FunctionCompiler {
       place(next)
       span = s.span
       try jump(test, to: top, when: true)
+      loopDepth -= 1
       place(exit)
       try block(orElse)
       place(end)
@@ -351,6 +357,22 @@ final class FunctionCompiler {
       !left.contains(where: { $0.isStarred }), !right.contains(where: { $0.isStarred })
     {
       var registers: [Reg] = []
+      // Distinct locals: the last value may go to its place at once.
+      let locals = left.compactMap { (t) -> Reg? in
+        if case .name(let n) = t.kind, case .local(let l) = place(of: mangled(n)) { return l }
+        return nil
+      }
+      if Set(locals).count == left.count, !scope.hasWalrus {
+        for e in right.dropLast() {
+          let t = newTemporary()
+          try exprInto(e, t)
+          registers.append(t)
+        }
+        let last = locals[locals.count - 1]
+        try exprInto(right[right.count - 1], last)
+        for (t, r) in zip(left, registers) { try assign(t, from: r) }
+        return
+      }
       for e in right {
         let t = newTemporary()
         try exprInto(e, t)
@@ -649,6 +671,7 @@ final class FunctionCompiler {
     let exit = newLabel()
     emitJump(.jump, to: next)
     place(top)
+    loopDepth += 1
     let mark = temporaries
     var item: Reg
     if case .name(let n) = target.kind, case .local(let l) = place(of: mangled(n)) {
@@ -664,6 +687,7 @@ final class FunctionCompiler {
     place(next)
     span = iterable.span
     emitJump(.forIter, item, iterator, to: top)
+    loopDepth -= 1
     place(exit)
     emit(.clear, iterator)
     try block(orElse)
@@ -829,10 +853,39 @@ final class FunctionCompiler {
 
   // MARK: Finishing
 
+  /// A hidden local for a constant operand inside a loop, nil where it would not pay.
+  func constantInLoop(_ c: Constant) throws(LullError) -> Reg? {
+    if loopDepth == 0 || scope.kind != .function { return nil }
+    let k = try constant(c)
+    if let r = hoisted[k] { return r }
+    if hoisted.count >= 32 { return nil }
+    let r = newLocal("")
+    hoisted[k] = r
+    return r
+  }
+  /// Puts the loads of these constants before everything else.
+  private func hoistConstants() {
+    let n = hoisted.count
+    if n == 0 { return }
+    let loads = hoisted.sorted { $0.value < $1.value }.map {
+      Instruction(op: .loadConst, a: $0.value, b: $0.key, c: 0, x: 0, y: 0)
+    }
+    instructions.insert(contentsOf: loads, at: 0)
+    spans.insert(contentsOf: repeatElement(spans.first ?? span, count: n), at: 0)
+    operands = Dictionary(uniqueKeysWithValues: operands.map { ($0.key + n, $0.value) })
+    for k in labels.indices where labels[k] >= 0 { labels[k] += n }
+    for k in jumps.indices { jumps[k].at += n }
+    for k in ranges.indices {
+      ranges[k].start += n
+      ranges[k].end += n
+    }
+  }
+
   func finish() throws(LullError) -> Code {
     if localCount + maxTemporaries > 30000 {
       throw error("too many variables in one function", span)
     }
+    hoistConstants()
     let base = UInt16(localCount)
     func fix(_ r: UInt16) -> UInt16 {
       r != noRegister && r & temporaryBit != 0 ? (r & ~temporaryBit) + base : r

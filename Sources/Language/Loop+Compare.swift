@@ -114,6 +114,9 @@ extension Loop {
   if r.tag == .dict, l.tag == .str {
     let x = r.dict.findStr(l.str)
     found = x == -2 ? try containsValue(r, l) : x >= 0
+  } else if r.tag == .set, l.tag == .int || l.tag == .str {
+    let x = try r.set.find(l, try hashOf(l))
+    found = !r.set.pointee.table[x].key.isUndefined
   } else {
     found = try containsValue(r, l)
   }

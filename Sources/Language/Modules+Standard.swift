@@ -358,6 +358,7 @@ func registerStandardModules() {
     ("_trace", { () throws(LullError) in traceModule() }),
     ("_json", { () throws(LullError) in jsonModule() }),
     ("_re", { () throws(LullError) in regexModule() }),
+    ("_heapq", { () throws(LullError) in heapModule() }),
     ("builtins", { () throws(LullError) in
       NativeModule(values: dictItems(core.pointee.builtins).map { ($0.key.string, $0.value.retained()) })
     }),

@@ -191,6 +191,14 @@ struct Header {
 /// malloc; small requests that fail mean that the machine has nothing left at all. Large requests
 /// must be checked first with `checkAllocation`.
 func allocateRaw(_ byteCount: Int) -> UnsafeMutableRawPointer {
+  if byteCount >= 4 << 20 {
+    // Large pages: a fault a 2 MiB, and fewer misses of the address cache.
+    var large: UnsafeMutableRawPointer?
+    if posix_memalign(&large, 2 << 20, byteCount) == 0, let large {
+      madvise(large, byteCount, 14 /* MADV_HUGEPAGE */)
+      return large
+    }
+  }
   guard let p = malloc(max(byteCount, 16)) else {
     _ = write(2, "lull: out of memory\n", 20)
     exit(1)

@@ -1,0 +1,212 @@
+// Hashes, equal to CPython's for numbers, and conversions to floats and indices.
+import BigInt
+import Glibc
+
+// MARK: - Hash
+
+private let hashModulus = (1 << 61) - 1
+
+@inline(__always) func hashInt(_ i: Int) -> Int {
+  if i >= 0, i < hashModulus { return i }
+  let r = i % hashModulus
+  return r == -1 ? -2 : r
+}
+func hashDouble(_ d: Double) -> Int {
+  if d.isInfinite { return d > 0 ? 314159 : -314159 }
+  if d.isNaN { return 0 }
+  if d == d.rounded(), abs(d) < 1e18 { return hashInt(Int(d)) }
+  var (m, e) = (d.significand, Int(d.exponent))
+  m /= 2
+  e += 1
+  var x: UInt = 0
+  var v = abs(m)
+  let bits = 61
+  while v != 0 {
+    x = ((x << 28) & UInt(hashModulus)) | x >> UInt(bits - 28)
+    v *= 268435456.0
+    e -= 28
+    let y = UInt(v)
+    v -= Double(y)
+    x += y
+    if x >= UInt(hashModulus) { x -= UInt(hashModulus) }
+  }
+  e = e >= 0 ? e % bits : bits - 1 - ((-1 - e) % bits)
+  x = ((x << UInt(e)) & UInt(hashModulus)) | x >> UInt(bits - e)
+  let r = d < 0 ? -Int(x) : Int(x)
+  return r == -1 ? -2 : r
+}
+
+@inline(__always) public func hashOf(_ v: Value) throws(LullError) -> Int {
+  if v.tag == .str { return v.str.hashValue64 }
+  if v.tag == .int { return hashInt(v.asInt) }
+  return try hashSlow(v)
+}
+@inline(never) func hashSlow(_ v: Value) throws(LullError) -> Int {
+  switch v.tag {
+  case .none: return 0x1234_5678
+  case .bool: return v.asInt
+  case .float: return hashDouble(v.asDouble)
+  case .bigInt:
+    let r = v.bigInt.magnitude % BigUInt(hashModulus)
+    let h = Int(r) * (v.bigInt.sign == .minus ? -1 : 1)
+    return h == -1 ? -2 : h
+  case .tuple: return try hashTuple(v.tuple)
+  case .list, .dict: throw unhashable(v)
+  case .set:
+    if !v.set.isFrozen { throw unhashable(v) }
+    return try frozenHash(v)
+  case .bytes:
+    if v.isByteArray { throw unhashable(v) }
+    var h = 0x345678
+    for b in v.bytes { h = (h &* 1_000_003) ^ Int(b) }
+    return h == -1 ? -2 : h
+  case .complex:
+    let p = v.body(ComplexBody.self)
+    let h = hashDouble(p.pointee.re) &+ 1_000_003 &* hashDouble(p.pointee.im)
+    return h == -1 ? -2 : h
+  case .range:
+    let r = v.range.pointee
+    return r.count &* 31 &+ (r.count > 0 ? r.start : 0) &* 17 &+ (r.count > 1 ? r.step : 0)
+  case .slice, .dictView: throw unhashable(v)
+  case .instance, .derived, .exception:
+    let f = v.type.lookup(.__hash__)
+    if f.isNone { throw unhashable(v) }
+    if !f.isUndefined {
+      let r = try callMethod(f, v)
+      defer { r.release() }
+      if r.isIntOrBool { return r.asInt == -1 ? -2 : r.asInt }
+      if r.kind == .bigInt { return try hashOf(r) }
+      throw LullError.typeError("__hash__ method should return an integer")
+    }
+    if !v.type.lookup(.__eq__).isUndefined { throw unhashable(v) }
+    switch v.kind {
+    case .str: return v.str.hashValue64
+    case .tuple: return try hashTuple(v.tuple)
+    case .bigInt: return Int((v.bigInt.magnitude % BigUInt(hashModulus))) * (v.bigInt.sign == .minus ? -1 : 1)
+    case .float: return hashDouble(try doubleOf(v))
+    case .list, .dict: throw unhashable(v)
+    case .set: if !v.set.isFrozen { throw unhashable(v) } else { return try frozenHash(v) }
+    case .native: return try nativeHash(v)
+    default: return Int(bitPattern: UInt(v.bits >> 4))
+    }
+  case .native: return try nativeHash(v)
+  case .boundMethod:
+    return try hashOf(v.method.pointee.receiver) ^ Int(v.method.pointee.function.bits >> 4)
+  default: return Int(bitPattern: UInt(v.bits >> 4))
+  }
+}
+private func nativeHash(_ v: Value) throws(LullError) -> Int {
+  if let n = v.type.pointee.native {
+    if let slot = n.hash { return try slot(v) }
+    if n.compare != nil { throw unhashable(v) }
+  }
+  return Int(bitPattern: UInt(v.bits >> 4))
+}
+func unhashable(_ v: Value) -> LullError {
+  LullError.typeError("unhashable type: '\(typeName(v))'")
+}
+private func hashTuple(_ t: TuplePtr) throws(LullError) -> Int {
+  try checkNativeStack()
+  var acc: UInt64 = 2_870_177_450_012_600_261
+  for k in 0..<t.pointee.count {
+    let lane = UInt64(bitPattern: Int64(try hashOf(t.items[k])))
+    acc = acc &+ lane &* 14_029_467_366_897_019_727
+    acc = acc << 31 | acc >> 33
+    acc = acc &* 11_400_714_785_074_694_791
+  }
+  acc = acc &+ (UInt64(t.pointee.count) ^ (2_870_177_450_012_600_261 ^ 3_527_539))
+  if acc == UInt64.max { return 1_546_275_796 }
+  return Int(Int64(bitPattern: acc))
+}
+func frozenHash(_ v: Value) throws(LullError) -> Int {
+  var h: UInt = 0
+  for e in v.set.elements {
+    let x = UInt(bitPattern: e.hash)
+    h ^= ((x ^ 89_869_747) ^ (x << 16)) &* 3_644_798_167
+  }
+  h ^= (UInt(v.set.pointee.count) &+ 1) &* 1_927_868_237
+  h ^= (h >> 11) ^ (h >> 25)
+  h = h &* 69069 &+ 907_133_923
+  let r = Int(bitPattern: h)
+  return r == -1 ? 590_923_713 : r
+}
+
+// MARK: - Conversions
+
+/// The float value of any number, or of an object with `__float__` or `__index__`.
+public func doubleOf(_ v: Value) throws(LullError) -> Double {
+  switch v.kind {
+  case .float: return v.tag == .float ? v.asDouble : v.body(ComplexBody.self).pointee.re
+  case .int, .bool: return Double(v.asInt)
+  case .bigInt: return try bigToDouble(v.bigInt)
+  default:
+    if isCustom(v) {
+      for name in [Name.__float__, .__index__] {
+        let f = v.type.lookup(name)
+        if !f.isUndefined {
+          let r = try callMethod(f, v)
+          defer { r.release() }
+          return try doubleOf(r)
+        }
+      }
+    }
+    if v.kind == .native, let slot = v.type.pointee.native?.float { return try slot(v) }
+    throw LullError.typeError("must be real number, not \(typeName(v))")
+  }
+}
+/// The value of an integer or an object with `__index__`, as a value (owned).
+func indexValue(_ v: Value) throws(LullError) -> Value {
+  if v.isIntOrBool { return Value(v.asInt) }
+  if v.tag == .bigInt { return v.retained() }
+  if v.kind == .bigInt { return makeBig(v.bigInt) }
+  if isCustom(v) {
+    let f = v.type.lookup(.__index__)
+    if !f.isUndefined {
+      let r = try callMethod(f, v)
+      if !r.isInteger {
+        let n = typeName(r)
+        r.release()
+        throw LullError.typeError("__index__ returned non-int (type \(n))")
+      }
+      return r
+    }
+  }
+  if v.kind == .native, let slot = v.type.pointee.native?.index { return try slot(v) }
+  throw LullError.typeError("'\(typeName(v))' object cannot be interpreted as an integer")
+}
+public func indexOf(_ v: Value) throws(LullError) -> Int {
+  let r = try indexValue(v)
+  defer { r.release() }
+  if r.tag == .int { return r.asInt }
+  throw LullError.overflow("Python int too large to convert to C ssize_t")
+}
+
+/// Identity or equality, as containers compare.
+func sameOrEqual(_ x: Value, _ y: Value) throws(LullError) -> Bool {
+  if x.isSame(y) { return true }
+  x.retained()
+  defer { x.release() }
+  return try valuesEqual(x, y)
+}
+
+/// `a -= b`, `a &= b`, `a ^= b` for sets, step by step as CPython, so that the order agrees.
+func updateSet(_ op: BinaryOperator, _ a: Value, _ b: Value) throws(LullError) {
+  switch op {
+  case .subtract:
+    if a.isSame(b) { return a.set.clear() }
+    try b.set.eachElement { (e) throws(LullError) in _ = try a.set.remove(e.key) }
+  case .bitXor:
+    if a.isSame(b) { return a.set.clear() }
+    try b.set.eachElement { (e) throws(LullError) in
+      if !(try a.set.remove(e.key)) { try a.set.add(e.key, e.hash) }
+    }
+  default:
+    let r = try setIntersection(a.set, b.set, false)
+    swap(&a.set.pointee.table, &r.set.pointee.table)
+    swap(&a.set.pointee.mask, &r.set.pointee.mask)
+    swap(&a.set.pointee.fill, &r.set.pointee.fill)
+    swap(&a.set.pointee.count, &r.set.pointee.count)
+    a.set.pointee.version &+= 1
+    r.release()
+  }
+}

@@ -1,0 +1,12 @@
+local t0 = os.clock()
+
+local function run(n)
+  local total = 0
+  for i = 0, n - 1 do
+    for j = 0, n - 1 do total = (total + i * j) % 1000003 end
+  end
+  return total
+end
+print(run(1200))
+
+io.stderr:write(string.format("inner %.6f\n", os.clock() - t0))
