@@ -624,6 +624,9 @@ private func swap(_ slot: inout Value, _ v: Value) {
             v.release()
             throw e
           }
+          // -2: objects of this shape get the attribute as a new one.
+          i.pointee.x = -2
+          i.pointee.y = s.pointee.id
           p.addSlot(n, v)
         }
         return

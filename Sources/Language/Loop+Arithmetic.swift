@@ -239,9 +239,14 @@ extension Loop {
     set(regs + Int(i.pointee.a), v)
     return
   }
-  let v =
-    inplace
-    ? try inplaceOperation(op, l, r, frame, i) : try binaryOperation(op, l, r, frame, i)
+  let v: Value
+  if op == .add, l.tag == .str, r.tag == .str {
+    v = try concatenate(l.str, r.str)
+  } else if inplace {
+    v = try inplaceOperation(op, l, r, frame, i)
+  } else {
+    v = try binaryOperation(op, l, r, frame, i)
+  }
   frame.pointee.consume(i.pointee.b)
   frame.pointee.consume(i.pointee.c)
   set(regs + Int(i.pointee.a), v)

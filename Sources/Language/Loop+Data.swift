@@ -269,7 +269,12 @@ extension Loop {
     v.release()
     throw unboundLocal(frame, i.pointee.a)
   }
-  try setAttributeCaching(o, frame.pointee.constants[Int(i.pointee.c)], v, i)
+  let name = frame.pointee.constants[Int(i.pointee.c)]
+  if i.pointee.x == -2, o.tag == .instance, o.instance.pointee.shape.pointee.id == i.pointee.y {
+    o.instance.addSlot(name.str, v)
+  } else {
+    try setAttributeCaching(o, name, v, i)
+  }
   frame.pointee.consume(i.pointee.a)
 }
 @inline(never) private func getItemAny(_ frame: FramePtr, _ i: InstructionPtr) throws(LullError) {

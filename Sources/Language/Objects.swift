@@ -481,6 +481,9 @@ struct ShapeBody {
   var keys: [StrPtr]
   var index: [StrPtr: Int]
   var transitions: [StrPtr: ShapePtr]
+  /// The transition taken last: constructors add the same attributes again and again.
+  var lastKey: StrPtr?
+  var lastShape: ShapePtr?
   var parent: ShapePtr?
   /// The instance's only slot holds a dict with the attributes (someone asked for `__dict__`).
   var isDict: Bool
@@ -501,7 +504,7 @@ func makeShape(parent: ShapePtr? = nil, key: StrPtr? = nil, isDict: Bool = false
   p.initialize(
     to: ShapeBody(
       id: freshVersion(), count: isDict ? 1 : keys.count, keys: isDict ? [] : keys, index: index,
-      transitions: [:], parent: parent, isDict: isDict))
+      transitions: [:], lastKey: nil, lastShape: nil, parent: parent, isDict: isDict))
   return p
 }
 
@@ -517,9 +520,11 @@ extension UnsafeMutablePointer where Pointee == ShapeBody {
     return pointee.index[key] ?? -1
   }
   func adding(_ key: StrPtr) -> ShapePtr {
-    if let s = pointee.transitions[key] { return s }
-    let s = makeShape(parent: self, key: key)
+    if pointee.lastKey == key, let s = pointee.lastShape { return s }
+    let s = pointee.transitions[key] ?? makeShape(parent: self, key: key)
     pointee.transitions[key] = s
+    pointee.lastKey = key
+    pointee.lastShape = s
     return s
   }
   func renumber() {

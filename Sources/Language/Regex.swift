@@ -405,13 +405,13 @@ struct RegexMatcher: ~Copyable {
       case .loop:
         let slot = loops + 2 * code[pc + 1]
         let n = slots[slot]
-        let least = code[pc + 2]
-        let more = code[pc + 3] < 0 || n < code[pc + 3]
-        if n > 0, slots[slot + 1] == i, n - 1 >= least {
-          // An empty round would go on for ever.
-          failed = true
-        } else if n < least || (more && code[pc + 4] == 0) {
-          if n >= least { try push(RegexMatcher.choice, pc + 6, i, 0) }
+        // After an empty round another would be empty, too, and so on for ever.
+        let more = (code[pc + 3] < 0 || n < code[pc + 3]) && slots[slot + 1] != i
+        if n < code[pc + 2] {
+          try change(slot, n + 1)
+          pc = code[pc + 5]
+        } else if more, code[pc + 4] == 0 {
+          try push(RegexMatcher.choice, pc + 6, i, 0)
           try change(slot, n + 1)
           try change(slot + 1, i)
           pc = code[pc + 5]
