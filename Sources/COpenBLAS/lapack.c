@@ -14,6 +14,9 @@
   X(dpotrf, (const char *, int *, void *, int *, int *, size_t))                                              \
   X(sgetrf, (int *, int *, void *, int *, int *, int *))                                                     \
   X(dgetrf, (int *, int *, void *, int *, int *, int *))                                                     \
+  X(cgetrf, (int *, int *, void *, int *, int *, int *))                                                     \
+  X(cgetri, (int *, void *, int *, int *, void *, int *, int *))                                             \
+  X(cgetrs, (const char *, int *, int *, void *, int *, int *, void *, int *, int *, size_t))                       \
   X(sgetri, (int *, void *, int *, int *, void *, int *, int *))                                             \
   X(dgetri, (int *, void *, int *, int *, void *, int *, int *))                                             \
   X(strtri, (const char *, const char *, int *, void *, int *, int *, size_t, size_t))                             \
@@ -89,7 +92,7 @@ int lull_potrf(char type, int upper, int n, void *a) {
 
 int lull_getrf(char type, int m, int n, void *a, int *pivots) {
   int info = 0;
-  (type == 's' ? sgetrf : dgetrf)(&m, &n, a, &m, pivots, &info);
+  (type == 's' ? sgetrf : type == 'd' ? dgetrf : cgetrf)(&m, &n, a, &m, pivots, &info);
   return info;
 }
 
@@ -98,11 +101,13 @@ int lull_inverse(char type, int n, void *a, int *pivots) {
   if (info) return info;
   double size = 0;
   float *single = (float *)&size;
-  (type == 's' ? sgetri : dgetri)(&n, a, &n, pivots, &size, &query, &info);
-  int room = roomy(type == 's' ? *single : size);
+  void (*invert)(int *, void *, int *, int *, void *, int *, int *) =
+      type == 's' ? sgetri : type == 'd' ? dgetri : cgetri;
+  invert(&n, a, &n, pivots, &size, &query, &info);
+  int room = roomy(type == 'd' ? size : *single);
   void *work = malloc((size_t)room * 8);
   if (!work) return lullLapackMemory;
-  (type == 's' ? sgetri : dgetri)(&n, a, &n, pivots, work, &room, &info);
+  invert(&n, a, &n, pivots, work, &room, &info);
   free(work);
   return info;
 }
@@ -116,7 +121,7 @@ int lull_tri_inverse(char type, int upper, int n, void *a) {
 int lull_solve(char type, int n, int k, void *a, int *pivots, void *b) {
   int info = lull_getrf(type, n, n, a, pivots);
   if (info) return info;
-  (type == 's' ? sgetrs : dgetrs)("T", &n, &k, a, &n, pivots, b, &n, &info, 1);
+  (type == 's' ? sgetrs : type == 'd' ? dgetrs : cgetrs)("T", &n, &k, a, &n, pivots, b, &n, &info, 1);
   return info;
 }
 

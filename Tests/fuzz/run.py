@@ -2,7 +2,7 @@
 """Random array expressions under Lull, compared with NumPy in double precision and with MLX.
 
     Tests/fuzz/run.py [--seed S] [--count N] [--start I] [--mlx PYTHON] [--levels] [--only I] [--keep FOLDER]
-                      [--stated FILE | --record FILE]
+                      [--silence S] [--progress] [--stated FILE | --record FILE]
 
 Expression I of a seed is always the same program. Each is a function of at most eight operations (more text where an
 order is free and results are sorted first); one process runs a batch of them, once by each runner:
@@ -42,7 +42,7 @@ import reference  # noqa: E402
 ROOT = Path(__file__).resolve().parents[2]
 LULL = os.environ.get("LULL", str(ROOT / "lull"))
 BATCH = 1000
-SILENCE = 10
+SILENCE = 10  # seconds without a line, then a process counts as hanging; --silence
 TABLES = [operations_elementwise, operations_reduction, operations_shape, operations_linear]
 OPERATIONS = (
     [f for t in TABLES for _, f in t.OPERATIONS],
@@ -240,12 +240,15 @@ def main(arguments=None):
     parser.add_argument("--mlx", help="a Python that has mlx")
     parser.add_argument("--levels", action="store_true")
     parser.add_argument("--show", type=int, default=10)
+    parser.add_argument("--silence", type=float, default=SILENCE, help="seconds without output that count as hanging")
+    parser.add_argument("--progress", action="store_true", help="a line for each thousand expressions on standard error")
     parser.add_argument("--keep", help="a folder for the programs")
     parser.add_argument("--stated", help="a file of shapes and dtypes to use in MLX's place")
     parser.add_argument("--record", help="a file to write with MLX's shapes and dtypes")
     options = parser.parse_args(arguments)
     if options.only is not None:
         options.start, options.count = options.only, 1
+    globals()["SILENCE"] = options.silence
     np.seterr(all="ignore")
     pools = expressions.make_pools(options.seed)
     report, recorded = Report(options.show), {}
@@ -272,6 +275,8 @@ def main(arguments=None):
                 compare(e, lull[e.number], {k: v[e.number] for k, v in others.items()}, mlx.get(e.number), report)
                 if options.only is not None:
                     explain(e, {"lull": lull[e.number], "mlx": mlx.get(e.number)})
+            if options.progress:
+                print(f"{last - options.start} of {options.count}: {report.counts['failures of Lull']} failures", file=sys.stderr, flush=True)
     if options.record:
         Path(options.record).write_text(json.dumps(recorded, indent=0))
     return report.finish(options.seed)

@@ -16,12 +16,12 @@ void lull_lapack_threads(int count);
 
 // a (n x n) becomes its Cholesky factor in the lower or upper triangle; the other is left as it is.
 int lull_potrf(char type, int upper, int n, void *a);
-// a is column-major m x n and becomes L and U; pivots are from 1.
+// 's', 'd', 'c': a is column-major m x n and becomes L and U; pivots are from 1.
 int lull_getrf(char type, int m, int n, void *a, int *pivots);
-// a becomes its inverse; pivots has room for n.
+// 's', 'd', 'c': a becomes its inverse; pivots has room for n.
 int lull_inverse(char type, int n, void *a, int *pivots);
 int lull_tri_inverse(char type, int upper, int n, void *a);
-// a (n x n, row-major, overwritten) x = b; b is column-major n x k and becomes x.
+// 's', 'd', 'c': a (n x n, row-major, overwritten) x = b; b is column-major n x k and becomes x.
 int lull_solve(char type, int n, int k, void *a, int *pivots, void *b);
 // b (n x k, row-major) becomes the solution for a triangle of a, whose diagonal has no zero.
 void lull_solve_triangular(char type, int upper, int n, int k, const void *a, void *b);
