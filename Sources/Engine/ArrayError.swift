@@ -12,6 +12,8 @@ public indirect enum ArrayError: Error, Equatable {
   case tooLarge(op: StaticName, shape: [Int])
   case rank(op: StaticName, shape: [Int], needed: String)
   case axis(op: StaticName, axis: Int, rank: Int)
+  /// The same where MLX has an IndexError.
+  case axisIndex(op: StaticName, axis: Int, rank: Int)
   case duplicateAxis(op: StaticName, axes: [Int])
   case indexOutOfRange(op: StaticName, index: Int, axis: Int, size: Int)
   case tooManyIndices(count: Int, shape: [Int])
@@ -35,7 +37,7 @@ public indirect enum ArrayError: Error, Equatable {
   /// The user's name for the kind of failure, in Python's terms.
   public var kind: String {
     switch self {
-    case .indexOutOfRange: "IndexError"
+    case .indexOutOfRange, .axisIndex: "IndexError"
     case .memory: "MemoryError"
     case .notFinite: "FloatingPointError"
     case .interrupted: "KeyboardInterrupt"
@@ -75,7 +77,7 @@ public indirect enum ArrayError: Error, Equatable {
       return "\(op): an array of shape \(shape(dims)) is too large for this machine's addresses"
     case .rank(let op, let dims, let needed):
       return "\(op): needs \(needed), but the array has shape \(shape(dims))"
-    case .axis(let op, let axis, let rank):
+    case .axis(let op, let axis, let rank), .axisIndex(let op, let axis, let rank):
       return "\(op): axis \(axis) is out of bounds for an array with \(rank) "
         + (rank == 1 ? "dimension" : "dimensions")
     case .duplicateAxis(let op, let axes):

@@ -354,6 +354,7 @@ public func transposedConvolution(
 public func convolve(_ a: NDArray, _ v: NDArray, mode: String = "full") throws(ArrayError)
   -> NDArray
 {
+  if let made = try Tracing.recorded(.convolve(mode), [a, v]) { return made[0] }
   for x in [a, v] where x.rank != 1 {
     throw .rank(op: "convolve", shape: x.shape.array, needed: "vectors")
   }

@@ -307,11 +307,13 @@ extension NDArray {
 
 /// The array below its k-th diagonal, zero above.
 public func tril(_ x: NDArray, k: Int = 0) throws(ArrayError) -> NDArray {
+  if let made = try Tracing.recorded(.triangle(upper: false, k), [x]) { return made[0] }
   guard x.rank >= 2 else { throw .rank(op: "tril", shape: x.shape.array, needed: "a matrix") }
   let mask = try NDArray.tri(x.shape[x.rank - 2], x.shape[x.rank - 1], k: k, dtype: .bool)
   return try `where`(mask, x, NDArray.zeros(Shape(), dtype: x.dtype))
 }
 public func triu(_ x: NDArray, k: Int = 0) throws(ArrayError) -> NDArray {
+  if let made = try Tracing.recorded(.triangle(upper: true, k), [x]) { return made[0] }
   guard x.rank >= 2 else { throw .rank(op: "triu", shape: x.shape.array, needed: "a matrix") }
   let mask = try NDArray.tri(x.shape[x.rank - 2], x.shape[x.rank - 1], k: k - 1, dtype: .bool)
   return try `where`(mask, NDArray.zeros(Shape(), dtype: x.dtype), x)

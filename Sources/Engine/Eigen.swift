@@ -13,6 +13,17 @@ private func scaledColumns(_ x: NDArray, _ scale: NDArray) throws(ArrayError) ->
   try multiply(x, expandDims(scale, [-2]))
 }
 
+/// The first matrix of an evaluated batch that holds NaN or infinity.
+private func firstNotFinite(_ a: NDArray) throws(ArrayError) -> Int? {
+  let finite = try all(isfinite(a), axes: [-1, -2])
+  try finite.eval()
+  let flags = try finite.rowContiguous().pointer(as: UInt8.self)
+  return (0..<a.matrixCount).first { flags[$0] == 0 }
+}
+
+/// The conjugate of the transposed last two dimensions.
+private func adjoint(_ x: NDArray) throws(ArrayError) -> NDArray { conjugate(try x.transposed) }
+
 // MARK: - Singular values
 
 /// Outputs: U, S, V transposed; or S alone.
@@ -36,6 +47,11 @@ struct SVD: MatrixMultiPrimitive, Codable {
       ]
       try evaluate(pair)
       return [pair[0], values, pair[1]]
+    }
+    if let i = try firstNotFinite(a) {
+      throw .argument(
+        op: name,
+        message: LinearAlgebra.which(i, of: count) + " has no decomposition: it holds NaN or infinity")
     }
     let work = try a.ownCopy()
     var (u, vt): (NDArray?, NDArray?)
@@ -72,10 +88,16 @@ struct SVD: MatrixMultiPrimitive, Codable {
 
   func vjpMultiple(_ out: NDArray, _ cotangents: [NDArray?]) throws(ArrayError) -> [NDArray?] {
     let a = out.input(0)
-    guard !a.dtype.isComplex else {
-      throw .notDifferentiable(op: name, reason: "the matrix is complex")
-    }
     let (u, s, vt) = try svd(a, .thin)
+    if a.dtype.isComplex {
+      guard vectors == .none || (cotangents[0] == nil && cotangents[2] == nil) else {
+        throw .notDifferentiable(
+          op: name,
+          reason: "the singular vectors of a complex matrix are not unique; its singular values have a gradient")
+      }
+      let g = try orZero(cotangents[vectors == .none ? 0 : 1], like: s).astype(a.dtype)
+      return [try matmul(scaledColumns(u, g), vt)]
+    }
     if vectors == .none {
       return [try matmul(scaledColumns(u, orZero(cotangents[0], like: s)), vt)]
     }
@@ -221,27 +243,24 @@ struct HermitianEigen: MatrixMultiPrimitive, Codable {
     return vectors ? [values, work.exchanged] : [values]
   }
 
-  /// The matrix counts as symmetric: the gradient is.
+  /// The matrix counts as Hermitian: the gradient is. Vectors have a gradient up to their phases.
   func vjpMultiple(_ out: NDArray, _ cotangents: [NDArray?]) throws(ArrayError) -> [NDArray?] {
     let a = out.input(0)
-    guard !a.dtype.isComplex else {
-      throw .notDifferentiable(op: name, reason: "the matrix is complex")
-    }
     let parts = try eigh(a, upper: upper)
     let (w, v) = (parts.values, parts.vectors)
     var middle: NDArray?
-    let eye = try NDArray.eye(a.rows, dtype: a.dtype)
-    if let g = cotangents[0] { middle = try multiply(eye, expandDims(g, [-1])) }
+    let eye = try NDArray.eye(a.rows, dtype: w.dtype)
+    if let g = cotangents[0] { middle = try multiply(eye, expandDims(g, [-1])).astype(a.dtype) }
     if vectors, let g = cotangents[1] {
       let gap = try add(subtract(expandDims(w, [-2]), expandDims(w, [-1])), eye)
       let f = try subtract(reciprocal(gap), eye)
-      let part = try multiply(f, matmul(v.transposed, g))
+      let part = try multiply(f, matmul(adjoint(v), g))
       middle = try middle.map { (m) throws(ArrayError) in try add(m, part) } ?? part
     }
     guard let middle else { return [nil] }
-    let g = try matmul(matmul(v, middle), v.transposed)
+    let g = try matmul(matmul(v, middle), adjoint(v))
     let half = try NDArray.weak(.float(0.5), like: a.dtype)
-    return [try multiply(half, add(g, g.transposed))]
+    return [try multiply(half, add(g, adjoint(g)))]
   }
   func rebuildMultiple(_ inputs: [NDArray], like old: [NodeShape]) throws(ArrayError) -> [NDArray] {
     if !vectors { return [try eigvalsh(inputs[0], upper: upper)] }
@@ -287,12 +306,7 @@ struct Eigen: MatrixMultiPrimitive, Codable {
     let found = try NDArray(uninitialized: vectors ? a.shape : [0], dtype: .complex64)
     if a.size > 0 {
       // LAPACK complains on standard error of what is not finite.
-      let finite = try all(isfinite(a), axes: [-1, -2])
-      try finite.eval()
-      let flags = try finite.rowContiguous()
-      for i in 0..<count where flags.pointer(as: UInt8.self)[i] == 0 {
-        throw notFound(name, i, count)
-      }
+      if let i = try firstNotFinite(a) { throw notFound(name, i, count) }
       let work = try a.ownCopy()
       let letter = LinearAlgebra.letter(a.dtype)
       let failure = try LinearAlgebra.forEach(name, count, side: n) {
@@ -305,8 +319,28 @@ struct Eigen: MatrixMultiPrimitive, Codable {
     }
     return vectors ? [values, found.exchanged] : [values]
   }
+  /// V^-H (diag(gw) + (V^H gV - V^H V diag(re(V^H gV))) / conj(w_j - w_i)) V^H; the vectors have length 1, and a
+  /// gradient up to their phases. A defective matrix has none: its vectors have no inverse.
   func vjpMultiple(_ out: NDArray, _ cotangents: [NDArray?]) throws(ArrayError) -> [NDArray?] {
-    throw .notDifferentiable(op: name, reason: "use eigh for symmetric matrices")
+    let a = out.input(0)
+    guard a.dtype != .float64 else {
+      throw .notDifferentiable(op: name, reason: "the results of a float64 matrix are complex64; use float32")
+    }
+    let parts = try eig(a)
+    let (w, v) = (parts.values, parts.vectors)
+    let eye = try NDArray.eye(a.rows, dtype: .complex64)
+    let vh = try adjoint(v)
+    var middle = try multiply(eye, expandDims(orZero(cotangents[0], like: w), [-1]))
+    if vectors, let g = cotangents[1] {
+      let inner = try matmul(vh, g)
+      let along = try real(sum(multiply(inner, eye), axes: [-2])).astype(.complex64)
+      let turned = try subtract(inner, scaledColumns(matmul(vh, v), along))
+      let gap = try add(conjugate(subtract(expandDims(w, [-2]), expandDims(w, [-1]))), eye)
+      let off = try subtract(NDArray(.int(1), dtype: .complex64), eye)
+      middle = try add(middle, multiply(off, divide(turned, gap)))
+    }
+    let g = try solve(vh, matmul(middle, vh))
+    return [a.dtype.isComplex ? g : real(g).astype(a.dtype)]
   }
   func rebuildMultiple(_ inputs: [NDArray], like old: [NodeShape]) throws(ArrayError) -> [NDArray] {
     if !vectors { return [try eigvals(inputs[0])] }

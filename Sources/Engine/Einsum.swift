@@ -186,6 +186,7 @@ public func einsumPath(_ subscripts: String, _ operands: [NDArray]) throws(Array
 
 /// Einstein's summation: `ij,jk->ik`.
 public func einsum(_ subscripts: String, _ operands: [NDArray]) throws(ArrayError) -> NDArray {
+  if let made = try Tracing.recorded(.einsum(subscripts), operands) { return made[0] }
   let plan = try EinsumPlan(subscripts, operands)
   var list: [Operand] = []
   for (x, term) in zip(operands, plan.terms) {

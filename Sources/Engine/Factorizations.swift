@@ -109,7 +109,7 @@ struct Inverse: MatrixPrimitive, Codable {
     out.share(result, strides: result.strides)
   }
   func vjp(_ out: NDArray, _ cotangent: NDArray) throws(ArrayError) -> [NDArray?] {
-    let t = try out.transposed
+    let t = conjugate(try out.transposed)
     return [try negative(matmul(t, matmul(cotangent, t)))]
   }
   func rebuild(_ inputs: [NDArray], like old: NodeShape) throws(ArrayError) -> NDArray {
@@ -149,7 +149,7 @@ struct TriangularInverse: MatrixPrimitive, Codable {
 }
 
 public func inverse(_ a: NDArray) throws(ArrayError) -> NDArray {
-  try LinearAlgebra.check(a, "linalg.inv")
+  try LinearAlgebra.check(a, "linalg.inv", complex: true)
   return NDArray(Inverse(), shape: a.shape, dtype: a.dtype, a)
 }
 /// The inverse of a triangle of a matrix; the other triangle is not looked at.
@@ -210,11 +210,11 @@ struct Solve: MatrixPrimitive, Codable {
   }
 
   func vjp(_ out: NDArray, _ cotangent: NDArray) throws(ArrayError) -> [NDArray?] {
-    let t = try out.input(0).transposed
+    let t = conjugate(try out.input(0).transposed)
     let turned: Triangle? = triangle.map { $0 == .lower ? .upper : .lower }
     let b = NDArray(
       Solve(triangle: turned), shape: cotangent.shape, dtype: out.dtype, t, cotangent)
-    var a = try negative(matmul(b, out.transposed))
+    var a = try negative(matmul(b, conjugate(out.transposed)))
     if let triangle { a = try Engine.triangle(a, upper: triangle == .upper) }
     return [a, b]
   }
@@ -245,13 +245,13 @@ private func solve(_ a: NDArray, _ b: NDArray, _ triangle: Solve.Triangle?, _ op
         + (isVector ? "values" : "rows") + " on the right, not \(rows)")
   }
   let dtype = DType.promoted(a.dtype, b.dtype)
-  guard dtype == .float32 || dtype == .float64 else {
+  guard dtype == .float32 || dtype == .float64 || (dtype == .complex64 && triangle == nil) else {
     throw .argument(
       op: op,
-      message: "needs arrays that meet in float32 or float64, not \(a.dtype.name) and "
+      message: "needs arrays that meet in float32 or float64\(triangle == nil ? " or complex64" : ""), not \(a.dtype.name) and "
         + b.dtype.name)
   }
-  try LinearAlgebra.check(a.astype(dtype), op)
+  try LinearAlgebra.check(a.astype(dtype), op, complex: triangle == nil)
   let right = try isVector ? b.reshaped([rows, 1] as Shape) : b
   let batch = try Shape.broadcast(
     Shape(a.shape.prefix(a.rank - 2)), Shape(right.shape.prefix(right.rank - 2)), op: op)
@@ -310,9 +310,43 @@ struct LUFactors: MatrixMultiPrimitive, Codable {
     }
     return [factors.exchanged, pivots, order]
   }
+  /// With the matrix in the order of its rows exchanged, cut where the shorter side ends: L = [L1; L2], U = [U1, U2].
   func vjpMultiple(_ out: NDArray, _ cotangents: [NDArray?]) throws(ArrayError) -> [NDArray?] {
-    throw .notDifferentiable(
-      op: name, reason: "use solve, inv, det or slogdet, which have gradients of their own")
+    let a = out.input(0)
+    guard let g = cotangents[0] else { return [try NDArray.zeros(like: a)] }
+    let (m, n) = (a.rows, a.columns)
+    let k = Swift.min(m, n)
+    let parts = try factors(a, isFactor: isFactor)
+    func part(_ x: NDArray, _ rows: Range<Int>, _ columns: Range<Int>) throws(ArrayError) -> NDArray {
+      try slice(
+        slice(x, axis: x.rank - 2, from: rows.lowerBound, to: rows.upperBound), axis: x.rank - 1,
+        from: columns.lowerBound, to: columns.upperBound)
+    }
+    let (square, gSquare) = (try part(parts[0], 0..<k, 0..<k), try part(g, 0..<k, 0..<k))
+    let u = try triu(square)
+    let l = try add(tril(square, k: -1), NDArray.eye(k, dtype: a.dtype))
+    let (lt, ut) = (try l.transposed, try u.transposed)
+    // tril(L^T gL) below the diagonal, triu(gU U^T) on and above it.
+    var low = try matmul(lt, tril(gSquare, k: -1))
+    var high = try matmul(triu(gSquare), ut)
+    var (right, below): (NDArray?, NDArray?)
+    if n > k {
+      let (u2, g2) = (try part(parts[0], 0..<k, k..<n), try part(g, 0..<k, k..<n))
+      low = try subtract(low, matmul(g2, u2.transposed))
+      right = try solveTriangular(lt, g2, upper: true)
+    }
+    if m > k {
+      let (l2, g2) = (try part(parts[0], k..<m, 0..<k), try part(g, k..<m, 0..<k))
+      high = try subtract(high, matmul(l2.transposed, g2))
+      below = try solveTriangular(u, g2.transposed, upper: true).transposed
+    }
+    let inner = try add(tril(low, k: -1), triu(high))
+    let left = try solveTriangular(lt, inner, upper: true)
+    var whole = try solveTriangular(u, left.transposed, upper: true).transposed
+    if let right { whole = try concatenate([whole, right], axis: a.rank - 1) }
+    if let below { whole = try concatenate([whole, below], axis: a.rank - 2) }
+    // The rows back in the order of the matrix.
+    return [try takeAlongAxis(whole, stopGradient(expandDims(parts[2], [-1])), axis: -2)]
   }
   func rebuildMultiple(_ inputs: [NDArray], like old: [NodeShape]) throws(ArrayError) -> [NDArray] {
     try factors(inputs[0], isFactor: isFactor)
@@ -330,6 +364,7 @@ private func factors(_ a: NDArray, isFactor: Bool) throws(ArrayError) -> [NDArra
 }
 /// The order of rows, L and U: L[order] @ U is the matrix.
 public func lu(_ a: NDArray) throws(ArrayError) -> (order: NDArray, l: NDArray, u: NDArray) {
+  if let made = try Tracing.recorded(.lu, [a]) { return (made[0], made[1], made[2]) }
   let parts = try factors(a, isFactor: false)
   let (m, n) = (a.rows, a.columns)
   let k = Swift.min(m, n)
@@ -419,6 +454,61 @@ public func slogdet(_ a: NDArray) throws(ArrayError) -> (sign: NDArray, log: NDA
   return (parts[0].astype(dtype), parts[1].astype(dtype))
 }
 
+/// The product of the pivots.
+struct Determinant: MatrixPrimitive, Codable {
+  var name: OperationName { "linalg.det" }
+  func evaluate(_ out: NDArray) throws(ArrayError) {
+    let parts = try slogdet(out.input(0))
+    let result = try multiply(parts.sign, exp(parts.log))
+    try result.eval()
+    out.share(result, strides: result.strides)
+  }
+  func vjp(_ out: NDArray, _ cotangent: NDArray) throws(ArrayError) -> [NDArray?] {
+    let a = out.input(0)
+    let minors = NDArray(Cofactors(), shape: a.shape, dtype: a.dtype, a)
+    return [try multiply(expandDims(cotangent, [-2, -1]), minors)]
+  }
+  func rebuild(_ inputs: [NDArray], like old: NodeShape) throws(ArrayError) -> NDArray {
+    try determinant(inputs[0])
+  }
+}
+
+/// The gradient of the determinant, which singular matrices have too: out of U diag(s) V^T it is
+/// det(U) det(V) U diag(products of the other values) V^T.
+struct Cofactors: MatrixPrimitive, Codable {
+  var name: OperationName { "linalg.det" }
+  func evaluate(_ out: NDArray) throws(ArrayError) {
+    let a = out.input(0)
+    let (u, s, vt) = try svd(a)
+    let n = a.columns
+    // others[i] = the product of all s but s[i]: of those before it and those after it.
+    let one = try NDArray.ones(Shape(s.shape.dropLast() + [1]), dtype: s.dtype)
+    let axis = s.rank - 1
+    let before = try slice(cumprod(concatenate([one, s], axis: axis), axis: axis), axis: axis, from: 0, to: n)
+    let after = try slice(
+      cumprod(concatenate([s, one], axis: axis), axis: axis, reverse: true), axis: axis, from: 1, to: n + 1)
+    let others = try multiply(before, after)
+    let sign = try multiply(slogdet(u).sign, slogdet(vt).sign)
+    let scaled = try multiply(u, expandDims(multiply(others, expandDims(sign, [-1])), [-2]))
+    let result = try matmul(scaled, vt)
+    try result.eval()
+    out.share(result, strides: result.strides)
+  }
+  /// With C = det(A) A^-T: (<G, C> C - C G^T C) / det(A).
+  func vjp(_ out: NDArray, _ cotangent: NDArray) throws(ArrayError) -> [NDArray?] {
+    let a = out.input(0)
+    let inverseT = try inverse(a).transposed
+    let along = try sum(multiply(cotangent, out), axes: [-2, -1], keepdims: true)
+    return [
+      try subtract(multiply(along, inverseT), matmul(out, matmul(cotangent.transposed, inverseT)))
+    ]
+  }
+  func rebuild(_ inputs: [NDArray], like old: NodeShape) throws(ArrayError) -> NDArray {
+    try LinearAlgebra.check(inputs[0], name)
+    return NDArray(Cofactors(), shape: inputs[0].shape, dtype: inputs[0].dtype, inputs[0])
+  }
+}
+
 /// Up to 3 x 3 by products, which are exact for small integers and have a gradient where the
 /// matrix is singular too; the others by their LU factors.
 public func determinant(_ a: NDArray) throws(ArrayError) -> NDArray {
@@ -444,8 +534,8 @@ public func determinant(_ a: NDArray) throws(ArrayError) -> NDArray {
         multiply(element(0, 0), minor(1, 2, 1, 2)), multiply(element(0, 1), minor(1, 2, 0, 2))),
       multiply(element(0, 2), minor(1, 2, 0, 1)))
   default:
-    let parts = try slogdet(x)
-    result = try multiply(parts.sign, exp(parts.log))
+    result = NDArray(
+      Determinant(), shape: Shape(x.shape.prefix(x.rank - 2)), dtype: x.dtype, x)
   }
   return result.astype(a.dtype.inexact)
 }

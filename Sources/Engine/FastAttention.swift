@@ -228,6 +228,12 @@ public func fastAttention(
   causal: Bool = false, sinks: NDArray? = nil
 ) throws(ArrayError) -> NDArray {
   let op: OperationName = "scaled_dot_product_attention"
+  if let made = try Tracing.recorded(
+    .attention(Double(scale), causal: causal, mask: mask != nil, sinks: sinks != nil),
+    [q, k, v] + [mask, sinks].compactMap { $0 })
+  {
+    return made[0]
+  }
   for x in [q, k, v] {
     guard x.rank == 4 else {
       throw .rank(op: op, shape: x.shape.array, needed: "[batch, heads, length, features]")

@@ -39,17 +39,17 @@ public struct GraphFile {
   static let types: [any (Primitive & Codable).Type] = [
     Reshape.self, Transpose.self, Broadcast.self, Slice.self, AsStrided.self, ViewAs.self,
     Contiguous.self, Concatenate.self, SliceUpdate.self, Gather.self, Scatter.self,
-    TakeAlong.self, PutAlong.self, Reduction.self, ElementCount.self, Scan.self, Sort.self,
+    TakeAlong.self, PutAlong.self, MaskPlaces.self, Reduction.self, ElementCount.self, Scan.self, Sort.self,
     SearchSorted.self, Softmax.self, RandomBits.self, MatMul.self, FastRMSNorm.self,
     FastLayerNorm.self, FastRoPE.self, FastAttention.self, QuantizedMatmul.self,
     QuantizedRows.self, Dequantize.self, Depends.self, SumLike.self, Convolution.self,
     ConvolutionWeightGradient.self, Cholesky.self, Inverse.self, TriangularInverse.self,
-    Solve.self, PseudoInverse.self, FFT.self, ConvertFloat8.self, Hadamard.self,
+    Solve.self, PseudoInverse.self, Determinant.self, Cofactors.self, FFT.self, ConvertFloat8.self, Hadamard.self,
     GatherMatMul.self, SegmentedMatMul.self, GatherQuantizedMatMul.self,
   ]
   static let severalTypes: [any (MultiOutputPrimitive & Codable).Type] = [
     Quantize.self, LUFactors.self, SignLogDeterminant.self, QR.self, SVD.self,
-    HermitianEigen.self, Eigen.self,
+    HermitianEigen.self, Eigen.self, Composed.self,
   ]
 
   static let magic = Array("LULLFUNC".utf8)

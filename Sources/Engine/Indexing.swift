@@ -376,6 +376,7 @@ public func takeAlongAxis(_ x: NDArray, _ indices: NDArray, axis: Int?) throws(A
 public func putAlongAxis(
   _ x: NDArray, _ indices: NDArray, _ values: NDArray, axis: Int?, mode: ScatterMode = .set
 ) throws(ArrayError) -> NDArray {
+  if axis == nil, let made = try Tracing.recorded(.putAlong(mode), [x, indices, values]) { return made[0] }
   let indices = indices.size == 0 ? indices.astype(.int64) : indices
   let (y, index, a) = try along(x, indices, axis, op: "put_along_axis")
   let moved: NDArray
@@ -411,12 +412,43 @@ public func nonzero(_ x: NDArray) throws(ArrayError) -> [NDArray] {
   return result
 }
 
+/// Inputs: a mask and the values for its true elements; the result is which of the values each element takes.
+/// Elements that take none have 0 or the place of the value before them.
+struct MaskPlaces: Primitive, Codable {
+  var name: OperationName { "index" }
+  func evaluate(_ out: NDArray) throws(ArrayError) {
+    let mask = try out.input(0).rowContiguous()
+    let available = out.input(1).shape[0]
+    try out.allocate()
+    let (from, to) = (mask.pointer(as: UInt8.self), out.pointer(as: Int.self))
+    var count = 0
+    for i in 0..<mask.size {
+      if from[i] != 0 { count += 1 }
+      to[i] = Swift.max(count - 1, 0)
+    }
+    if count > available {
+      out.buffer = nil
+      throw .argument(
+        op: name, message: "the mask has \(count) true elements, but there are only \(available) values")
+    }
+  }
+  func vjp(_ out: NDArray, _ cotangent: NDArray) throws(ArrayError) -> [NDArray?] { [nil, nil] }
+  func rebuild(_ inputs: [NDArray], like old: NodeShape) throws(ArrayError) -> NDArray {
+    guard inputs.count == 2, inputs[0].dtype == .bool, inputs[1].rank >= 1 else {
+      throw .argument(op: name, message: "needs a mask and values")
+    }
+    return NDArray(MaskPlaces(), shape: inputs[0].shape, dtype: .int64, inputs[0], inputs[1])
+  }
+  var passesGradient: Bool { false }
+}
+
 /// x with the elements where a mask over its leading axes holds replaced by the values in order,
-/// or combined with one value. The mask is not looked at before the result is computed, so too
-/// few values are not noticed: the last one is used again.
+/// or combined with one value. The mask is not looked at before the result is computed: that is when too few values
+/// are an error.
 public func maskedScatter(
   _ x: NDArray, _ mask: NDArray, _ values: NDArray, _ mode: ScatterMode = .set
 ) throws(ArrayError) -> NDArray {
+  if let made = try Tracing.recorded(.maskedUpdate(mode), [x, mask, values]) { return made[0] }
   guard mask.rank >= 1, mask.rank <= x.rank, mask.shape.array == Array(x.shape.prefix(mask.rank))
   else {
     throw .shapeMismatch(
@@ -438,11 +470,9 @@ public func maskedScatter(
     }
     if leading == 1 {
       guard update.shape[0] > 0 else { throw .empty(op: "index", what: "the values") }
-      let one = try NDArray(.int(1), dtype: .int64)
-      let last = try NDArray(.int(update.shape[0] - 1), dtype: .int64)
-      let count = try subtract(cumsum(flatten(mask).astype(.int64), axis: 0), one)
-      let place = try minimum(maximum(count, NDArray(.int(0), dtype: .int64)), last)
-      update = try gather(update, [place]).reshaped(x.shape)
+      let place = NDArray(
+        MaskPlaces(), shape: mask.shape, dtype: .int64, mask, stopGradient(update))
+      update = try gather(update, [place])
     }
   }
   switch mode {
@@ -569,6 +599,10 @@ private func broadcastIndices(_ plan: Plan) throws(ArrayError) -> [NDArray] {
 extension NDArray {
   /// x[indices], as NumPy has it. A view for ints and slices; a mask is evaluated for its count.
   public func at(_ indices: [Index]) throws(ArrayError) -> NDArray {
+    if Tracing.isShapeless, indices.contains(where: { if case .array = $0 { true } else { false } }) {
+      let (forms, arrays) = Composition.parts(indices)
+      if let made = try Tracing.recorded(.index(forms), [self] + arrays) { return made[0] }
+    }
     let p = try plan(self, indices)
     if p.arrays.isEmpty {
       let y = p.view
@@ -602,6 +636,10 @@ extension NDArray {
   public func updating(_ indices: [Index], _ value: NDArray, _ mode: ScatterMode = .set)
     throws(ArrayError) -> NDArray
   {
+    if Tracing.isShapeless {
+      let (forms, arrays) = Composition.parts(indices)
+      if let made = try Tracing.recorded(.update(forms, mode), [self, value] + arrays) { return made[0] }
+    }
     // A mask over the whole array with one value needs no index arrays.
     if mode == .set, indices.count == 1, case .array(let mask) = indices[0],
       mask.dtype == .bool, mask.shape == shape, value.size == 1

@@ -302,13 +302,14 @@ public func inner(_ a: NDArray, _ b: NDArray) throws(ArrayError) -> NDArray {
   return try tensordot(a, b, axesA: [-1], axesB: [-1])
 }
 public func outer(_ a: NDArray, _ b: NDArray) throws(ArrayError) -> NDArray {
-  try multiply(flatten(a).reshaped([a.size, 1] as Shape), flatten(b))
+  try multiply(expandDims(flatten(a), [1]), flatten(b))
 }
 
 /// Sums products over the given axes of both.
 public func tensordot(_ a: NDArray, _ b: NDArray, axesA: [Int], axesB: [Int])
   throws(ArrayError) -> NDArray
 {
+  if let made = try Tracing.recorded(.tensordot(axesA, axesB), [a, b]) { return made[0] }
   guard axesA.count == axesB.count else {
     throw .argument(op: "tensordot", message: "both arrays need the same number of axes")
   }
@@ -342,6 +343,7 @@ public func tensordot(_ a: NDArray, _ b: NDArray, axes: Int = 2) throws(ArrayErr
 }
 
 public func kron(_ a: NDArray, _ b: NDArray) throws(ArrayError) -> NDArray {
+  if let made = try Tracing.recorded(.kron, [a, b]) { return made[0] }
   if a.size == 0 || b.size == 0 { throw .empty(op: "kron", what: "the product") }
   let rank = Swift.max(a.rank, b.rank)
   let p = [Int](repeating: 1, count: rank - a.rank) + a.shape.array

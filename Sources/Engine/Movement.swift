@@ -65,7 +65,8 @@ struct Reshape: Primitive, Codable {
     out.share(flat, strides: out.shape.rowMajorStrides)
   }
   func vjp(_ out: NDArray, _ cotangent: NDArray) throws(ArrayError) -> [NDArray?] {
-    [try cotangent.reshaped(out.input(0).shape)]
+    if let made = try Tracing.recorded(.reshapedLike, [cotangent, out.input(0)]) { return [made[0]] }
+    return [try cotangent.reshaped(out.input(0).shape)]
   }
 
   /// The strides that give the old layout another shape, if there are any.
@@ -174,7 +175,7 @@ struct Broadcast: Primitive, Codable {
     return strides
   }
   func vjp(_ out: NDArray, _ cotangent: NDArray) throws(ArrayError) -> [NDArray?] {
-    [try cotangent.sumTo(out.input(0).shape)] + out.inputs.dropFirst().map { _ in nil }
+    [try cotangent.summed(like: out.input(0))] + out.inputs.dropFirst().map { _ in nil }
   }
   func vmap(_ out: NDArray, _ batch: Batch) throws(ArrayError) -> NDArray {
     if batch.isBatched[0] {
@@ -211,6 +212,11 @@ struct Slice: Primitive, Codable {
   }
   func vjp(_ out: NDArray, _ cotangent: NDArray) throws(ArrayError) -> [NDArray?] {
     let x = out.input(0)
+    if Tracing.isShapeless, let made = try Tracing.recorded(
+      .sliceGradient(ranges(x.shape, out.shape)), [cotangent, x])
+    {
+      return [made[0]]
+    }
     let zero = try NDArray.zeros(like: x)
     return [
       NDArray(
@@ -283,7 +289,13 @@ struct AsStrided: Primitive, Codable {
       shape: try batch.shape(out.shape), dtype: out.dtype, x)
   }
   func rebuild(_ inputs: [NDArray], like old: NodeShape) throws(ArrayError) -> NDArray {
-    try asStrided(inputs[0], shape: old.shape, strides: strides, offset: offset)
+    guard inputs[0].shape == old.inputShapes[0] else {
+      throw .argument(
+        op: name,
+        message: "was recorded for an array of shape \(old.inputShapes[0]), this one has \(inputs[0].shape): "
+          + "its strides are numbers and do not follow")
+    }
+    return try asStrided(inputs[0], shape: old.shape, strides: strides, offset: offset)
   }
 }
 
@@ -389,6 +401,12 @@ struct SliceUpdate: Primitive, Codable {
   }
   func vjp(_ out: NDArray, _ cotangent: NDArray) throws(ArrayError) -> [NDArray?] {
     let update = out.input(1)
+    if Tracing.isShapeless {
+      let recorded = try recordedRanges(starts, steps, out.shape, update.shape, op: name)
+      let ranges = asked ?? recorded
+      let zero = try NDArray(.int(0), dtype: cotangent.dtype)
+      return [try sliceUpdate(cotangent, zero, ranges), try slice(cotangent, ranges)]
+    }
     let zero = try NDArray.zeros(like: update)
     let hole = NDArray(self, shape: out.shape, dtype: out.dtype, cotangent, zero)
     let part = NDArray(
@@ -587,6 +605,7 @@ public func unflatten(_ x: NDArray, axis: Int, shape: [Int]) throws(ArrayError) 
   return try x.reshaped(Shape(target), .unflatten(axis: a, dims: shape))
 }
 public func broadcastArrays(_ arrays: [NDArray]) throws(ArrayError) -> [NDArray] {
+  if let made = try Tracing.recorded(.broadcasted, arrays) { return made }
   var shape = Shape()
   for x in arrays { shape = try Shape.broadcast(shape, x.shape, op: "broadcast_arrays") }
   var result: [NDArray] = []
@@ -676,6 +695,7 @@ public func slice(_ x: NDArray, axis: Int, from: Int, to: Int) throws(ArrayError
     dtype: x.dtype, x)
 }
 public func split(_ x: NDArray, at indices: [Int], axis: Int = 0) throws(ArrayError) -> [NDArray] {
+  if let made = try Tracing.recorded(.split(parts: nil, at: indices, axis: axis), [x]) { return made }
   let a = try x.axis(axis, op: "split")
   let n = x.shape[a]
   var result: [NDArray] = []
@@ -688,6 +708,7 @@ public func split(_ x: NDArray, at indices: [Int], axis: Int = 0) throws(ArrayEr
   return result
 }
 public func split(_ x: NDArray, parts: Int, axis: Int = 0) throws(ArrayError) -> [NDArray] {
+  if let made = try Tracing.recorded(.split(parts: parts, at: [], axis: axis), [x]) { return made }
   let a = try x.axis(axis, op: "split")
   guard parts > 0, x.shape[a] % parts == 0 else {
     throw .argument(
@@ -771,6 +792,13 @@ public enum PadMode: String, Sendable { case constant, edge, reflect, symmetric 
 public func pad(
   _ x: NDArray, _ widths: [(Int, Int)], value: NDArray? = nil, mode: PadMode = .constant
 ) throws(ArrayError) -> NDArray {
+  if Tracing.isShapeless {
+    let zero = try NDArray.zeros(Shape(), dtype: x.dtype)
+    let fill = value ?? zero
+    let function = Composition.pad(
+      before: widths.map { $0.0 }, after: widths.map { $0.1 }, mode: mode.rawValue)
+    if let made = try Tracing.recorded(function, [x, fill]) { return made[0] }
+  }
   guard widths.count == x.rank else {
     throw .argument(
       op: "pad", message: "\(widths.count) widths for an array with \(x.rank) dimensions")
@@ -824,6 +852,7 @@ private func mirroredIndices(_ n: Int, _ before: Int, _ after: Int, _ mode: PadM
   }
 }
 public func tile(_ x: NDArray, _ repeats: [Int]) throws(ArrayError) -> NDArray {
+  if let made = try Tracing.recorded(.tile(repeats), [x]) { return made[0] }
   let rank = Swift.max(x.rank, repeats.count)
   let old = [Int](repeating: 1, count: rank - x.rank) + x.shape.array
   let times = [Int](repeating: 1, count: rank - repeats.count) + repeats
@@ -853,6 +882,7 @@ public func tile(_ x: NDArray, _ repeats: [Int]) throws(ArrayError) -> NDArray {
   return try x.reshaped(narrow).broadcast(to: target).reshaped(Shape(final))
 }
 public func `repeat`(_ x: NDArray, _ times: Int, axis: Int? = nil) throws(ArrayError) -> NDArray {
+  if let made = try Tracing.recorded(.repeated(times, axis: axis), [x]) { return made[0] }
   guard let axis else { return try `repeat`(flatten(x), times, axis: 0) }
   let a = try x.axis(axis, op: "repeat")
   if times < 0 { throw .argument(op: "repeat", message: "repeats must not be negative") }
@@ -864,6 +894,7 @@ public func `repeat`(_ x: NDArray, _ times: Int, axis: Int? = nil) throws(ArrayE
   return try expandDims(x, [a + 1]).broadcast(to: wide).reshaped(final)
 }
 public func roll(_ x: NDArray, _ shift: Int, axis: Int? = nil) throws(ArrayError) -> NDArray {
+  if let made = try Tracing.recorded(.roll(shift, axis: axis), [x]) { return made[0] }
   guard let axis else { return try roll(flatten(x), shift, axis: 0).reshaped(x.shape) }
   let a = try x.axis(axis, op: "roll")
   let n = x.shape[a]
@@ -881,6 +912,7 @@ public func flip(_ x: NDArray, axes: [Int]? = nil) throws(ArrayError) -> NDArray
 public func meshgrid(_ arrays: [NDArray], sparse: Bool = false, indexing: String = "xy")
   throws(ArrayError) -> [NDArray]
 {
+  if let made = try Tracing.recorded(.meshgrid(sparse: sparse, indexing), arrays) { return made }
   guard indexing == "xy" || indexing == "ij" else {
     throw .argument(op: "meshgrid", message: "indexing must be 'xy' or 'ij'")
   }
@@ -898,6 +930,7 @@ public func meshgrid(_ arrays: [NDArray], sparse: Bool = false, indexing: String
 public func diagonal(_ x: NDArray, offset: Int = 0, axis1: Int = 0, axis2: Int = 1)
   throws(ArrayError) -> NDArray
 {
+  if let made = try Tracing.recorded(.diagonal(offset, axis1, axis2), [x]) { return made[0] }
   guard x.rank >= 2 else {
     throw .rank(op: "diagonal", shape: x.shape.array, needed: "at least two dimensions")
   }
@@ -921,6 +954,7 @@ public func diagonal(_ x: NDArray, offset: Int = 0, axis1: Int = 0, axis2: Int =
     all, (0..<(n - 2)).map { _ in SliceRange() } + [SliceRange(nil, nil, count + 1)])
 }
 public func diag(_ x: NDArray, k: Int = 0) throws(ArrayError) -> NDArray {
+  if let made = try Tracing.recorded(.diag(k), [x]) { return made[0] }
   if x.rank == 2 { return try diagonal(x, offset: k) }
   guard x.rank == 1 else {
     throw .rank(op: "diag", shape: x.shape.array, needed: "one or two dimensions")

@@ -337,6 +337,21 @@ extension NDArray {
   }
 }
 
+extension NDArray {
+  /// Of an evaluated array: whether its elements lie one after the other, row by row.
+  public var isRowMajor: Bool { isRowContiguous }
+  /// Of an evaluated array: whether no other array shows its memory.
+  public var ownsBuffer: Bool { isKnownUniquelyReferenced(&buffer) }
+  /// Another array over the memory of an evaluated one.
+  public var shared: NDArray {
+    get throws(ArrayError) {
+      try eval()
+      guard let buffer else { return self }
+      return NDArray(buffer: buffer, offset: offset, shape: shape, strides: strides, dtype: dtype)
+    }
+  }
+}
+
 // MARK: - Evaluation
 
 extension NDArray {

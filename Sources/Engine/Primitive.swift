@@ -51,6 +51,8 @@ public protocol Primitive: Sendable {
   func replacing(_ inputs: [NDArray]) -> any Primitive
   /// Why input i can have no gradient at all (asking for one is an error); nil where it can.
   func rejectsGradient(of i: Int) -> String?
+  /// Whether positions that depend on what is differentiated are an error even where no gradient would reach them.
+  var rejectsHiddenPositions: Bool { get }
   /// False where every gradient is zero: nothing that leads only here is differentiated.
   var passesGradient: Bool { get }
 }
@@ -92,6 +94,7 @@ extension Primitive {
   }
   public func replacing(_ inputs: [NDArray]) -> any Primitive { self }
   public func rejectsGradient(of i: Int) -> String? { nil }
+  public var rejectsHiddenPositions: Bool { false }
   public var passesGradient: Bool { true }
 }
 

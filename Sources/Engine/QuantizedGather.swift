@@ -90,6 +90,7 @@ struct GatherQuantizedMatMul: Primitive, Codable {
   func rejectsGradient(of i: Int) -> String? {
     i == 0 ? nil : i <= 2 ? positionsHaveNoGradient : weight.rejectsGradient(ofArray: i - 3)
   }
+  var rejectsHiddenPositions: Bool { true }
   func replacing(_ inputs: [NDArray]) -> any Primitive {
     GatherQuantizedMatMul(
       weight: weight.over(Array(inputs.dropFirst(3))), height: height, transpose: transpose)
@@ -157,12 +158,39 @@ public struct QuantizedOperand {
   }
 }
 
-/// x @ w.T (or x @ w) for the pairs of matrices that the indices pick from the flattened batches; without
+/// x @ w.T (or x @ w; times the matrix's global scale / 2688) for the pairs of matrices that the indices pick from the flattened batches; without
 /// indices the batches broadcast.
 public func gatherQuantizedMatmul(
   _ x: NDArray, _ w: QuantizedOperand, left: NDArray? = nil, right: NDArray? = nil,
-  transpose: Bool = true, op: OperationName = "gather_qmm"
+  transpose: Bool = true, globalScale: NDArray? = nil, op: OperationName = "gather_qmm"
 ) throws(ArrayError) -> NDArray {
+  if let globalScale {
+    // The scale of each matrix is that of its product.
+    guard w.mode == "nvfp4" else {
+      throw .argument(op: op, message: "global_scale belongs to 'nvfp4', not '\(w.mode)'")
+    }
+    let experts = Shape(w.codes.shape.prefix(Swift.max(w.codes.rank - 2, 0)))
+    guard globalScale.shape == experts, globalScale.dtype == .float32 else {
+      throw .argument(
+        op: op,
+        message: "global_scale must be float32 with one number a matrix, shape \(experts), not "
+          + "\(globalScale.dtype.name) of shape \(globalScale.shape)")
+    }
+    let product = try gatherQuantizedMatmul(x, w, left: left, right: right, transpose: transpose, op: op)
+    let index = try batchIndices(right, w.codes, op: op)
+    let factor = try divide(globalScale, NDArray(.float(448 * 6), dtype: .float32))
+    let each = try take(flatten(factor), index)
+    return try multiply(product, expandDims(each, x.rank == 1 ? [-1] : [-2, -1])).astype(product.dtype)
+  }
+  let function = Composition.gatherQuantized(
+    group: w.group, bits: w.bits, w.mode, biases: w.biases != nil, left: left != nil, right: right != nil,
+    transpose: transpose)
+  if w.codes.rank > 2 || left != nil || right != nil,
+    let made = try Tracing.recorded(
+      function, [x, w.codes, w.scales] + [w.biases, left, right].compactMap { $0 })
+  {
+    return made[0]
+  }
   guard x.dtype.isFloating else {
     throw .argument(op: op, message: "needs a floating-point x, not \(x.dtype.name)")
   }

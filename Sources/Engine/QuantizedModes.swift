@@ -170,12 +170,12 @@ public func dequantize(
   return try flat.reshaped(shape)
 }
 
-/// x @ w.T with both rounded to codes of a mode; w is given as codes with scales, or as floats.
+/// x @ w.T (for the pairs of matrices that indices pick, if `isGathered`) with both rounded to codes of a mode; w is given as codes with scales, or as floats.
 public func doublyQuantizedMatmul(
   _ x: NDArray, _ w: NDArray, scales: NDArray?, mode: QuantizedWeight.FloatMode, group: Int?,
-  bits: Int?, globalX: NDArray? = nil, globalW: NDArray? = nil
+  bits: Int?, globalX: NDArray? = nil, globalW: NDArray? = nil, isGathered: Bool = false,
+  left: NDArray? = nil, right: NDArray? = nil, op: OperationName = "qqmm"
 ) throws(ArrayError) -> NDArray {
-  let op: OperationName = "qqmm"
   try mode.check(group: group, bits: bits, op: op)
   guard x.dtype.isFloating, x.rank >= 1 else {
     throw .argument(op: op, message: "needs a float x of one dimension or more")
@@ -203,6 +203,11 @@ public func doublyQuantizedMatmul(
     throw .shapeMismatch(
       op: op, lhs: x.shape.array, rhs: w.shape.array,
       reason: "x has \(rows.columns) columns, the weight \(weight.columns)")
+  }
+  if isGathered {
+    guard x.rank >= 2 else { throw .rank(op: op, shape: x.shape.array, needed: "matrices as x") }
+    return try gatherMatmul(rounded(rows, globalX), weight.transposed, left: left, right: right)
+      .astype(x.dtype)
   }
   let product = try matmul(rounded(rows, globalX), weight.transposed).astype(x.dtype)
   return try x.rank == 1 ? squeeze(product, [0]) : product

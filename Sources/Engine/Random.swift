@@ -270,7 +270,8 @@ public enum Random {
     _ logits: NDArray, axis: Int = -1, shape: Shape? = nil, count: Int? = nil,
     key: NDArray? = nil
   ) throws(ArrayError) -> NDArray {
-    let a = try logits.axis(axis, op: "random.categorical")
+    let a = axis < 0 ? axis &+ logits.rank : axis
+    guard a >= 0, a < logits.rank else { throw .axisIndex(op: "random.categorical", axis: axis, rank: logits.rank) }
     if logits.size == 0 { throw .empty(op: "random.categorical", what: "a draw") }
     if shape != nil && count != nil {
       throw .argument(op: "random.categorical", message: "give shape or num_samples, not both")

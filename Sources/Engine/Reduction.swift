@@ -322,7 +322,7 @@ public func logsumexp(_ x: NDArray, axes: [Int]? = nil, keepdims: Bool = false)
   let finite = try `where`(isfinite(top), top, NDArray.zeros(Shape(), dtype: y.dtype))
   let total = log(try sum(exp(subtract(y, finite)), mask: mask, keepdims: true))
   let result = try add(total, finite)
-  return try keepdims ? result : result.reshaped(x.reducedShape(mask, keepdims: false))
+  return try keepdims ? result : squeeze(result, mask.bits)
 }
 public func countNonzero(_ x: NDArray, axes: [Int]? = nil, keepdims: Bool = false)
   throws(ArrayError) -> NDArray

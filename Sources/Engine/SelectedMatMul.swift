@@ -77,6 +77,7 @@ struct GatherMatMul: Primitive, Codable {
     ]
   }
   func rejectsGradient(of i: Int) -> String? { i >= 2 ? positionsHaveNoGradient : nil }
+  var rejectsHiddenPositions: Bool { true }
   func rebuild(_ inputs: [NDArray], like old: NodeShape) throws(ArrayError) -> NDArray {
     guard inputs[0].rank == 3, inputs[1].rank == 3, inputs[2].rank == 1, inputs[3].rank == 1 else {
       throw .rank(op: name, shape: inputs[0].shape.array, needed: "batches of matrices")
@@ -111,6 +112,11 @@ public func gatherMatmul(
 ) throws(ArrayError) -> NDArray {
   let op: OperationName = "gather_mm"
   if left == nil && right == nil { return try matmul(a, b) }
+  if let made = try Tracing.recorded(
+    .gatherMatmul(left: left != nil, right: right != nil), [a, b] + [left, right].compactMap { $0 })
+  {
+    return made[0]
+  }
   if a.rank == 0 || b.rank == 0 {
     throw .rank(op: op, shape: [], needed: "at least one dimension")
   }
@@ -196,6 +202,7 @@ public func segmentedMatmul(_ a: NDArray, _ b: NDArray, segments: NDArray) throw
   -> NDArray
 {
   let op: OperationName = "segmented_mm"
+  if let made = try Tracing.recorded(.segmented, [a, b, segments]) { return made[0] }
   guard a.rank == 2, b.rank == 2 else {
     throw .rank(op: op, shape: (a.rank == 2 ? b : a).shape.array, needed: "matrices")
   }
@@ -235,6 +242,12 @@ public func blockMaskedMatmul(
 ) throws(ArrayError) -> NDArray {
   let op: OperationName = "block_masked_mm"
   if out == nil && left == nil && right == nil { return try matmul(a, b) }
+  if let made = try Tracing.recorded(
+    .blockMasked(block, out: out != nil, left: left != nil, right: right != nil),
+    [a, b] + [out, left, right].compactMap { $0 })
+  {
+    return made[0]
+  }
   guard block == 32 || block == 64 else {
     throw .argument(op: op, message: "block_size must be 32 or 64, not \(block)")
   }

@@ -78,7 +78,11 @@ public func vjp(outputs: [NDArray], inputs: [NDArray], cotangents: [NDArray])
       op: "vjp", lhs: y.shape.array, rhs: g.shape.array,
       reason: "a cotangent has its output's shape")
   }
-  let order = reachable(outputs, from: inputs)
+  var pickers: [NDArray] = []
+  let order = reachable(outputs, from: inputs) { node in
+    if node.primitive?.rejectsHiddenPositions == true { pickers.append(node) }
+  }
+  for node in pickers { try checkPositions(of: node, inputs) }
   var gradients: [ObjectIdentifier: NDArray] = [:]
   var parts: [ObjectIdentifier: [NDArray?]] = [:]  // of primitives with several outputs
   func accumulate(_ node: NDArray, _ gradient: NDArray) throws(ArrayError) {
@@ -138,6 +142,28 @@ public func vjp(outputs: [NDArray], inputs: [NDArray], cotangents: [NDArray])
   return result
 }
 
+/// Positions that were worked out of what is differentiated (by an argsort, say) are an error, unless they were
+/// stopped: their gradient is not zero but undefined.
+private func checkPositions(of node: NDArray, _ inputs: [NDArray]) throws(ArrayError) {
+  guard let primitive = node.primitive else { return }
+  let wanted = Set(inputs.map { ObjectIdentifier($0) })
+  let lowest = inputs.reduce(Int32.max) { Swift.min($0, $1.level) }
+  for i in 0..<node.inputCount {
+    guard let reason = primitive.rejectsGradient(of: i) else { continue }
+    var seen: Set<ObjectIdentifier> = []
+    var stack = [node.input(i)]
+    while let x = stack.popLast() {
+      guard x.op != .stopGradient, x.isTraced, x.level >= lowest,
+        seen.insert(ObjectIdentifier(x)).inserted
+      else { continue }
+      if wanted.contains(ObjectIdentifier(x)) {
+        throw .notDifferentiable(op: primitive.name, reason: reason)
+      }
+      for j in 0..<x.inputCount { stack.append(x.input(j)) }
+    }
+  }
+}
+
 extension NDArray {
   /// Whether a gradient that arrives here can reach the inputs.
   var passesGradient: Bool {
@@ -149,7 +175,8 @@ extension NDArray {
 /// The nodes between inputs and outputs, inputs first. A walk for gradients passes only traced
 /// nodes through which a gradient flows.
 func reachable(
-  _ outputs: [NDArray], from inputs: [NDArray], forGradients: Bool = true
+  _ outputs: [NDArray], from inputs: [NDArray], forGradients: Bool = true,
+  visit: ((NDArray) -> Void)? = nil
 ) -> [NDArray] {
   let lowest = inputs.reduce(Int32.max) { Swift.min($0, $1.level) }
   func isEnd(_ node: NDArray) -> Bool {
@@ -167,6 +194,7 @@ func reachable(
       let t = stack.count - 1
       if top.next == top.count {
         state[ObjectIdentifier(top.node)] = top.leads ? 2 : 1
+        visit?(top.node)
         if top.leads { order.append(top.node) }
         stack.removeLast()
         if top.leads && !stack.isEmpty { stack[t - 1].leads = true }

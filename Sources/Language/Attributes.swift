@@ -112,7 +112,9 @@ public func attributeNames(_ v: Value) -> [String] {
     } else {
       for k in v.instance.pointee.shape.pointee.keys { names.insert(k.string) }
     }
-  case .module: add(v.module.pointee.dict.dict)
+  case .module:
+    add(v.module.pointee.dict.dict)
+    names.formUnion(ModuleRegistry.lazyNames[v.module.pointee.name] ?? [])
   case .type: chain(v.typeObject)
   default: if let s = ownDictSlot(v), s.pointee.tag == .dict { add(s.pointee.dict) }
   }

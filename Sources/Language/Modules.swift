@@ -8,10 +8,13 @@ public struct NativeModule {
   public var values: [(String, Value)]
   /// Makes further names on first use (owned value), for modules that are costly to build.
   public var lazy: ((String) throws -> Value?)?
+  /// The names that `lazy` has, for `dir`.
+  public var lazyNames: [String]
   public init(
-    builtins: [Builtin] = [], values: [(String, Value)] = [],
+    builtins: [Builtin] = [], values: [(String, Value)] = [], lazyNames: [String] = [],
     lazy: ((String) throws -> Value?)? = nil
   ) {
+    self.lazyNames = lazyNames
     self.builtins = builtins
     self.values = values
     self.lazy = lazy
@@ -24,6 +27,8 @@ public enum ModuleRegistry {
   public static func add(_ name: String, _ make: @escaping () throws(LullError) -> NativeModule) {
     makers[name] = make
   }
+  /// What modules have besides the names in their dictionaries.
+  nonisolated(unsafe) static var lazyNames: [String: [String]] = [:]
   /// Takes a native module away; one that was imported stays in `sys.modules`.
   public static func remove(_ name: String) { makers[name] = nil }
   public static var names: [String] { makers.keys.sorted() }
@@ -76,6 +81,7 @@ private func loadModule(_ name: String) throws(LullError) -> Value {
     for b in native.builtins { m.module.pointee.dict.dict.set(b.name, makeBuiltin(b)) }
     for (k, v) in native.values { m.module.pointee.dict.dict.set(k, v) }
     m.module.pointee.lazy = native.lazy
+    if !native.lazyNames.isEmpty { ModuleRegistry.lazyNames[name] = native.lazyNames }
     BuiltinRegistry.add(native.builtins)
     cache.dict.set(key, m)
     return m

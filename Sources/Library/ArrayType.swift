@@ -294,10 +294,31 @@ private func needsArray(_ op: BinaryOperator, _ other: Value) -> LullError {
     "'\(symbol(op))' needs an array or a number, not \(article(other.typeNameText)); write array(...)")
 }
 
+/// What `__dlpack__` gives: an array on its way to another library.
+private let capsuleType = NativeType("PyCapsule", module: "builtins", doc: "An array on its way to another library.")
+
+func giveCapsule(_ a: Args) throws(LullError) -> Value {
+  guard let x = a[0].ndarray else { return .none }
+  if x.dtype == .bfloat16 && isNumPyCall { throw LullError.typeError("NumPy has no bfloat16") }
+  return capsuleType.make(try engine { try x.shared })
+}
+/// The array of anything with `__dlpack__`; nil for what has none.
+func takeCapsule(_ v: Value) throws(LullError) -> NDArray? {
+  if let x = v.ndarray { return x }
+  guard let give = try attributeOrNil(v, "__dlpack__") else { return nil }
+  defer { give.drop() }
+  let capsule = try callValue(give, [])
+  defer { capsule.drop() }
+  return capsule.native(NDArray.self)
+}
+
 private let ownMethods: [Builtin] = [
   Builtin("__dlpack_device__", "__dlpack_device__(self, /)") { (_) throws(LullError) in
     makeTupleValue([Value(1), Value(0)])  // memory of the CPU
   },
+  Builtin(
+    "__dlpack__", "__dlpack__(self, *, stream=None, max_version=None, dl_device=None, copy=None)",
+    chapter: "arrays", doc: "The array as another library takes it with from_dlpack.", run: giveCapsule),
   Builtin("__copy__", "__copy__(self, /)") { (a) throws(LullError) in
     a[0].ndarray.map(wrap) ?? .none
   },

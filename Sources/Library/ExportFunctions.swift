@@ -111,7 +111,7 @@ private final class Exporter: @unchecked Sendable {
   }
 }
 
-private let exporterType: NativeType = {
+let exporterType: NativeType = {
   let type = NativeType(
     "FunctionExporter", module: "mlx.core",
     doc: "Writes a function to a file for each kind of arguments that it is called with.")
@@ -182,7 +182,18 @@ private func namedValues(_ dict: Value) -> [(String, Value)] {
 
 /// Tells a function of the program what a trace has, part by part, instead of writing a file.
 private func report(_ trace: GraphFile.Trace, to callback: Value) throws(LullError) {
-  func name(_ entry: CompiledPlan.Entry) -> Value { makeStr("a\(entry.slot)") }
+  // A, B, ..., Z, AA, ... in the order in which they are told.
+  var names: [Int: String] = [:]
+  func name(_ entry: CompiledPlan.Entry) -> Value {
+    if let known = names[entry.slot] { return makeStr(known) }
+    var (number, text) = (names.count + 1, "")
+    while number > 0 {
+      text = String(UnicodeScalar(UInt8(65 + (number - 1) % 26))) + text
+      number = (number - 1) / 26
+    }
+    names[entry.slot] = text
+    return makeStr(text)
+  }
   func form(_ entry: CompiledPlan.Entry) -> Value {
     makeTupleValue([name(entry), makeTuple(ints: entry.shape), dtypeValue(entry.dtype)])
   }

@@ -61,11 +61,13 @@ private func coreModule() -> NativeModule {
   values += constants()
   values.append(("newaxis", .none))
   values += deviceNames()
+  values.append(("FunctionExporter", exporterType.value.retain()))
   values.append(("ArrayAt", arrayAtType.value.retain()))
   values.append(("DtypeCategory", categoryType.value.retain()))
   values.append(("PrintOptions", printOptionsType.value.retain()))
   values.append(("__version__", makeStr("0.32.4")))
-  return NativeModule(builtins: coreFunctions, values: values) { name in
+  let lazyNames = submodules.union(borrowedNames).union(["ArrayLike", "ArrayIterator"])
+  return NativeModule(builtins: coreFunctions, values: values, lazyNames: Array(lazyNames)) { name in
     submodules.contains(name)
       ? try importModuleValue("mlx.core." + name)
       : borrowedNames.contains(name)

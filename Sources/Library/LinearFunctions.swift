@@ -145,6 +145,18 @@ public let fastFunctions: [Builtin] = [
       a.array(0), a.array(1), a.array(2), scale: a.float(3), mask: mask, causal: causal,
       sinks: a.optionalArray(5))
   },
+  special(
+    "gated_delta_update", "q, k, v, gamma, beta, initial_state=None, mask=None", "fast",
+    "[outputs, final state] of the gated delta recurrence over q, k [B, T, Hk, Dk] and v [B, T, Hv, Dv].",
+    [
+      ">>> q = mx.ones((1, 2, 1, 2))\n>>> y, s = mx.fast.gated_delta_update(q, q, q, mx.ones((1, 2, 1)), 0.5 * mx.ones((1, 2, 1)))\n>>> y.flatten(), s.shape\n(array([1, 1, 1, 1], dtype=float32), (1, 1, 2, 2))"
+    ]
+  ) { a in
+    let made = try gatedDeltaUpdate(
+      a.array(0), a.array(1), a.array(2), gamma: a.array(3), beta: a.array(4),
+      state: a.optionalArray(5), mask: a.optionalArray(6))
+    return list([made.outputs, made.state])
+  },
 ]
 
 /// Kernels written for a GPU: the names are there and say that there is none.

@@ -316,6 +316,28 @@ let ndarrayType: NativeType = {
   return type
 }()
 
+/// `ndarray.flags`. An array owns its elements when no other array shows them.
+private let flagsType: NativeType = {
+  let type = NativeType("flagsobj", module: "numpy", doc: "How the elements of an ndarray lie in memory.")
+  func flag(_ name: String, _ get: @escaping (NDArray) throws -> Bool) -> NativeProperty {
+    NativeProperty(name) { (v) throws(LullError) in
+      guard let x = v.native(NDArray.self) else { return .none }
+      return Value(try engine { try get(x) })
+    }
+  }
+  type.properties = [
+    flag("c_contiguous") { $0.isRowMajor }, flag("contiguous") { $0.isRowMajor },
+    flag("f_contiguous") { try transposed($0).isRowMajor }, flag("owndata") { $0.ownsBuffer },
+    flag("writeable") { _ in true }, flag("aligned") { _ in true },
+  ]
+  return type
+}()
+private func transposed(_ x: NDArray) throws -> NDArray {
+  let y = try transpose(x)
+  try y.eval()
+  return y
+}
+
 private func ufuncName(_ op: BinaryOperator) -> String {
   switch op {
   case .add: "add"
@@ -357,8 +379,25 @@ private let numpyProperties: [NativeProperty] = [
   property("size", "The number of elements.") { Value($0.size) },
   property("nbytes", "Bytes of the elements.") { Value($0.byteCount) },
   property("itemsize", "Bytes of one element.") { Value($0.dtype.byteCount) },
-  property("strides", "Bytes from one element of an axis to the next, of a row-major array.") { x in
-    makeTuple(ints: x.shape.rowMajorStrides.map { $0 * x.dtype.byteCount })
+  property("strides", "Bytes from one element of an axis to the next.") { x in
+    try x.eval()
+    // One value everywhere takes no memory; a program sees it as if it did.
+    let isConstant = x.rank > 0 && x.strides.allSatisfy { $0 == 0 }
+    return makeTuple(ints: (isConstant ? x.shape.rowMajorStrides : x.strides).map { $0 * x.dtype.byteCount })
+  },
+  property("flags", "How the elements lie: c_contiguous, f_contiguous, owndata, writeable.") { x in
+    try x.eval()
+    return flagsType.make(x)
+  },
+  property("__array_interface__", "Where the elements lie, in NumPy's protocol, version 3.") { x in
+    try x.eval()
+    let fields: [(String, Value)] = [
+      ("version", Value(3)), ("shape", makeTuple(ints: x.shape)),
+      ("typestr", makeStr((x.dtype.byteCount == 1 ? "|" : "<") + kindLetter(x.dtype) + String(x.dtype.byteCount))),
+      ("data", makeTupleValue([Value(Int(bitPattern: x.pointer)), Value(false)])),
+      ("strides", makeTuple(ints: x.strides.map { $0 * x.dtype.byteCount })),
+    ]
+    return makeDictValue(fields)
   },
   property("T", "The array with its axes reversed.") { wrap(try transpose($0)) },
   property("mT", "The array with its last two axes exchanged.") { wrap(try matrixTranspose($0)) },

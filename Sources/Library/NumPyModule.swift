@@ -61,8 +61,14 @@ private let creation: [Builtin] = [
     "array", "object, dtype=None, *, copy=True, order=None, ndmin=0",
     "An ndarray of a number, of (nested) lists of numbers, or of another array; int64 and float64 by default.",
     [">>> np.array([1, 2, 3]), np.array([1.5, 2])\n(array([1, 2, 3]), array([1.5, 2. ]))"]
-  ) { a in try made(a, ndmin: a.int(4)) },
-  numpy("asarray", "a, dtype=None, order=None, *, copy=None", "a as an ndarray.") { a in try made(a) },
+  ) { a in
+    let x = try made(a, ndmin: a.int(4))
+    return try a.bool(2) ? x : x.shared
+  },
+  numpy("asarray", "a, dtype=None, order=None, *, copy=None", "a as an ndarray.") { a in
+    let x = try made(a)
+    return try a.has(3) && !a.bool(3) ? x.shared : x
+  },
   numpy("zeros", "shape, dtype=None, order='C'", "Zeros; float64 unless a dtype is given.") {
     try NDArray.zeros($0.shape(0, op: "zeros"), dtype: $0.numpyType(1) ?? .float64)
   },
@@ -245,6 +251,12 @@ private func reduced(_ name: String, _ a: ArrayArgs) throws -> NDArray {
 // MARK: - Methods
 
 private let ownMethods: [Builtin] = [
+  Builtin("__dlpack_device__", "__dlpack_device__(self, /)") { (_) throws(LullError) in
+    makeTupleValue([Value(1), Value(0)])
+  },
+  Builtin(
+    "__dlpack__", "__dlpack__(self, *, stream=None, max_version=None, dl_device=None, copy=None)",
+    chapter: "numpy", doc: "The array as another library takes it with from_dlpack.", run: giveCapsule),
   Builtin("__copy__", "__copy__(self, /)") { (a) throws(LullError) in
     a[0].ndarray.map { ndarrayType.make($0) } ?? .none
   },
@@ -357,6 +369,12 @@ private let functions: [Builtin] =
     numpyValue("asnd", "x, /", "An mlx array as an ndarray of the same dtype; others as they are.") { a in
       if let x = a.args[0].ndarray { return ndarrayType.make(x) }
       return a.args[0].retain()
+    },
+    numpyValue("take_dlpack", "x, /", "The array of anything with __dlpack__, as an ndarray.") { a in
+      guard let x = try takeCapsule(a.args[0]) else {
+        throw LullError.typeError("from_dlpack: expected an object with __dlpack__, not \(a.args[0].typeNameText)")
+      }
+      return ndarrayType.make(x)
     },
     numpyValue("asmx", "x, /", "An ndarray (or what makes one) as an mlx array of the same dtype.") { a in
       arrayType.make(try a.array(0))

@@ -101,12 +101,24 @@ public let quantizationFunctions: [Builtin] = [
       ">>> w, s, b = mx.quantize(mx.ones((3, 2, 64)))\n>>> mx.gather_qmm(mx.ones((1, 1, 64)), w, s, b, rhs_indices=mx.array([2, 0])).shape\n(2, 1, 2)"
     ]
   ) { a in
-    if a.has(10) {
-      throw LullError.valueError("gather_qmm: global_scale is not supported on this device")
-    }
-    return try gatherQuantizedMatmul(
+    try gatherQuantizedMatmul(
       a.array(0), operand(a, "gather_qmm", w: 1, group: 7, bits: 8, mode: 9),
-      left: a.optionalArray(4), right: a.optionalArray(5), transpose: a.bool(6))
+      left: a.optionalArray(4), right: a.optionalArray(5), transpose: a.bool(6),
+      globalScale: a.optionalArray(10))
+  },
+  function(
+    "gather_qqmm",
+    "x, w, /, scales=None, lhs_indices=None, rhs_indices=None, group_size=None, bits=None, mode='nvfp4', global_scale_x=None, global_scale_w=None, *, sorted_indices=False",
+    "quantization", "qqmm for the pairs of matrices that indices pick from the batches.",
+    [
+      ">>> w = 6 * mx.ones((3, 2, 16))\n>>> mx.gather_qqmm(6 * mx.ones((1, 1, 16)), w, rhs_indices=mx.array([2, 0])).shape\n(2, 1, 2)"
+    ]
+  ) { a in
+    try doublyQuantizedMatmul(
+      a.array(0), a.array(1), scales: a.optionalArray(2), mode: floatMode(a.string(7), "gather_qqmm"),
+      group: a.optionalInt(5), bits: a.optionalInt(6), globalX: a.optionalArray(8),
+      globalW: a.optionalArray(9), isGathered: true, left: a.optionalArray(3), right: a.optionalArray(4),
+      op: "gather_qqmm")
   },
   function(
     "qqmm",

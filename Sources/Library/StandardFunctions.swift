@@ -11,10 +11,11 @@ public let aliasFunctions: [Builtin] = [
   alias("atan2", "arctan2"), alias("pow", "power"), alias("bitwise_left_shift", "left_shift"),
   alias("bitwise_right_shift", "right_shift"), alias("cumulative_sum", "cumsum"),
   alias("cumulative_prod", "cumprod"), alias("empty", "zeros"), alias("empty_like", "zeros_like"),
+  alias("matrix_norm", "norm"),
 ].compactMap { $0 }
 
 private func alias(_ name: String, _ old: String) -> Builtin? {
-  let tables = [elementwiseFunctions, reductionFunctions, creationFunctions]
+  let tables = [elementwiseFunctions, reductionFunctions, creationFunctions, linalgFunctions]
   guard let f = tables.joined().first(where: { $0.name == old }) else { return nil }
   let isFilled = name.hasPrefix("empty")
   return Builtin(
@@ -50,13 +51,17 @@ public let moreFunctions: [Builtin] = [
   },
   function(
     "from_dlpack", "x, /, *, copy=None", "creation",
-    "An array of another library's array; here every such array is one already.",
+    "An array of anything with __dlpack__; NumPy's 64-bit floats become float32. Arrays are values: copy=False is an error.",
     [">>> mx.from_dlpack(mx.array([1, 2]))\narray([1, 2], dtype=int32)"]
   ) { a in
-    guard let x = a.args[0].ndarray else {
-      throw LullError.typeError("from_dlpack: expected an array, not \(a.args[0].typeNameText)")
+    guard let x = try takeCapsule(a.args[0]) else {
+      throw LullError.typeError("from_dlpack: expected an object with __dlpack__, not \(a.args[0].typeNameText)")
     }
-    return x
+    if a.has(1), try !a.bool(1) {
+      throw LullError.valueError(
+        "from_dlpack: arrays are values, so memory that changes cannot be shared; leave copy=False out")
+    }
+    return a.args[0].isInstance(of: ndarrayType) && x.dtype == .float64 ? x.astype(.float32) : x
   },
   Builtin(
     "can_cast", "can_cast(from_, to)", chapter: "dtypes",
