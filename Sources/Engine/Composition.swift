@@ -32,7 +32,9 @@ indirect enum Composition: Codable, Sendable {
   case convolve(String)
   case lu
   case attention(Double, causal: Bool, mask: Bool, sinks: Bool)
+  case shift([Int]?, inverse: Bool)
   case reshapedLike
+  case concatenateGradient(Int)
   case sliceGradient([SliceRange])
   case gradient(Composition, inputs: Int)
   case tangent(Composition, inputs: Int)
@@ -62,7 +64,7 @@ indirect enum Composition: Codable, Sendable {
     case .outer, .kron, .tensordot, .crossed, .inner, .reshapedLike, .sliceGradient, .convolve: try need(2)
     case .putAlong, .maskedUpdate, .segmented: try need(3)
     case .einsum, .meshgrid, .broadcasted, .index, .update, .gatherMatmul, .gatherQuantized, .blockMasked,
-      .attention, .gradient, .tangent, .batch:
+      .attention, .concatenateGradient, .gradient, .tangent, .batch:
       if x.isEmpty { try need(1) }
     case .pad: try need(2)
     default: try need(1)
@@ -129,6 +131,19 @@ indirect enum Composition: Codable, Sendable {
         try fastAttention(
           q, k, v, scale: Float(scale), mask: optional(hasMask), causal: causal, sinks: optional(hasSinks))
       ]
+    case .shift(let axes, let inverse): return [try fourierShift(x[0], axes: axes, inverse: inverse)]
+    case .concatenateGradient(let axis):
+      // The cotangent and what was put together: the part that each has in it.
+      let a = try x[0].axis(axis, op: "concatenate")
+      var (parts, from): ([NDArray], Int) = ([], 0)
+      for y in x.dropFirst() {
+        guard y.rank == x[0].rank, from + y.shape[a] <= x[0].shape[a] else {
+          throw .argument(op: "concatenate", message: "a recorded gradient of other parts")
+        }
+        parts.append(try slice(x[0], axis: a, from: from, to: from + y.shape[a]))
+        from += y.shape[a]
+      }
+      return parts
     case .reshapedLike: return [try x[0].reshaped(x[1].shape.array)]
     case .sliceGradient(let ranges):
       return [try sliceUpdate(NDArray.zeros(x[1].shape, dtype: x[0].dtype), x[0], ranges)]

@@ -238,6 +238,10 @@ struct FFT: Primitive, Codable {
   }
 
   func vjp(_ out: NDArray, _ cotangent: NDArray) throws(ArrayError) -> [NDArray?] {
+    if Tracing.isShapeless && out.input(0).isTraced {
+      throw .notDifferentiable(
+        op: name, reason: "in a function compiled without shapes its size would not follow; compile with shapes")
+    }
     switch kind {
     case .complex:
       let back = transform(cotangent, .complex, !inverse)

@@ -74,6 +74,7 @@ public func fourier(
 public func fourierShift(_ x: NDArray, axes: [Int]? = nil, inverse: Bool = false)
   throws(ArrayError) -> NDArray
 {
+  if let made = try Tracing.recorded(.shift(axes, inverse: inverse), [x]) { return made[0] }
   var y = x
   for axis in axes ?? Array(0..<x.rank) {
     let a = try x.axis(axis, op: inverse ? "ifftshift" : "fftshift")

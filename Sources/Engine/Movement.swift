@@ -354,6 +354,9 @@ struct Concatenate: Primitive, Codable {
     }
   }
   func vjp(_ out: NDArray, _ cotangent: NDArray) throws(ArrayError) -> [NDArray?] {
+    if let parts = try Tracing.recorded(.concatenateGradient(axis), [cotangent] + out.inputs) {
+      return parts
+    }
     var result: [NDArray?] = []
     var at = 0
     for x in out.inputs {
