@@ -45,3 +45,14 @@ def test_results(name, level):
 
 def test_borrowed():
     assert lull(ARRAYS / "borrowed.lull") == ["63 agreed"]
+
+
+def test_errors_and_kinds():
+    lull(ARRAYS / "engine_errors.lull")
+
+
+def test_shapeless():
+    """Compiled without shapes: what does not follow the sizes of its inputs raises."""
+    results, gradients = lull(ARRAYS / "shapeless.lull")
+    assert results.startswith("results 116 agree;") and gradients.startswith("gradients 96 agree;")
+    assert ":" not in results + gradients

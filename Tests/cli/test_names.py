@@ -26,7 +26,3 @@ def test_borrowed_names_are_listed_and_described():
     program = "import mlx.core as mx\nassert {'hypot', 'percentile', 'vstack'} <= set(dir(mx))\nprint(mx.hypot.__doc__)"
     text = lull("-c", program)
     assert text.startswith("hypot(x1, x2, /)\n\nsqrt(x1 ** 2 + x2 ** 2).")
-
-
-def test_errors():
-    lull(str(ROOT / "Tests" / "Arrays" / "engine_errors.lull"))
