@@ -195,6 +195,10 @@ extension AllEngineTests {
           try quantizedMatmul(x[1], weight), try quantizedTake(weight, x[2]), try dequantize(weight), scales,
         ]
       },
+      Case("index under a mask", [Input([4], 0, 2, fixed: .bool), Input([4])], isSmooth: false) {
+        (x) throws(ArrayError) in
+        [try maskedScatter(x[1], x[0], x[1])]
+      },
       Case("several outputs, one unused", [matrix, Input([2])]) { (x) throws(ArrayError) in
         let y = try multiply(x[0], x[0])
         return [try sum(y, axes: [0]), try NDArray.ones([2]), x[1]]
@@ -234,6 +238,13 @@ extension AllEngineTests {
       Case("linalg.slogdet", square) { (x) throws(ArrayError) in
         let (sign, log) = try slogdet(definite(x[0]))
         return [sign, log]
+      },
+      Case("linalg.det", [Input([4, 4])]) { (x) throws(ArrayError) in
+        [try determinant(definite(x[0]))]
+      },
+      Case("linalg.det, gradient", [Input([4, 4])]) { (x) throws(ArrayError) in
+        let a = try definite(x[0])
+        return [NDArray(Cofactors(), shape: a.shape, dtype: a.dtype, a)]
       },
       Case("linalg.qr", square, isSmooth: false) { (x) throws(ArrayError) in
         let (q, r) = try qr(definite(x[0]))
@@ -563,7 +574,7 @@ extension AllEngineTests {
       if op != .copy { #expect(seen.contains("op \(op.name)"), "no case for \(op.name)") }
     }
     // Those of the machinery of transforms are tested as such.
-    let machinery: Set<String> = ["Leaf", "OutputOf", "MultiOutput", "Placeholder", "CustomFunction"]
+    let machinery: Set<String> = ["Leaf", "OutputOf", "MultiOutput", "Placeholder", "CustomFunction", "Composed"]
     let folder = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
       .appendingPathComponent("../../Sources/Engine")
     var found = 0
