@@ -24,13 +24,13 @@ SKIPPED = re.compile(r"metal_kernel|mx\.gpu|mx\.metal|distributed|import torch|i
 
 
 def blocks(text):
-    """The code of `.. code-block:: python` and `.. code:: python`, in order."""
+    """The code of `.. code-block:: python` and of whatever has Python's prompts, in order."""
     lines = text.splitlines()
     found, i = [], 0
     while i < len(lines):
         m = re.match(r"^(\s*)\.\. code(-block)?:: *(python|shell)?\s*$", lines[i])
         i += 1
-        if not m or m[3] == "shell":
+        if not m:
             continue
         indent = len(m[1])
         body = []
@@ -39,7 +39,7 @@ def blocks(text):
             i += 1
         while body and (not body[0].strip() or body[0].strip().startswith(":")):
             body.pop(0)
-        code = textwrap.dedent("\n".join(body)).strip()
+        code = re.sub(r"^>> ", ">>> ", textwrap.dedent("\n".join(body)).strip(), flags=re.M)
         if m[3] == "python" or ">>>" in code:
             found.append(code)
     return found
