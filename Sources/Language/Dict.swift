@@ -1,7 +1,7 @@
 // Dictionaries.
 //
 // Insertion-ordered: entries in one dense array, and an open-addressing table of Int32 indices into
-// it (linear probing with a perturbed start). Equal interned strings are one object, so most
+// it (CPython's probe sequence). Equal interned strings are one object, so most
 // look-ups of names end at a pointer comparison; int keys compare as bits. A deleted entry keeps
 // its place with an undefined key until the next rebuild. `keysVersion` changes when a key appears
 // or disappears; the virtual machine's caches of globals rely on it, and on entries keeping their
@@ -50,9 +50,20 @@ private func freeTables(
   freeObject(indices, (mask + 1) * 4)
 }
 
-@inline(__always) private func spread(_ h: Int) -> Int {
-  let x = UInt(bitPattern: h) &* 0x9E37_79B9_7F4A_7C15
-  return Int(bitPattern: x >> 20)
+/// The slots that a hash visits: CPython's sequence, so that ints in a row lie in a row.
+private struct Probe {
+  private var perturb: UInt
+  private(set) var slot: Int
+  private let mask: Int
+  @inline(__always) init(_ hash: Int, _ mask: Int) {
+    perturb = UInt(bitPattern: hash)
+    slot = hash & mask
+    self.mask = mask
+  }
+  @inline(__always) mutating func next() {
+    perturb >>= 5
+    slot = (slot &* 5 &+ Int(bitPattern: perturb) &+ 1) & mask
+  }
 }
 
 extension UnsafeMutablePointer where Pointee == DictBody {
@@ -81,29 +92,29 @@ extension UnsafeMutablePointer where Pointee == DictBody {
   @inline(__always) func findInt(_ bits: UInt64, _ hash: Int) -> Int {
     let mask = pointee.mask
     if mask < 0 { return -1 }
-    var i = spread(hash) & mask
+    var probe = Probe(hash, mask)
     let entries = pointee.entries
     let indices = pointee.indices
     while true {
-      let x = Int(indices[i])
+      let x = Int(indices[probe.slot])
       if x == -1 { return -1 }
       if x >= 0, entries[x].hash == hash {
         let k = entries[x].key
         if k.tag == .int, k.bits == bits { return x }
         if k.tag != .int, k.tag != .str { return -2 }
       }
-      i = (i &+ 1) & mask
+      probe.next()
     }
   }
   @inline(__always) func findStr(_ s: StrPtr) -> Int {
     let mask = pointee.mask
     if mask < 0 { return -1 }
     let hash = s.hashValue64
-    var i = spread(hash) & mask
+    var probe = Probe(hash, mask)
     let entries = pointee.entries
     let indices = pointee.indices
     while true {
-      let x = Int(indices[i])
+      let x = Int(indices[probe.slot])
       if x == -1 { return -1 }
       if x >= 0 {
         let e = entries + x
@@ -116,7 +127,7 @@ extension UnsafeMutablePointer where Pointee == DictBody {
           }
         }
       }
-      i = (i &+ 1) & mask
+      probe.next()
     }
   }
   /// `findStr` out of line: the entry, -1 when absent, -2 when only `find` can tell.
@@ -133,9 +144,9 @@ extension UnsafeMutablePointer where Pointee == DictBody {
     restart: while true {
       let mask = pointee.mask
       if mask < 0 { return -1 }
-      var i = spread(hash) & mask
+      var probe = Probe(hash, mask)
       while true {
-        let x = Int(pointee.indices[i])
+        let x = Int(pointee.indices[probe.slot])
         if x == -1 { return -1 }
         if x >= 0, pointee.entries[x].hash == hash {
           let k = pointee.entries[x].key
@@ -147,7 +158,7 @@ extension UnsafeMutablePointer where Pointee == DictBody {
           if pointee.keysVersion != version || pointee.entries != entries { continue restart }
           if equal { return x }
         }
-        i = (i &+ 1) & mask
+        probe.next()
       }
     }
   }
@@ -222,10 +233,10 @@ extension UnsafeMutablePointer where Pointee == DictBody {
     pointee.count += 1
     pointee.keysVersion = freshVersion()
     let mask = pointee.mask
-    var i = spread(hash) & mask
-    while pointee.indices[i] >= 0 { i = (i &+ 1) & mask }
-    if pointee.indices[i] == -1 { pointee.fill += 1 }
-    pointee.indices[i] = Int32(truncatingIfNeeded: n)
+    var probe = Probe(hash, mask)
+    while pointee.indices[probe.slot] >= 0 { probe.next() }
+    if pointee.indices[probe.slot] == -1 { pointee.fill += 1 }
+    pointee.indices[probe.slot] = Int32(truncatingIfNeeded: n)
   }
 
   private func rebuild() {
@@ -245,9 +256,9 @@ extension UnsafeMutablePointer where Pointee == DictBody {
     let mask = size - 1
     for i in 0..<pointee.used where !pointee.entries[i].key.isUndefined {
       new[n] = pointee.entries[i]
-      var j = spread(new[n].hash) & mask
-      while table[j] >= 0 { j = (j &+ 1) & mask }
-      table[j] = Int32(truncatingIfNeeded: n)
+      var probe = Probe(new[n].hash, mask)
+      while table[probe.slot] >= 0 { probe.next() }
+      table[probe.slot] = Int32(truncatingIfNeeded: n)
       n += 1
     }
     if pointee.mask >= 0 {
@@ -266,9 +277,9 @@ extension UnsafeMutablePointer where Pointee == DictBody {
   func removeEntry(_ x: Int) -> Value {
     let e = pointee.entries[x]
     let mask = pointee.mask
-    var i = spread(e.hash) & mask
-    while Int(pointee.indices[i]) != x { i = (i &+ 1) & mask }
-    pointee.indices[i] = -2
+    var probe = Probe(e.hash, mask)
+    while Int(pointee.indices[probe.slot]) != x { probe.next() }
+    pointee.indices[probe.slot] = -2
     pointee.entries[x].key = .undefined
     pointee.entries[x].value = .undefined
     pointee.count -= 1

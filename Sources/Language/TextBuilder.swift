@@ -75,6 +75,7 @@ struct TextBuilder: ~Copyable {
     count &+= writeDecimal(n, bytes + count)
   }
   mutating func append(magnitude: UInt, radix: UInt, uppercase: Bool = false) {
+    if radix == 10, let n = Int(exactly: magnitude) { return append(decimal: n) }
     var digits = 1
     var rest = magnitude / radix
     while rest != 0 {
