@@ -1,5 +1,3 @@
-local t0 = os.clock()
-
 local function counter(step)
   local count = 0
   return function(x)
@@ -18,5 +16,3 @@ local function run()
   return last
 end
 print(run())
-
-io.stderr:write(string.format("inner %.6f\n", os.clock() - t0))

@@ -50,6 +50,9 @@ def main():
                 commands.append(("lua", [lua, path[:-3] + ".lua"]))
             for label, command in commands:
                 out, inner, wall, err = run(command)
+                # Lua has no clock but processor time: its whole run counts, a millisecond of start included.
+                if label == "lua" and not err:
+                    inner = wall
                 if inner is None:
                     error = error or "%s failed: %s" % (label, err.strip()[-200:])
                     break

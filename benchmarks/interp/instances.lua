@@ -1,5 +1,3 @@
-local t0 = os.clock()
-
 local Node = {}
 Node.__index = Node
 function Node.new(value, left, right)
@@ -18,5 +16,3 @@ end
 local s = 0
 for _ = 1, 6 do s = s + build(13):total() end
 print(s)
-
-io.stderr:write(string.format("inner %.6f\n", os.clock() - t0))

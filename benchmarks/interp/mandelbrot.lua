@@ -1,5 +1,3 @@
-local t0 = os.clock()
-
 local function run(n)
   local count = 0
   for py = 0, n - 1 do
@@ -17,5 +15,3 @@ local function run(n)
   return count
 end
 print(run(160))
-
-io.stderr:write(string.format("inner %.6f\n", os.clock() - t0))

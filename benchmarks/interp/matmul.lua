@@ -1,5 +1,3 @@
-local t0 = os.clock()
-
 local function matmul(a, b)
   local n, m, k = #a, #b[1], #b
   local out = {}
@@ -28,5 +26,3 @@ for _, row in ipairs(matmul(a, b)) do
   for _, v in ipairs(row) do total = total + v end
 end
 print(total)
-
-io.stderr:write(string.format("inner %.6f\n", os.clock() - t0))

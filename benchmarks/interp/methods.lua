@@ -1,5 +1,3 @@
-local t0 = os.clock()
-
 local Vec = {}
 Vec.__index = Vec
 function Vec.new(x, y) return setmetatable({ x = x, y = y }, Vec) end
@@ -18,5 +16,3 @@ local function run(n)
   return s
 end
 print(run(300000))
-
-io.stderr:write(string.format("inner %.6f\n", os.clock() - t0))

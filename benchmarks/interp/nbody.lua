@@ -1,5 +1,3 @@
-local t0 = os.clock()
-
 local function advance(bodies, dt, n)
   for _ = 1, n do
     for i = 1, #bodies do
@@ -34,5 +32,3 @@ local bodies = {
 }
 advance(bodies, 0.01, 8000)
 print(string.format("%.9f %.9f", bodies[1][1], bodies[5][3]))
-
-io.stderr:write(string.format("inner %.6f\n", os.clock() - t0))

@@ -1,5 +1,3 @@
-local t0 = os.clock()
-
 local function sieve(n)
   local flags = {}
   for i = 0, n do flags[i] = true end
@@ -18,5 +16,3 @@ local function sieve(n)
   return count
 end
 print(sieve(1000000))
-
-io.stderr:write(string.format("inner %.6f\n", os.clock() - t0))

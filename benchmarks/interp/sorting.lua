@@ -1,5 +1,3 @@
-local t0 = os.clock()
-
 local function run()
   local x, a = 12345, {}
   for i = 1, 100000 do
@@ -22,5 +20,3 @@ local function run()
   return b[501], c[501], d[501][1], e[501]
 end
 print(run())
-
-io.stderr:write(string.format("inner %.6f\n", os.clock() - t0))

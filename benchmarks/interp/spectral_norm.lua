@@ -1,5 +1,3 @@
-local t0 = os.clock()
-
 local function A(i, j) return 1.0 / ((i + j) * (i + j + 1) // 2 + i + 1) end
 local function mul(v, transposed)
   local out = {}
@@ -24,5 +22,3 @@ for i = 1, #u do
   vv = vv + v[i] * v[i]
 end
 print(string.format("%.9f", (vbv / vv) ^ 0.5))
-
-io.stderr:write(string.format("inner %.6f\n", os.clock() - t0))

@@ -1,5 +1,3 @@
-local t0 = os.clock()
-
 local function run()
   local parts = {}
   for i = 0, 59999 do parts[#parts + 1] = "item " .. i .. ": " .. i * 2 end
@@ -14,5 +12,3 @@ local function run()
   return #s, #t, things, #pieces
 end
 print(run())
-
-io.stderr:write(string.format("inner %.6f\n", os.clock() - t0))

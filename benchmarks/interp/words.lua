@@ -1,5 +1,3 @@
-local t0 = os.clock()
-
 local function run()
   local text = "the quick brown fox jumps over the lazy dog and runs away from the angry bear"
   local words = {}
@@ -18,5 +16,3 @@ local function run()
   return total, n, counts.the
 end
 print(run())
-
-io.stderr:write(string.format("inner %.6f\n", os.clock() - t0))
