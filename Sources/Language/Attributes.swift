@@ -301,6 +301,7 @@ private func specialAttribute(_ v: Value, _ n: StrPtr) throws(LullError) -> Valu
     return makeStr(v.type.pointee.module)
   default: break
   }
+  if v.tag == .derived, v.kind == .bigInt || v.kind == .float { return try specialAttribute(plainView(v), n) }
   switch v.tag {
   case .function:
     let f = v.function
@@ -345,10 +346,11 @@ private func specialAttribute(_ v: Value, _ n: StrPtr) throws(LullError) -> Valu
       if name == "code", v.type.isSubtype(of: exceptionType("SystemExit")) {
         return t.pointee.count > 0 ? t.items[0].retained() : Value.none
       }
-      if v.type.isSubtype(of: exceptionType("OSError")), t.pointee.count >= 2 {
-        if name == "errno" { return t.items[0].retained() }
-        if name == "strerror" { return t.items[1].retained() }
-        if name == "filename" { return t.pointee.count > 2 ? t.items[2].retained() : Value.none }
+      if v.type.isSubtype(of: exceptionType("OSError")) {
+        let hasNumber = t.pointee.count == 2
+        if name == "errno" { return hasNumber ? t.items[0].retained() : Value.none }
+        if name == "strerror" { return hasNumber ? t.items[1].retained() : Value.none }
+        if name == "filename" || name == "filename2" { return Value.none }
       }
     }
   case .slice:
@@ -366,7 +368,7 @@ private func specialAttribute(_ v: Value, _ n: StrPtr) throws(LullError) -> Valu
     if name == "imag" { return Value(v.body(ComplexBody.self).pointee.im) }
   case .int, .bool, .float, .bigInt:
     let name = n.string
-    if name == "real" || name == "numerator" { return v.retained() }
+    if name == "real" || name == "numerator" { return v.tag == .bool ? Value(v.asInt) : v.retained() }
     if name == "imag" { return v.tag == .float ? Value(0.0) : Value(0) }
     if name == "denominator" { return Value(1) }
   case .property:
@@ -381,6 +383,7 @@ private func specialAttribute(_ v: Value, _ n: StrPtr) throws(LullError) -> Valu
     if n == Name.__func__.pointer { return v.wrapper.pointee.a.retained() }
   case .generator:
     if n == Name.__name__.pointer { return makeStr(v.body(GeneratorBody.self).pointee.name) }
+    if n == Name.__qualname__.pointer { return makeStr(v.body(GeneratorBody.self).pointee.qualname) }
   default: break
   }
   return nil
@@ -493,7 +496,7 @@ func setAttributePlain(_ o: Value, _ n: StrPtr, _ v: Value) throws(LullError) {
       let setter = f.wrapper.pointee.b
       if setter.isNone {
         throw LullError.attribute(
-          "property '\(n.string)' of '\(typeName(o))' object has no setter")
+          "property '\(n.string)' of '\(o.type.pointee.qualname)' object has no setter")
       }
       try call2(setter, o, v).release()
       return
@@ -662,7 +665,7 @@ func deleteAttributePlain(_ o: Value, _ name: Value) throws(LullError) {
     let deleter = f.wrapper.pointee.c
     if deleter.isNone {
       throw LullError.attribute(
-        "property '\(n.string)' of '\(typeName(o))' object has no deleter")
+        "property '\(n.string)' of '\(o.type.pointee.qualname)' object has no deleter")
     }
     try call1(deleter, o).release()
     return

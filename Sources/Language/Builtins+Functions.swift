@@ -195,7 +195,11 @@ let builtinFunctions: [Builtin] = [
     let sep = a[1].isNone ? " " : a[1].string
     for (i, v) in a.rest(0).enumerated() {
       if i > 0 { out += sep }
-      out += try display(v)
+      do throws(LullError) { out += try display(v) } catch {
+        // What stands before it is printed already.
+        if a[3].isNone { standardOutput.write(out) }
+        throw error
+      }
     }
     out += a[2].isNone ? "\n" : a[2].string
     if a[3].isNone {
@@ -413,6 +417,11 @@ let builtinFunctions: [Builtin] = [
     if a[0].tag == .instance || a[1].tag == .instance, a[0].kind != .native, a[1].kind != .native {
       throw notDivisible(a)
     }
+    if a[0].kind == .float || a[1].kind == .float, a[0].kind == .float || a[0].isInteger,
+      a[1].kind == .float || a[1].isInteger, try doubleOf(a[1]) == 0
+    {
+      throw LullError.zeroDivision("float divmod()")
+    }
     let q: Value
     do throws(LullError) { q = try binary(.floorDivide, a[0], a[1]) } catch {
       throw error.message.hasPrefix("unsupported operand") ? notDivisible(a) : error
@@ -429,8 +438,25 @@ let builtinFunctions: [Builtin] = [
   Builtin("pow", "pow(base, exp, mod=None)", doc: "Power, optionally modulo a number.", examples: [">>> pow(3, 4, 5)\n1"]) {
     (a) throws(LullError) in
     if a.isNone(2) { return try binary(.power, a[0], a[1]) }
+    if a[0].tag == .instance || a[0].tag == .derived {
+      let f = a[0].type.lookup(.__pow__)
+      if !f.isUndefined {
+        let r = try callMethod(f, a[0], a[1], a[2])
+        if !r.isNotImplemented { return r }
+      }
+    }
+    if a[0].tag == .instance, a[0].type.lookup(.__pow__).isUndefined, !a[0].type.lookup(.__rpow__).isUndefined {
+      throw LullError.attribute("__pow__")
+    }
     guard let b = a[0].integer, let e = a[1].integer, let m = a[2].integer else {
-      throw LullError.typeError("pow() 3rd argument not allowed unless all arguments are integers")
+      func isNumber(_ v: Value) -> Bool { v.isInteger || v.kind == .float || v.kind == .complex }
+      if isNumber(a[0]), isNumber(a[1]), isNumber(a[2]) {
+        throw a[0].kind == .complex || a[1].kind == .complex || a[2].kind == .complex
+          ? LullError.valueError("complex modulo")
+          : .typeError("pow() 3rd argument not allowed unless all arguments are integers")
+      }
+      throw LullError.typeError(
+        "unsupported operand type(s) for ** or pow(): '\(typeName(a[0]))', '\(typeName(a[1]))', '\(typeName(a[2]))'")
     }
     if m.isZero { throw LullError.valueError("pow() 3rd argument cannot be 0") }
     if m.magnitude == 1 { return Value(0) }
@@ -462,9 +488,19 @@ let builtinFunctions: [Builtin] = [
     let v = a[0]
     let f = v.type.lookup(.__reversed__)
     if !f.isUndefined { return try callMethod(f, v) }
+    if v.tag == .instance, v.type.lookup(.__getitem__).isUndefined {
+      throw LullError.typeError("'\(typeName(v))' object is not reversible")
+    }
+    if v.tag == .instance, v.type.lookup(.__len__).isUndefined { _ = try length(v) }
     if v.kind == .dict {
       let keys = makeList(v.dict.keys.map { $0.retained() })
       return makeIterator(kind: .reversed, keys, index: keys.list.pointee.count - 1, type: "reversed")
+    }
+    if v.tag == .str, !v.str.isASCII {
+      // A character's place in UTF-8 is found from the start: take them all once.
+      let characters = makeList(try collect(v))
+      return makeIterator(
+        kind: .reversed, characters, index: characters.list.pointee.count - 1, type: "reversed")
     }
     if v.kind == .set || v.kind == .generator || v.kind == .iterator {
       throw LullError.typeError("'\(typeName(v))' object is not reversible")
@@ -481,7 +517,20 @@ let builtinFunctions: [Builtin] = [
   },
   Builtin("enumerate", "enumerate(iterable, start=0)", doc: "Pairs of index and element.", examples: [">>> list(enumerate('ab'))\n[(0, 'a'), (1, 'b')]"]) {
     (a) throws(LullError) in
-    makeIterator(kind: .enumerate, try makeIterator(a[0]), index: try a.int(1), type: "enumerate")
+    let start = try indexValue(a[1])
+    defer { start.release() }
+    if start.tag == .int, start.asInt < Int.max / 2 {
+      return makeIterator(kind: .enumerate, try makeIterator(a[0]), index: start.asInt, type: "enumerate")
+    }
+    // Counts that leave 64 bits: pairs of a counter and the elements.
+    let it = try makeIterator(a[0])
+    var count = start.integer ?? 0
+    return makeIterator(kind: .native, it, type: "enumerate") { (p) throws(LullError) in
+      let x = try iteratorNext(p.pointee.a)
+      if x.isUndefined { return x }
+      defer { count += 1 }
+      return makePair(makeBig(count), x)
+    }
   },
   Builtin("zip", "zip(*iterables, strict=False)", doc: "Tuples of the elements side by side.", examples: [">>> list(zip([1, 2], 'ab'))\n[(1, 'a'), (2, 'b')]"]) {
     (a) throws(LullError) in
@@ -509,10 +558,12 @@ let builtinFunctions: [Builtin] = [
   Builtin("vars", "vars(object=..., /)", doc: "An object's attributes as a dict.") {
     (a) throws(LullError) in
     if !a.has(0) { return Value(.dict, (vm.pointee.frame?.pointee.globals ?? core.pointee.builtins.dict)).retained() }
-    guard let d = try getAttributeOrNil(a[0], Name.__dict__.str) else {
-      throw LullError.typeError("vars() argument must have __dict__ attribute")
+    do throws(LullError) {
+      if let d = try getAttributeOrNil(a[0], Name.__dict__.str) { return d }
+    } catch {
+      if !isKind(error, "AttributeError") { throw error }
     }
-    return d
+    throw LullError.typeError("vars() argument must have __dict__ attribute")
   },
   Builtin("dir", "dir(object=..., /)", doc: "The names of an object's attributes.") {
     (a) throws(LullError) in

@@ -22,6 +22,19 @@ private func lower(_ c: UInt32) -> String {
 private func title(_ c: UInt32) -> String {
   Unicode.Scalar(c)?.properties.titlecaseMapping ?? scalarText(c)
 }
+/// Full case folding: for all but these ranges, the lower case of the upper case.
+private func fold(_ c: UInt32) -> String {
+  switch c {
+  case 0x131: return scalarText(c)
+  case 0x1E9E: return "ss"
+  case 0x13A0...0x13F5: return scalarText(c)
+  case 0x13F8...0x13FD, 0xAB70...0xABBF: return upper(c)
+  default:
+    var out = ""
+    for u in upper(c).unicodeScalars { out += lower(u.value) }
+    return out
+  }
+}
 func isAlpha(_ c: UInt32) -> Bool {
   if c < 128 { return isASCIILetter(c) }
   switch Unicode.Scalar(c)?.properties.generalCategory {
@@ -98,6 +111,10 @@ private func bounds(_ s: StrPtr, _ a: Args, _ i: Int) throws(LullError) -> (Int,
   if start > end { return nil }
   return (s.offset(of: start), s.offset(of: end))
 }
+private func needStr(_ v: Value) throws(LullError) -> StrPtr {
+  guard let s = v.asStr else { throw LullError.typeError("must be str, not \(typeName(v))") }
+  return s
+}
 private func slice(_ s: StrPtr, _ a: Int, _ b: Int) -> UnsafeBufferPointer<UInt8> {
   UnsafeBufferPointer(start: s.bytes + a, count: b - a)
 }
@@ -127,7 +144,7 @@ private func trim(_ s: StrPtr, _ chars: Value, left: Bool, right: Bool) throws(L
   var set: Set<UInt32>?
   if !chars.isNone {
     guard let c = chars.asStr else {
-      throw LullError.typeError("strip arg must be None or str")
+      throw LullError.typeError("\(left && right ? "" : left ? "l" : "r")strip arg must be None or str")
     }
     set = Set(c.codePoints)
   }
@@ -276,7 +293,7 @@ private func find(_ name: String, last: Bool, fails: Bool) -> Builtin {
   Builtin(name, "\(name)(self, sub, start=None, end=None, /)", chapter: "str", doc: "The index of a substring.") {
     (a) throws(LullError) in
     let s = a[0].str
-    let sub = try a.str(1)
+    let sub = try needStr(a[1])
     if let (i, j) = try bounds(s, a, 2) {
       let h = slice(s, i, j)
       let at = last ? findLastBytes(h, sub.buffer) : findBytes(h, sub.buffer, from: 0)
@@ -354,7 +371,7 @@ func installStrings() {
       return mapped(s, lower)
     },
     Builtin("casefold", "casefold(self, /)", chapter: "str", doc: "For caseless comparison.") { (a) throws(LullError) in
-      mapped(a[0].str) { $0 == 0xDF ? "ss" : lower($0) }
+      mapped(a[0].str, fold)
     },
     Builtin("swapcase", "swapcase(self, /)", chapter: "str", doc: "Cases swapped.") { (a) throws(LullError) in
       mapped(a[0].str) { isUpper($0) ? lower($0) : isLower($0) ? upper($0) : scalarText($0) }
@@ -425,6 +442,7 @@ func installStrings() {
       defer { owned.release() }
       var source = a[1]
       if source.tag != .list, source.tag != .tuple {
+        if !isIterable(source) { throw LullError.typeError("can only join an iterable") }
         owned = makeList(try collect(source))
         source = owned
       }
@@ -458,7 +476,7 @@ func installStrings() {
     find("index", last: false, fails: true), find("rindex", last: true, fails: true),
     Builtin("count", "count(self, sub, start=None, end=None, /)", chapter: "str", doc: "Number of non-overlapping occurrences.") { (a) throws(LullError) in
       let s = a[0].str
-      let sub = try a.str(1)
+      let sub = try needStr(a[1])
       guard let (i, j) = try bounds(s, a, 2) else { return Value(0) }
       if sub.pointee.byteCount == 0 { return Value(s.index(ofOffset: j) - s.index(ofOffset: i) + 1) }
       let h = slice(s, i, j)
@@ -491,7 +509,7 @@ func installStrings() {
     },
     Builtin("partition", "partition(self, sep, /)", chapter: "str", doc: "Before, separator, after.") { (a) throws(LullError) in
       let s = a[0].str
-      let p = try a.str(1)
+      let p = try needStr(a[1])
       if p.pointee.byteCount == 0 { throw LullError.valueError("empty separator") }
       let at = findBytes(s.buffer, p.buffer, from: 0)
       if at < 0 { return makeTuple([a[0].retained(), makeStr(""), makeStr("")]) }
@@ -500,7 +518,7 @@ func installStrings() {
     },
     Builtin("rpartition", "rpartition(self, sep, /)", chapter: "str", doc: "Like partition, at the last separator.") { (a) throws(LullError) in
       let s = a[0].str
-      let p = try a.str(1)
+      let p = try needStr(a[1])
       if p.pointee.byteCount == 0 { throw LullError.valueError("empty separator") }
       let at = findLastBytes(s.buffer, p.buffer)
       if at < 0 { return makeTuple([makeStr(""), makeStr(""), a[0].retained()]) }

@@ -49,7 +49,8 @@ private func plainDecimal(_ text: String) -> Int? {
 /// `shown`: how messages write the text; nil: as a str.
 func parseInt(_ text: String, _ radix: Int, shown: String? = nil) throws(LullError) -> Value {
   func bad() -> LullError {
-    .valueError("invalid literal for int() with base \(radix): \(shown ?? quoted(makeStr(text).str))")
+    let whole = shown ?? quoted(makeStr(text).str)
+    return .valueError("invalid literal for int() with base \(radix): \(String(whole.prefix(200)))")
   }
   if radix == 10 {
     if let i = plainDecimal(text) { return Value(i) }
@@ -139,6 +140,13 @@ private func complexOf(_ v: Value) throws(LullError) -> (Double, Double)? {
   }
 }
 
+/// Whether each underscore stands between two digits.
+private func hasPlainUnderscores(_ text: String) -> Bool {
+  let c = Array(text.unicodeScalars)
+  func isDigit(_ i: Int) -> Bool { c.indices.contains(i) && c[i].value >= 48 && c[i].value <= 57 }
+  return c.indices.allSatisfy { c[$0] != "_" || isDigit($0 - 1) && isDigit($0 + 1) }
+}
+
 /// "1+2j", "(3j)", "-inf", " 1e5-2.5j ": nil when malformed.
 private func parseComplex(_ text: String) -> (Double, Double)? {
   var s = Array(text.unicodeScalars.map { $0.properties.isWhitespace ? " " : Character($0) })
@@ -203,7 +211,12 @@ func installTypes() {
     default:
       for name in [Name.__int__, .__index__, .__trunc__] {
         let f = v.type.lookup(name)
-        if !f.isUndefined { return try callMethod(f, v) }
+        if f.isUndefined { continue }
+        let r = try callMethod(f, v)
+        if r.isInteger || name == .__trunc__ { return r }
+        let n = typeName(r)
+        r.release()
+        throw LullError.typeError("\(name) returned non-int (type \(n))")
       }
       if v.kind == .native, let slot = v.type.pointee.native?.int { return try slot(v) }
       throw LullError.typeError(
@@ -229,7 +242,11 @@ func installTypes() {
     (a) throws(LullError) in
     if a[0].kind == .str {
       if a.has(1) { throw LullError.typeError("complex() can't take second arg if first is a string") }
-      guard let (x, y) = parseComplex(a[0].string) else {
+      let text = a[0].string
+      if text.contains("_"), !hasPlainUnderscores(text) {
+        throw LullError.valueError("could not convert string to complex: \(quoted(a[0].str))")
+      }
+      guard let (x, y) = parseComplex(text) else {
         throw LullError.valueError("complex() arg is a malformed string")
       }
       return makeComplex(x, y)
@@ -275,9 +292,6 @@ func installTypes() {
     let d = makeDict()
     do throws(LullError) {
       if a.has(0) {
-        if !isIterable(a[0]) {
-          throw LullError.typeError("'\(typeName(a[0]))' object is not iterable")
-        }
         try updateDict(d.dict, a[0], mappingOnly: false)
       }
       try d.dict.merge(a[1].dict)
@@ -583,6 +597,7 @@ func installTypes() {
     Builtin("to_bytes", "to_bytes(self, length=1, byteorder='big', *, signed=False)") { (a) throws(LullError) in
       let n = a[0].integer ?? 0
       let count = try a.int(1)
+      try checkByteOrder(a[2])
       if count < 0 { throw LullError.valueError("length argument must be non-negative") }
       try checkAllocation(count, 2)
       var m = n
@@ -604,9 +619,16 @@ func installTypes() {
     "from_bytes",
     makeWrapper(.staticMethod, makeBuiltin(
       Builtin("from_bytes", "from_bytes(bytes, byteorder='big', *, signed=False)") { (a) throws(LullError) in
-        var raw = a[0].kind == .bytes ? a[0].bytes : []
-        if a[0].kind != .bytes {
-          for v in try collect(a[0]) { raw.append(UInt8(truncatingIfNeeded: v.asInt)) }
+        var raw: [UInt8] = []
+        try checkByteOrder(a[1])
+        if let b = a[0].bytesLike { raw = b } else if a[0].kind == .str || a[0].isInteger || !isIterable(a[0]) {
+          throw LullError.typeError("cannot convert '\(typeName(a[0]))' object to bytes")
+        } else {
+          try forEach(a[0]) { (x) throws(LullError) in
+            do throws(LullError) { raw.append(try byteOf(x)) } catch {
+              throw error.kind == "ValueError" ? LullError.valueError("bytes must be in range(0, 256)") : error
+            }
+          }
         }
         var n = BigInt(0)
         let little = try a.string(1) == "little"
@@ -710,7 +732,13 @@ private func floatFromHex(_ text: String) throws(LullError) -> Double {
   return negative ? -value : value
 }
 
-private func setFrom(_ v: Value, frozen: Bool) throws(LullError) -> Value {
+private func checkByteOrder(_ v: Value) throws(LullError) {
+  guard v.kind == .str, v.string == "big" || v.string == "little" else {
+    throw LullError.valueError("byteorder must be either 'little' or 'big'")
+  }
+}
+
+func setFrom(_ v: Value, frozen: Bool) throws(LullError) -> Value {
   if v.kind == .set { return v.set.copy(frozen: frozen) }
   let s = makeSet(frozen: frozen)
   do throws(LullError) {
@@ -759,7 +787,17 @@ private func setMethods(_ frozen: Bool) -> [Builtin] {
       try each(a) { (r, o) throws(LullError) in try setIntersection(r.set, o.set, r.set.isFrozen) }
     },
     Builtin("difference", "difference(self, *others)") { (a) throws(LullError) in
-      try each(a) { (r, o) throws(LullError) in try setDifference(r.set, o.set, r.set.isFrozen) }
+      var r = a[0].set.copy(frozen: a[0].set.isFrozen)
+      for (i, x) in a.rest(1).enumerated() {
+        if i == 0, x.kind == .set {
+          let n = try setDifference(a[0].set, x.set, r.set.isFrozen)
+          r.release()
+          r = n
+        } else {
+          try forEach(x) { (y) throws(LullError) in _ = try r.set.remove(y) }
+        }
+      }
+      return r
     },
     Builtin("symmetric_difference", "symmetric_difference(self, other, /)") { (a) throws(LullError) in
       let o = try asSet(a[1])

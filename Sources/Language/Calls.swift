@@ -34,7 +34,9 @@ func callUnpacked(_ callee: Value, _ list: ListPtr, _ dict: DictPtr?) throws(Lul
 /// How messages about `*` and `**` name what is called: `module.name()`.
 func callTitle(_ callee: Value) -> String {
   switch callee.tag {
-  case .function: return "\(callee.function.pointee.module.string).\(callee.function.pointee.qualname.string)()"
+  case .function:
+    let module = callee.function.pointee.module.string
+    return (module == "builtins" ? "" : module + ".") + callee.function.pointee.qualname.string + "()"
   case .builtin: return "\(callee.body(BuiltinBody.self).pointee.builtin.name)()"
   case .boundMethod: return callTitle(callee.method.pointee.function)
   case .type:
@@ -71,7 +73,7 @@ func mergeKeywords(_ d: DictPtr, _ v: Value, callee: Value) throws(LullError) {
 /// `d.update(v)`: a mapping or, unless `mappingOnly`, an iterable of pairs.
 func updateDict(_ d: DictPtr, _ v: Value, mappingOnly: Bool) throws(LullError) {
   if v.kind == .dict {
-    if v.tag == .dict || v.type.lookup(.keys).tag == .builtin { return try d.merge(v.dict) }
+    if v.tag == .dict || v.type.lookup(.__iter__).isUndefined { return try d.merge(v.dict) }
   }
   if let keys = try getAttributeOrNil(v, Name.keys.str) {
     defer { keys.release() }

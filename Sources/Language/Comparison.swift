@@ -34,6 +34,11 @@ public func truth(_ v: Value) throws(LullError) -> Bool {
     }
     if !v.type.lookup(.__len__).isUndefined { return try length(v) != 0 }
     switch v.kind {
+    case .list: return v.list.pointee.count > 0
+    case .tuple: return v.tuple.pointee.count > 0
+    case .dict: return v.dict.pointee.count > 0
+    case .set: return v.set.pointee.count > 0
+    case .bytes: return !v.bytes.isEmpty
     case .bigInt: return !v.bigInt.isZero
     case .float: return try doubleOf(v) != 0
     case .str: return v.str.pointee.byteCount > 0
@@ -132,12 +137,12 @@ public func compare(_ op: CompareOperator, _ a: Value, _ b: Value) throws(LullEr
       if !r.isNotImplemented { return r }
     }
     if op == .notEqual {
-      // The default `!=` inverts `==`.
-      let l = isCustom(a) ? a.type.lookup(.__eq__) : .undefined
-      let q = isCustom(b) ? b.type.lookup(.__eq__) : .undefined
-      if !l.isUndefined || !q.isUndefined {
-        let e = try compare(.equal, a, b)
-        return Value(!(try truthReleasing(e)))
+      // The default `!=` inverts what `==` gives.
+      for (me, other) in [(a, b), (b, a)] where isCustom(me) && me.type.lookup(.__ne__).isUndefined {
+        let f = me.type.lookup(.__eq__)
+        if f.isUndefined { continue }
+        let r = try callMethod(f, me, other)
+        if !r.isNotImplemented { return Value(!(try truthReleasing(r))) }
       }
     }
     if a.tag == .instance || b.tag == .instance || a.tag == .exception || b.tag == .exception {

@@ -298,7 +298,7 @@ extension FunctionCompiler {
       if case .starred(let inner) = i.kind {
         let r = try operand(inner)
         span = inner.span
-        emit(.listExtend, l, r)
+        emit(.listExtend, l, r, noRegister, x: 2)
       } else {
         let r = try operand(i)
         span = i.span
@@ -647,7 +647,7 @@ extension FunctionCompiler {
     code.hasRest = p.rest != nil
     code.hasKeywords = p.keywords != nil
     code.parameterNames = (positional + p.keywordOnly + [p.rest, p.keywords].compactMap({ $0 }))
-      .map { internedPointer($0.name.name) }
+      .map { internedPointer(f.mangled($0.name.name)) }
     code.isSimple =
       p.keywordOnly.isEmpty && p.rest == nil && p.keywords == nil && !code.isGenerator
     code.docstring = doc

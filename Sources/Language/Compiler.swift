@@ -151,14 +151,7 @@ final class FunctionCompiler {
     return cacheCount - 1
   }
 
-  /// `__x` inside a class becomes `_Class__x`.
-  func mangled(_ n: String) -> String {
-    guard let c = className, n.hasPrefix("__"), !n.hasSuffix("__"), !n.contains(".") else {
-      return n
-    }
-    let stripped = c.drop { $0 == "_" }
-    return stripped.isEmpty ? n : "_\(stripped)\(n)"
-  }
+  func mangled(_ n: String) -> String { mangledName(n, in: className) }
 
   // MARK: Variables
 

@@ -144,9 +144,9 @@ func exceptionText(_ v: Value, own: Bool = true) throws(LullError) -> String {
   }
   guard let args = v.exceptionBody.pointee.args.asTuple else { return "" }
   if args.pointee.count == 0 { return "" }
-  if v.type.isSubtype(of: exceptionType("OSError")), args.pointee.count >= 2 {
+  if v.type.isSubtype(of: exceptionType("OSError")), args.pointee.count == 2 {
     var s = "[Errno \(try display(args.items[0]))] \(try display(args.items[1]))"
-    if args.pointee.count > 2 { s += ": \(try repr(args.items[2]))" }
+    if let file = v.exceptionBody.pointee.dict.asDict?.get("filename"), !file.isNone { s += ": \(try repr(file))" }
     return s
   }
   if args.pointee.count == 1 {
@@ -157,10 +157,9 @@ func exceptionText(_ v: Value, own: Bool = true) throws(LullError) -> String {
 }
 
 func keyError(_ key: Value) -> LullError {
-  var text = "?"
-  do throws(LullError) { text = try repr(key) } catch {}
-  let e = LullError("KeyError", text)
+  let e = LullError("KeyError", "")
   e.setArgument(key)
+  e.describeByArgument()
   return e
 }
 func stopIteration(_ value: Value) -> LullError {
@@ -169,20 +168,37 @@ func stopIteration(_ value: Value) -> LullError {
   return e
 }
 func osError(_ code: Int32, _ path: String) -> LullError {
-  let kind: String
-  switch code {
-  case 2: kind = "FileNotFoundError"
-  case 17: kind = "FileExistsError"
-  case 13, 1: kind = "PermissionError"
-  case 21: kind = "IsADirectoryError"
-  case 20: kind = "NotADirectoryError"
-  default: kind = "OSError"
-  }
   let text = String(cString: errorText(code))
-  let v = makeException(
-    exceptionType(kind), args: makeTuple([Value(Int(code)), makeStr(text), makeStr(path)]))
+  let v = makeOSError(
+    exceptionType("OSError"), makeTuple([Value(Int(code)), makeStr(text), makeStr(path)]))
   defer { v.release() }
   return wrap(v)
+}
+private let errorClasses: [Int: String] = [
+  1: "PermissionError", 2: "FileNotFoundError", 3: "ProcessLookupError", 4: "InterruptedError",
+  10: "ChildProcessError", 11: "BlockingIOError", 13: "PermissionError", 17: "FileExistsError",
+  20: "NotADirectoryError", 21: "IsADirectoryError", 32: "BrokenPipeError", 103: "ConnectionAbortedError",
+  104: "ConnectionResetError", 108: "BrokenPipeError", 110: "TimeoutError", 111: "ConnectionRefusedError",
+  114: "BlockingIOError", 115: "BlockingIOError",
+]
+/// An OSError (arguments consumed): its class follows from the number, a file name is an attribute and no argument.
+func makeOSError(_ t: TypePtr, _ args: Value) -> Value {
+  let items = args.tuple
+  guard items.pointee.count >= 2, items.pointee.count <= 5 else { return makeException(t, args: args) }
+  var type = t
+  if t == exceptionType("OSError"), items.items[0].tag == .int,
+    let name = errorClasses[items.items[0].asInt]
+  {
+    type = exceptionType(name)
+  }
+  let v = makeException(type, args: makePair(items.items[0].retained(), items.items[1].retained()))
+  if items.pointee.count > 2 {
+    let d = makeDict()
+    d.dict.set("filename", items.items[2].retained())
+    v.exceptionBody.pointee.dict = d
+  }
+  args.release()
+  return v
 }
 
 /// Adds the frame that is being left or searched to the error's stack, once.

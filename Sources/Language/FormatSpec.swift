@@ -177,10 +177,11 @@ func appendFormat(
   case .str:
     let f = try FormatSpec(spec, typeName: "str")
     if f.type != 0, f.type != 115 { throw unknownCode(f.type, "str") }
+    if f.sign != 45 { throw LullError.valueError("Sign not allowed in string format specifier") }
+    if f.alternate { throw LullError.valueError("Alternate form (#) not allowed in string format specifier") }
     if f.align == 61 {
       throw LullError.valueError("'=' alignment not allowed in string format specifier")
     }
-    if f.sign != 45 { throw LullError.valueError("Sign not allowed in string format specifier") }
     if f.grouping != 0 {
       throw LullError.valueError("Cannot specify '\(UnicodeScalar(f.grouping))' with 's'.")
     }

@@ -102,7 +102,7 @@ func complexText(_ re: Double, _ im: Double) -> String {
   }
   if re == 0, re.sign == .plus { return part(im) + "j" }
   let i = part(im)
-  return "(\(part(re))\(i.hasPrefix("-") || i == "nan" && im.sign == .minus ? "" : "+")\(i)j)"
+  return "(\(part(re))\(i.hasPrefix("-") ? "" : "+")\(i)j)"
 }
 func parseDecimalDigits(_ s: String) throws(LullError) -> Value {
   if s.utf8.count > 4300 {
@@ -368,7 +368,7 @@ private func plainRepr(_ v: Value) throws(LullError) -> String {
   case .native:
     if let slot = v.type.pointee.native?.repr { return try slot(v) }
   case .generator:
-    return "<generator object \(v.body(GeneratorBody.self).pointee.name) at \(address(v))>"
+    return "<generator object \(v.body(GeneratorBody.self).pointee.qualname) at \(address(v))>"
   default: break
   }
   let t = v.type.pointee
@@ -393,7 +393,7 @@ func appendDisplay(_ v: Value, _ b: inout TextBuilder) throws(LullError) {
     let f = v.type.lookup(.__str__)
     if !f.isUndefined { return try appendText(of: f, v, "__str__", &b) }
     if v.tag == .exception { return b.append(text: try exceptionText(v)) }
-    if v.kind == .str, v.type.lookup(.__repr__).isUndefined { return b.append(v.str) }
+    if v.kind == .str { return b.append(v.str) }
   }
   if v.kind == .native, let slot = v.type.pointee.native?.str {
     return b.append(text: try slot(v))

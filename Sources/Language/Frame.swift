@@ -392,7 +392,7 @@ func makeGenerator(_ f: FunctionPtr, _ w: UnsafeMutablePointer<Value>, bound: In
   p.initialize(
     to: GeneratorBody(
       h: Header(.generator), frame: frame, isRunning: false, isStarted: false,
-      returned: .undefined, name: code.name))
+      returned: .undefined, name: code.name, qualname: code.qualname))
   frame.pointee.generator = p
   return Value(.generator, p)
 }
@@ -653,6 +653,7 @@ func allocateInstance(
       args.release()
       throw LullError.typeError("\(t.pointee.name)() takes no keyword arguments")
     }
+    if t.isSubtype(of: exceptionType("OSError")) { return makeOSError(t, args) }
     return makeException(t, args: args)
   }
   if t.pointee.kind == .instance { return makeInstance(t) }

@@ -358,7 +358,12 @@ public func forEach(_ v: Value, _ body: (Value) throws(LullError) -> Void) throw
 }
 
 func extendList(_ l: ListPtr, _ v: Value) throws(LullError) {
-  if v.tag == .list || v.kind == .list && v.list == l {
+  if v.kind == .list, v.tag != .list, v.list == l {
+    let items = try collect(v)
+    for x in items { l.append(x) }
+    return
+  }
+  if v.tag == .list {
     let n = v.list.pointee.count
     try checkAllocation(l.pointee.count + n, 16)
     for k in 0..<n { l.append(v.list.pointee.items[k].retained()) }

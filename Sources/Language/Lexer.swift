@@ -576,9 +576,15 @@ struct Lexer {
     case 0x75 where !isBytes: try hexEscape(4, "\\uXXXX", start, into: &out, isBytes: false)
     case 0x55 where !isBytes: try hexEscape(8, "\\UXXXXXXXX", start, into: &out, isBytes: false)
     case 0x4E where !isBytes:
-      throw failure(
-        "\\N{...} escapes are not part of the language; write the character or \\uXXXX", start,
-        position)
+      guard position < count, bytes[position] == 0x7B,
+        let close = (position..<min(count, position + 100)).first(where: { bytes[$0] == 0x7D }), close > position + 1
+      else { throw failure("malformed \\N character escape", start, position) }
+      let name = String(decoding: bytes[(position + 1)..<close], as: UTF8.self)
+      guard let c = characterNamed(name) else {
+        throw failure("unknown Unicode character name", start, close + 1)
+      }
+      append(c, to: &out)
+      position = close + 1
     default:
       out.append(0x5C)
       position -= 1  // the character itself is taken by the caller, whole if it is not ASCII
@@ -798,4 +804,25 @@ private func hexValue(_ c: UInt8) -> Int? {
   if isDigit(c) { return Int(c - 0x30) }
   let lower = c | 0x20
   return (0x61...0x66).contains(lower) ? Int(lower - 0x61) + 10 : nil
+}
+
+@exclusivity(unchecked) nonisolated(unsafe) private var namedCharacters: [String: UInt32] = [:]
+
+/// The character of `\N{name}`. Names are searched, which takes a moment, and remembered.
+private func characterNamed(_ text: String) -> UInt32? {
+  let name = text.uppercased()
+  if let known = namedCharacters[name] { return known }
+  for prefix in ["CJK UNIFIED IDEOGRAPH-"] where name.hasPrefix(prefix) {
+    return UInt32(name.dropFirst(prefix.count), radix: 16)
+  }
+  for range in [UInt32(0)...0xD7FF, 0xE000...0x2FFFF, 0xE0000...0xE01FF] {
+    for c in range {
+      guard let p = Unicode.Scalar(c)?.properties, p.generalCategory != .unassigned else { continue }
+      if p.name == name || p.nameAlias == name {
+        namedCharacters[name] = c
+        return c
+      }
+    }
+  }
+  return nil
 }

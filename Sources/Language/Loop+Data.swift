@@ -44,9 +44,9 @@ extension Loop {
     save()
     let v = b(i)
     if v.isUndefined { throw unboundLocal(frame, i.pointee.b) }
-    if i.pointee.x == 1, !isIterable(v) {
-      throw LullError.typeError(
-        "\(callTitle(c(i))) argument after * must be an iterable, not \(typeName(v))")
+    if i.pointee.x > 0, !isIterable(v) {
+      let title = i.pointee.x == 1 ? "\(callTitle(c(i))) argument" : "Value"
+      throw LullError.typeError("\(title) after * must be an iterable, not \(typeName(v))")
     }
     try extendList(a(i).pointee.list, v)
     consume(i.pointee.b)

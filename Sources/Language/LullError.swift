@@ -93,7 +93,9 @@ public final class LullError: Error, @unchecked Sendable, CustomStringConvertibl
     get {
       if let given { return given }
       let text: String
-      do throws(LullError) { text = try exceptionText(exception) } catch {
+      do throws(LullError) {
+        if exception.isUndefined, let argument { text = try repr(argument) } else { text = try exceptionText(exception) }
+      } catch {
         text = "<unprintable \(kind) object>"
       }
       given = text
@@ -102,6 +104,8 @@ public final class LullError: Error, @unchecked Sendable, CustomStringConvertibl
     set { given = newValue }
   }
   private var given: String?
+  /// The message is the argument's repr, which may run the program's code: made when it is asked for.
+  func describeByArgument() { given = nil }
   public var span: Span?
   /// Remedies and facts, one line each, shown under the message.
   public var notes: [String]

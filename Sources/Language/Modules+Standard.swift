@@ -43,6 +43,49 @@ private func logarithm(_ v: Value, _ f: (Double) -> Double) throws(LullError) ->
   return f(d)
 }
 
+/// The Euclidean length, nearly correctly rounded: the squares are split into exact parts and added with
+/// compensation, the root is corrected once (the steps of CPython, so that results agree to the bit).
+private func vectorLength(_ list: [Double]) -> Double {
+  let most = list.max { $0 < $1 || $1.isNaN } ?? 0
+  if list.contains(where: \.isInfinite) { return .infinity }
+  if list.contains(where: \.isNaN) { return .nan }
+  if most == 0 || list.count <= 1 { return most }
+  let exponent = Int(most.exponent) + 1
+  var sum = 1.0
+  var part1 = 0.0
+  var part2 = 0.0
+  var part3 = 0.0
+  func add(_ x: Double, _ part: inout Double) {
+    let old = sum
+    sum += x
+    part += (old - sum) + x
+  }
+  if exponent < -1023 {
+    for v in list { add((v / most) * (v / most), &part1) }
+    return most * (sum - 1 + part1).squareRoot()
+  }
+  let splitter = 134_217_729.0
+  let scale = scalbn(1, Int32(-exponent))
+  for v in list {
+    let x = v * scale
+    let t = x * splitter
+    let high = t - (t - x)
+    let low = x - high
+    add(high * high, &part1)
+    add(2 * high * low, &part2)
+    part3 += low * low
+  }
+  let h = (sum - 1 + (part1 + part2 + part3)).squareRoot()
+  let t = h * splitter
+  let high = t - (t - h)
+  let low = h - high
+  add(-high * high, &part1)
+  add(-2 * high * low, &part2)
+  add(-low * low, &part3)
+  let rest = sum - 1 + (part1 + part2 + part3)
+  return (h + rest / (2 * h)) / scale
+}
+
 private func mathModule() -> NativeModule {
   var list: [Builtin] = [
     function("sqrt") { sqrt($0) }, function("exp") { exp($0) }, function("expm1") { expm1($0) },
@@ -123,18 +166,18 @@ private func mathModule() -> NativeModule {
       return Value(d <= Swift.max(try a.double(2) * Swift.max(Swift.abs(x), Swift.abs(y)), try a.double(3)))
     },
     Builtin("hypot", "hypot(*coordinates)", chapter: "math", doc: "The Euclidean length.") { (a) throws(LullError) in
-      var r = 0.0
-      for v in a.rest(0) { r = hypot(r, try doubleOf(v)) }
-      return Value(r)
+      var x: [Double] = []
+      for v in a.rest(0) { x.append(Swift.abs(try doubleOf(v))) }
+      return Value(vectorLength(x))
     },
     Builtin("dist", "dist(p, q, /)", chapter: "math", doc: "The distance of two points.") { (a) throws(LullError) in
       let p = try collect(a[0])
       let q = try collect(a[1])
       defer { for v in p + q { v.release() } }
       if p.count != q.count { throw LullError.valueError("both points must have the same number of dimensions") }
-      var r = 0.0
-      for (x, y) in zip(p, q) { r = hypot(r, try doubleOf(x) - doubleOf(y)) }
-      return Value(r)
+      var d: [Double] = []
+      for (x, y) in zip(p, q) { d.append(Swift.abs(try doubleOf(x) - doubleOf(y))) }
+      return Value(vectorLength(d))
     },
     Builtin("fsum", "fsum(seq, /)", chapter: "math", doc: "An exact floating-point sum.") { (a) throws(LullError) in
       var partials: [Double] = []
@@ -242,7 +285,8 @@ private func mathModule() -> NativeModule {
   ]
   list.append(
     Builtin("ulp", "ulp(x, /)", chapter: "math", doc: "The value of the last bit.") { (a) throws(LullError) in
-      Value(Swift.abs(try a.double(0)).ulp)
+      let x = Swift.abs(try a.double(0))
+      return Value(x.isFinite ? x.ulp : x)
     })
   list.append(
     Builtin("nextafter", "nextafter(x, y, /)", chapter: "math", doc: "The next float towards y.") { (a) throws(LullError) in

@@ -192,8 +192,9 @@ func floatBinary(_ op: BinaryOperator, _ a: Double, _ b: Double) throws(LullErro
     return Value(a / b)
   case .floorDivide:
     if b == 0 { throw LullError.zeroDivision("float floor division by zero") }
-    let m = floatModulo(a, b)
+    let m = fmod(a, b)
     var d = (a - m) / b
+    if m != 0, (b < 0) != (m < 0) { d -= 1 }
     if d != 0 {
       let f = d.rounded(.down)
       d = d - f > 0.5 ? f + 1 : f
@@ -272,9 +273,6 @@ func complexBinary(_ op: BinaryOperator, _ a: (Double, Double), _ b: (Double, Do
       phase += b.1 * log(m)
     }
     return makeComplex(len * cos(phase), len * sin(phase))
-  case .floorDivide, .modulo:
-    throw LullError.typeError(
-      "unsupported operand type(s) for \(symbol(op)): 'complex' and 'complex'")
   default: return .undefined
   }
 }

@@ -94,6 +94,7 @@ struct GeneratorBody {
   /// What a `return` inside the generator gave.
   var returned: Value
   var name: String
+  var qualname: String
 }
 
 struct SliceBody {

@@ -306,7 +306,7 @@ public func inplace(_ op: BinaryOperator, _ a: Value, _ b: Value) throws(LullErr
   if !r.isUndefined { return r }
   if op == .add, a.kind == .str || a.kind == .tuple { return try binary(op, a, b) }
   throw LullError.typeError(
-    "unsupported operand type(s) for \(op == .power ? "** or pow()" : symbol(op))=: '\(typeName(a))' and '\(typeName(b))'")
+    "unsupported operand type(s) for \(op == .power ? "**" : symbol(op))=: '\(typeName(a))' and '\(typeName(b))'")
 }
 
 // MARK: - Unary

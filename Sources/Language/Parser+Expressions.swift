@@ -3,22 +3,23 @@
 
 extension Parser {
   /// `a`, `a, b`, `*a, b`: what stands on the right of `=`, in `return` and in `for ... in`.
-  mutating func starExpressions() throws(SyntaxFailure) -> Expr {
+  /// Without `walrus`, `:=` ends the expression: a replacement field's format spec may begin with `=`.
+  mutating func starExpressions(walrus: Bool = true) throws(SyntaxFailure) -> Expr {
     let start = current.start
-    let first = try starExpression()
+    let first = try starExpression(walrus)
     guard current.kind == .comma else { return first }
     var elements = [first]
     while try accept(.comma) {
       guard canStartExpression else { break }
-      elements.append(try starExpression())
+      elements.append(try starExpression(walrus))
     }
     return Expr(.tuple(elements), span(from: start))
   }
 
-  private mutating func starExpression() throws(SyntaxFailure) -> Expr {
+  private mutating func starExpression(_ walrus: Bool = true) throws(SyntaxFailure) -> Expr {
     let start = current.start
     if try accept(.star) { return Expr(.starred(try binary(0)), span(from: start)) }
-    return try namedExpression()
+    return try walrus ? namedExpression() : expression()
   }
 
   private var canStartExpression: Bool {
@@ -541,7 +542,7 @@ extension Parser {
     if current.kind == .rightBrace {
       throw failure("f-string: valid expression required before '}'", current.span)
     }
-    let value = try current.kind == .kYield ? yieldExpression() : starExpressions()
+    let value = try current.kind == .kYield ? yieldExpression() : starExpressions(walrus: false)
     var conversion: Character?
     var spec: [FStringPart]?
     var isDebug = false

@@ -21,10 +21,14 @@ final class Scope {
   var isGenerator = false
   var hasWalrus = false
   var children: [Scope] = []
-  init(_ kind: ScopeKind, _ parent: Scope?) {
+  /// The class whose body this is or lies in, for names such as `__x`.
+  let className: String?
+  init(_ kind: ScopeKind, _ parent: Scope?, className: String? = nil) {
     self.kind = kind
     self.parent = parent
+    self.className = className ?? parent?.className
   }
+  func mangled(_ n: String) -> String { mangledName(n, in: className) }
   func addFree(_ name: String) {
     if !free.contains(name) { free.append(name) }
   }
@@ -32,6 +36,13 @@ final class Scope {
   func isLocal(_ name: String) -> Bool {
     assigned.contains(name) && !globals.contains(name) && !nonlocals.contains(name)
   }
+}
+
+/// `__x` inside a class becomes `_Class__x`.
+func mangledName(_ n: String, in className: String?) -> String {
+  guard let className, n.hasPrefix("__"), !n.hasSuffix("__"), !n.contains(".") else { return n }
+  let stripped = className.drop { $0 == "_" }
+  return stripped.isEmpty ? n : "_\(stripped)\(n)"
 }
 
 struct ScopeBuilder {
@@ -55,7 +66,7 @@ struct ScopeBuilder {
     return module
   }
 
-  private mutating func assign(_ name: String) { current.assigned.insert(name) }
+  private mutating func assign(_ name: String) { current.assigned.insert(current.mangled(name)) }
 
   private mutating func block(_ body: [Stmt]) throws(LullError) {
     for s in body { try statement(s) }
@@ -102,7 +113,7 @@ struct ScopeBuilder {
       for a in c.arguments { try expr(a.value) }
       assign(c.name.name)
       let outer = current
-      current = Scope(.classBody, outer)
+      current = Scope(.classBody, outer, className: c.name.name)
       outer.children.append(current)
       scopes[ObjectIdentifier(c)] = current
       try block(c.body)
@@ -130,29 +141,29 @@ struct ScopeBuilder {
       if let message { try expr(message) }
     case .global(let names):
       for n in names {
-        if current.parameters.contains(n.name) {
+        if current.parameters.contains(current.mangled(n.name)) {
           throw error("name '\(n.name)' is parameter and global", n.span)
         }
-        if current.assigned.contains(n.name), current.kind != .module {
+        if current.assigned.contains(current.mangled(n.name)), current.kind != .module {
           throw error("name '\(n.name)' is assigned to before global declaration", n.span)
         }
-        if current.used.contains(n.name), current.kind != .module {
+        if current.used.contains(current.mangled(n.name)), current.kind != .module {
           throw error("name '\(n.name)' is used prior to global declaration", n.span)
         }
-        current.globals.insert(n.name)
+        current.globals.insert(current.mangled(n.name))
       }
     case .nonlocal(let names):
       for n in names {
         if current.kind == .module {
           throw error("nonlocal declaration not allowed at module level", n.span)
         }
-        if current.parameters.contains(n.name) {
+        if current.parameters.contains(current.mangled(n.name)) {
           throw error("name '\(n.name)' is parameter and nonlocal", n.span)
         }
-        if current.assigned.contains(n.name) {
+        if current.assigned.contains(current.mangled(n.name)) {
           throw error("name '\(n.name)' is assigned to before nonlocal declaration", n.span)
         }
-        if current.used.contains(n.name) {
+        if current.used.contains(current.mangled(n.name)) {
           throw error("name '\(n.name)' is used prior to nonlocal declaration", n.span)
         }
         var p = current.parent
@@ -164,8 +175,8 @@ struct ScopeBuilder {
           p = q.parent
         }
         if !found { throw error("no binding for nonlocal '\(n.name)' found", n.span) }
-        current.nonlocals.insert(n.name)
-        nonlocalSpans[ObjectIdentifier(current), default: []].append(n)
+        current.nonlocals.insert(current.mangled(n.name))
+        nonlocalSpans[ObjectIdentifier(current), default: []].append(Identifier(current.mangled(n.name), n.span))
       }
     case .import(let aliases):
       for a in aliases {
@@ -205,12 +216,12 @@ struct ScopeBuilder {
     outer.children.append(scope)
     scopes[id] = scope
     for q in p.positionalOnly + p.positional + p.keywordOnly + [p.rest, p.keywords].compactMap({ $0 }) {
-      if scope.assigned.contains(q.name.name) {
+      if scope.assigned.contains(scope.mangled(q.name.name)) {
         throw error(
           "duplicate argument '\(q.name.name)' in function definition", q.name.span)
       }
-      scope.parameters.append(q.name.name)
-      scope.assigned.insert(q.name.name)
+      scope.parameters.append(scope.mangled(q.name.name))
+      scope.assigned.insert(scope.mangled(q.name.name))
     }
     current = scope
     try body(&self)
@@ -242,7 +253,7 @@ struct ScopeBuilder {
     switch e.kind {
     case .constant: break
     case .name(let n):
-      current.used.insert(n)
+      current.used.insert(current.mangled(n))
       if n == "super" || n == "__class__" { current.used.insert("__class__") }
     case .tuple(let items), .list(let items), .set(let items), .boolean(_, let items):
       for i in items { try expr(i) }
@@ -283,8 +294,9 @@ struct ScopeBuilder {
     case .yield(let v):
       try markGenerator(e)
       if let v { try expr(v) }
-    case .walrus(let name, let v):
+    case .walrus(let raw, let v):
       try expr(v)
+      let name = Identifier(current.mangled(raw.name), raw.span)
       var s = current
       while s.kind == .comprehension, let p = s.parent {
         s.hasWalrus = true

@@ -3,6 +3,8 @@ import Glibc
 
 // MARK: - Sets
 
+private func isKeysOrItems(_ v: Value) -> Bool { v.body(DictViewBody.self).pointee.which != .values }
+
 /// A set for a set or a dict's keys or items view (owned), nil otherwise.
 func setLike(_ v: Value) -> Value? {
   if v.kind == .set { return v.retained() }
@@ -39,9 +41,20 @@ func compareSets(_ op: CompareOperator, _ a: SetPtr, _ b: SetPtr) throws(LullErr
 }
 func setBinary(_ op: BinaryOperator, _ a: Value, _ b: Value) throws(LullError) -> Value? {
   guard op == .bitOr || op == .bitAnd || op == .bitXor || op == .subtract else { return nil }
-  guard a.kind == .set || a.kind == .dictView, b.kind == .set || b.kind == .dictView,
-    let x = setLike(a), let y = setLike(b)
-  else { return nil }
+  let x: Value
+  let y: Value
+  if a.kind == .dictView && isKeysOrItems(a) || b.kind == .dictView && isKeysOrItems(b) {
+    // A view takes any iterable.
+    x = try setFrom(a, frozen: false)
+    do throws(LullError) { y = try setFrom(b, frozen: false) } catch {
+      x.release()
+      throw error
+    }
+  } else {
+    guard a.kind == .set, b.kind == .set else { return nil }
+    x = a.retained()
+    y = b.retained()
+  }
   defer {
     x.release()
     y.release()
@@ -55,8 +68,9 @@ func setBinary(_ op: BinaryOperator, _ a: Value, _ b: Value) throws(LullError) -
   case .bitAnd: return try setIntersection(x.set, y.set, frozen)
   case .subtract: return try setDifference(x.set, y.set, frozen)
   default:
-    let r = x.set.copy(frozen: frozen)
-    try y.set.eachElement { (e) throws(LullError) in
+    // From the other operand, as CPython: the order of the elements depends on it.
+    let r = y.set.copy(frozen: frozen)
+    try x.set.eachElement { (e) throws(LullError) in
       if !(try r.set.remove(e.key)) { try r.set.add(e.key, e.hash) }
     }
     return r
@@ -71,6 +85,11 @@ func setIntersection(_ a: SetPtr, _ b: SetPtr, _ frozen: Bool) throws(LullError)
   return r
 }
 func setDifference(_ a: SetPtr, _ b: SetPtr, _ frozen: Bool) throws(LullError) -> Value {
+  if a.pointee.count >> 2 > b.pointee.count {
+    let r = a.copy(frozen: frozen)
+    try b.eachElement { (e) throws(LullError) in _ = try r.set.remove(e.key) }
+    return r
+  }
   let r = makeSet(frozen: frozen)
   try a.eachElement { (e) throws(LullError) in
     if !(try b.has(e.key, e.hash)) { try r.set.add(e.key, e.hash) }

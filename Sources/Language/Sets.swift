@@ -69,7 +69,13 @@ extension UnsafeMutablePointer where Pointee == SetBody {
 
   /// Slot of the key, or the slot where it would be inserted (key undefined there).
   func find(_ key: Value, _ hash: Int) throws(LullError) -> Int {
+    var passed = -1
+    return try find(key, hash, &passed)
+  }
+  /// `passed`: the last slot on the way whose element was removed, which an insertion takes.
+  private func find(_ key: Value, _ hash: Int, _ passed: inout Int) throws(LullError) -> Int {
     restart: while true {
+      passed = -1
       let mask = pointee.mask
       let table = pointee.table
       var perturb = UInt(bitPattern: hash)
@@ -81,6 +87,7 @@ extension UnsafeMutablePointer where Pointee == SetBody {
           let e = table[j]
           if e.key.isUndefined {
             if e.hash == -1 { return j }
+            passed = j
           } else if e.hash == hash {
             if e.key.isSame(key) { return j }
             if e.key.tag == .str, key.tag == .str {
@@ -127,8 +134,15 @@ extension UnsafeMutablePointer where Pointee == SetBody {
     try add(key, try hashOf(key))
   }
   func add(_ key: Value, _ hash: Int) throws(LullError) {
-    let i = try find(key, hash)
+    var passed = -1
+    let i = try find(key, hash, &passed)
     if !pointee.table[i].key.isUndefined { return }
+    if passed >= 0 {
+      pointee.table[passed] = SetEntry(hash: hash, key: key.retained())
+      pointee.count += 1
+      pointee.version &+= 1
+      return
+    }
     pointee.table[i] = SetEntry(hash: hash, key: key.retained())
     pointee.fill += 1
     pointee.count += 1

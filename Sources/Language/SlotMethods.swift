@@ -249,6 +249,13 @@ private func makeTables() {
   for name in ["int", "bool"] {
     table(name, [.int, .bool, .bigInt]) { t in
       addOperators(&t, arithmetic + bitwise, reflected: true) { $0.isInteger }
+      if name == "bool" {
+        for (n, op) in bitwise.suffix(3) {
+          t.add("__\(n)__", "self, value, /") { (a) throws(LullError) in
+            a[1].isInteger ? try binary(op, a[0], plainView(a[1])) : .notImplemented
+          }
+        }
+      }
       addComparisons(&t) { $0.isInteger }
       addConversions(&t, isInteger: true)
       addText(&t)

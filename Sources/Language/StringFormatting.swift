@@ -233,6 +233,16 @@ func percentFormatBytes(_ template: Value, _ values: Value) throws(LullError) ->
   return template.isByteArray ? makeByteArray(out) : makeBytes(out)
 }
 
+/// Whether the right operand of `%` may be asked for keys; then it need not be used up.
+private func isMapping(_ v: Value) -> Bool {
+  switch v.kind {
+  case .dict, .list, .range: return true
+  case .str, .tuple, .bytes: return false
+  case .native: return v.type.pointee.native?.getItem != nil
+  default: return v.tag == .instance && !v.type.lookup(.__getitem__).isUndefined
+  }
+}
+
 /// What `%s` and `%b` of a bytes template put in, as text with one character a byte.
 private func bytesArgument(_ v: Value) throws(LullError) -> Value {
   if let b = v.bytesLike { return makeStr(codePoints: b.map { UInt32($0) }) }
@@ -253,7 +263,7 @@ func percentFormat(_ s: StrPtr, _ values: Value, forBytes: Bool = false) throws(
   var i = 0
   var args = PercentArguments(
     values: values, tuple: values.kind == .tuple ? values.tuple : nil)
-  let mapping = values.kind == .dict ? values.dict : nil
+  let mapping = isMapping(values) ? values : nil
   func number(_ args: inout PercentArguments) throws(LullError) -> Int? {
     if i < n, c[i] == 42 {
       i += 1
@@ -284,6 +294,7 @@ func percentFormat(_ s: StrPtr, _ values: Value, forBytes: Bool = false) throws(
       continue
     }
     var keyed = Value.undefined
+    defer { keyed.release() }
     if c[i] == 40 {
       let start = i + 1
       var depth = 1
@@ -300,8 +311,8 @@ func percentFormat(_ s: StrPtr, _ values: Value, forBytes: Bool = false) throws(
       guard let mapping else { throw LullError.typeError("format requires a mapping") }
       let key = makeStr(c + start, i - start)
       defer { key.release() }
-      guard let v = try mapping.lookup(key) else { throw keyError(key) }
-      keyed = v
+      keyed.release()
+      keyed = try getItem(mapping, key)
       args.next = 1
       i += 1
     }
@@ -343,7 +354,7 @@ func percentFormat(_ s: StrPtr, _ values: Value, forBytes: Bool = false) throws(
     default:
       let (scalar, _) = s.decode(at)
       throw LullError.valueError(
-        "unsupported format character '\(Unicode.Scalar(scalar).map { String($0) } ?? "?")' "
+        "unsupported format character '\(scalar > 31 && scalar < 127 ? String(UnicodeScalar(UInt8(scalar))) : "?")' "
           + "(0x\(String(scalar, radix: 16))) at index \(s.index(ofOffset: at))")
     }
     var v = keyed.isUndefined ? try args.take() : keyed
@@ -358,10 +369,10 @@ func percentFormat(_ s: StrPtr, _ values: Value, forBytes: Bool = false) throws(
       v, t, spec, precision: precision, isZero: isZero && !isLeft, &out)
   }
   if let tuple = args.tuple, args.next < tuple.pointee.count {
-    throw LullError.typeError("not all arguments converted during string formatting")
+    throw LullError.typeError("not all arguments converted during \(forBytes ? "bytes" : "string") formatting")
   }
   if args.tuple == nil, mapping == nil, args.next == 0 {
-    throw LullError.typeError("not all arguments converted during string formatting")
+    throw LullError.typeError("not all arguments converted during \(forBytes ? "bytes" : "string") formatting")
   }
   return out.value()
 }

@@ -188,6 +188,7 @@ public func setItem(_ o: Value, _ k: Value, _ v: Value) throws(LullError) {
       return
     }
     if let d = o.asDict { return try d.store(k, v.retained()) }
+    if o.tag == .instance, !o.type.lookup(.__delitem__).isUndefined { throw LullError.attribute("__setitem__") }
   }
   switch o.kind {
   case .list:
@@ -265,6 +266,7 @@ public func deleteItem(_ o: Value, _ k: Value) throws(LullError) {
       try callMethod(f, o, k).release()
       return
     }
+    if o.tag == .instance, !o.type.lookup(.__setitem__).isUndefined { throw LullError.attribute("__delitem__") }
   }
   switch o.kind {
   case .dict:
@@ -329,7 +331,10 @@ public func containsValue(_ c: Value, _ x: Value) throws(LullError) -> Bool {
     }
     return findBytes(c.str.buffer, s.buffer, from: 0) >= 0
   case .bytes:
-    if x.isIntOrBool { return c.bytes.contains { Int($0) == x.asInt } }
+    if x.isInteger {
+      let b = try byteOf(x)
+      return c.bytes.contains(b)
+    }
     guard x.kind == .bytes else {
       throw LullError.typeError("a bytes-like object is required, not '\(typeName(x))'")
     }

@@ -269,6 +269,12 @@ private let exceptionNames = """
   InterruptedError OSError
   ConnectionError OSError
   BrokenPipeError ConnectionError
+  ConnectionAbortedError ConnectionError
+  ConnectionRefusedError ConnectionError
+  ConnectionResetError ConnectionError
+  ProcessLookupError OSError
+  ChildProcessError OSError
+  BlockingIOError OSError
   TimeoutError OSError
   ReferenceError Exception
   RuntimeError Exception
@@ -285,6 +291,7 @@ private let exceptionNames = """
   UnicodeError ValueError
   UnicodeDecodeError UnicodeError
   UnicodeEncodeError UnicodeError
+  UnicodeTranslateError UnicodeError
   ShapeError ValueError
   Warning Exception
   DeprecationWarning Warning
@@ -294,6 +301,9 @@ private let exceptionNames = """
   ImportWarning Warning
   SyntaxWarning Warning
   ResourceWarning Warning
+  BytesWarning Warning
+  UnicodeWarning Warning
+  EncodingWarning Warning
   PendingDeprecationWarning Warning
   """
 

@@ -48,7 +48,7 @@ TEMPLATES = {
         "math.floor({float})", "math.ceil({float})", "math.trunc({float})", "math.isqrt({int})", "math.factorial({small})", "math.comb({small}, {small})", "math.lcm({int}, {int})",
         "{bytes}.find({bytes})", "{bytes}.count({bytes})", "next(iter({ints}), {int})", "({int}, {int})[{bool}]", "functools.reduce(operator.add, {ints}, {int})",
         "{int}.numerator", "{float}.__trunc__()", "operator.index({int})", "{set}.pop()", "sum(1 for c in {str} if c in {str})", "{str} and {int}", "{int} or {int}",
-        "bool({any}) + {int}", "hash({float})", "{int}.__add__({int})", "{int}.__rsub__({int})", "int({complex}.real)", "math.perm({small}, {small})", "{ints}.pop({small})",
+        "bool({any}) + {int}", "hash({int} / 2)", "{int}.__add__({int})", "{int}.__rsub__({int})", "int({complex}.real)", "math.perm({small}, {small})", "{ints}.pop({small})",
     ],
     "small": ["len({str}) % 5", "{int} % 4", "abs({int}) % 6", "{int} % 7 - 3"],
     "float": [
@@ -98,7 +98,7 @@ TEMPLATES = {
         "sorted({set})", "list({dict}.values())", "[v * 2 for v in {ints}]", "[v for v in {ints} if v % 2]", "[v + {int} for v in {ints} if v > {int}]", "[a * b for a in {ints} for b in {ints} if a < b]", "list(map(lambda v: v + 1, {ints}))", "list(filter(None, {ints}))", "list(map(len, {strs}))", "list(map(abs, {ints}))", "list(reversed({ints}))",
         "[{int}, {int}]", "[*{ints}, {int}]", "list({bytes})", "{ints}.copy()", "list({idict})", "list({ints})[{slice}]", "list(itertools.accumulate({ints}))", "list(itertools.chain({ints}, {range}))", "list(itertools.islice({ints}, {small}))", "list(itertools.takewhile(lambda v: v < {int}, {ints}))", "list(itertools.dropwhile(lambda v: v < {int}, {ints}))",
         "[len(s) for s in {strs}]", "list(itertools.compress({ints}, {list}))", "list(map(operator.add, {ints}, {ints}))", "[i for i, v in enumerate({list}) if v]", "[y := {int}, y]", "list(itertools.starmap(pow, [(2, {small}), (3, 2)]))", "list(itertools.filterfalse(lambda v: v % 2, {ints}))", "[*range({small})]", "[ord(c) for c in {str}]", "list({slice}.indices({small}))",
-        "sorted({ints}, key=str)", "sorted({list}, key=lambda v: len(str(v)))", "heapq.nsmallest({small}, {ints})", "list(range({small}, {small}, {small}))", "[v for row in [{ints}, {ints}] for v in row]",
+        "sorted({ints}, key=str)", "heapq.nsmallest({small}, {ints})", "list(range({small}, {small}, {small}))", "[v for row in [{ints}, {ints}] for v in row]",
     ],
     "strs": [
         "{str}.split()", "{str}.split({str})", "{str}.split(',')", "{str}.split(' ', {small})", "{str}.rsplit(' ', 1)", "{str}.splitlines()", "{str}.splitlines(True)", "{strs} + {strs}", "sorted({strs})", "sorted({strs}, key=str.lower)", "sorted({strs}, key=len, reverse=True)", "list({str})", "list({dict})", "[s.upper() for s in {strs}]", "[s for s in {strs} if len(s) > 1]",

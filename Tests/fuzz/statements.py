@@ -11,7 +11,7 @@ import grammar
 
 HOLE = re.compile(r"\{(" + "|".join(grammar.TERMINALS) + r"|any)\}")
 # What multiplies sizes gets plain holes; what could repeat a sequence by a huge number gets no wrong types.
-SQUARE = re.compile(r"product|permutations|combinations|for b in|\* \{small\}|\*\*|<<|accumulate|factorial|comb|perm|for _ in|for row in")
+SQUARE = re.compile(r"join\(\{str\}\)|join\(\{strs\}\)|replace|translate|product|permutations|combinations|for b in|\* \{small\}|\*\*|<<|accumulate|factorial|comb|perm|for _ in|for row in")
 STRICT = re.compile(r"\{int\} \* \{int\}|\* \{int\}|\{int\} \* |__mul__|prod|sum\(|range\(")
 
 OPERATORS = ["+", "-", "*", "/", "//", "%", "&", "|", "^", "@", "**", "<<", ">>"]
@@ -142,7 +142,7 @@ class Writer:
         operator = r.choice(operator)
         other = self.expression("int" if operator in ("//=", "%=") else kind, 1, 0)
         keep = self.name("k")
-        return [f"{keep} = {name}", *self.guarded(f"{name} {operator} {other}"), f"show(lambda: ({name}, {keep} is {name}))", f"{name} = {keep}"]
+        return [f"{keep} = {name}", *self.guarded(f"{name} {operator} {other}"), f"show(lambda: ({name}, {keep} is {name}))" if kind in ("ints", "strs", "list", "set", "dict") else f"show(lambda: {name})", f"{name} = {keep}"]
 
     def mutation(self):
         r = self.r
@@ -289,8 +289,8 @@ class Writer:
         items = [[("\n".join(decorators + [f"def {f}({text}):"]), body)]]
         for _ in range(r.randint(1, 3)):
             items.append(f"show(lambda: {f}({self.call_arguments()}))")
-        if r.random() < 0.2:
-            items.append(f"show(lambda: ({f}.__name__, {f}.__defaults__, {f}.__kwdefaults__, {f}.__qualname__.split('.')[-1], {f}.__doc__))")
+        if r.random() < 0.2 and "lru_cache" not in "".join(decorators):
+            items.append(f"show(lambda: ({f}.__name__, {f}.__defaults__, {f}.__kwdefaults__, {f}.__qualname__.split('.')[-1], {f}.__module__ == __name__))")
         return items
 
     def generator(self):
@@ -394,7 +394,6 @@ class Writer:
             return self.derived(c, base)
         items.append([("@functools.total_ordering\n" + heads if "<" in compared and "==" in compared and len(compared) == 2 else heads, body)])
         items.append(f"a, b = {c}({self.expression('any', 1, 0) if r.random() < .3 else r.randint(0, 9)}), {c}({r.randint(0, 9)})")
-        names = ["a", "b"]
         if r.random() < 0.4:
             d = self.name("D")
             methods = [[("def __init__(self, *x):", ["super().__init__(*x)", "print('made', self.v)"])]]
@@ -410,7 +409,7 @@ class Writer:
             uses += [f"a {o} b", f"a {o} 2", f"3 {o} a", f"b {o} a"]
         for o in compared + r.sample(list(COMPARISONS), 1):
             uses += [f"a {o} b", f"a {o} 1", f"a {o} a"]
-        uses += ["str(a)", "repr(b)", "len(a)", "bool(a)", "hash(b)", "list(a)", "1 in a", "a[1]", "a[1:2]", "a[1, ...]", "a(1, k=2)", "-a", "abs(a)", "~a", "int(a)", "float(a)", "[5, 6, 7][a]", "f'{a:x}'", "f'{a}'", "f'{b!r:>9}'", "format(a, '>5')", "a.nope", "a.v",
+        uses += ["str(a)", "repr(b)", "len(a)", "bool(a)", "list(a)", "1 in a", "a[1]", "a[1:2]", "a[1, ...]", "a(1, k=2)", "-a", "abs(a)", "~a", "int(a)", "float(a)", "[5, 6, 7][a]", "f'{a:x}'", "f'{a}'", "f'{b!r:>9}'", "format(a, '>5')", "a.nope", "a.v",
                  "complex(a)", "round(a)", "round(a, 1)", "list(reversed(a))", "iter(a)", "next(a)", "divmod(a, 2)", "+a", "bytes(a)", "sorted([b, a])", "max(a, b)", "a.kind", f"{c}.kind", "a.p", "a.q", f"{c}.make(1).v", "a.st(1)", f"{c}.st(0)", "a.cp, a.cp", "a.reveal()", "a.__hidden", "a.count(), b.count()",
                  "a.Inner.__qualname__.split('.')[-2:]", "isinstance(b, %s)" % c, "type(a).__name__", f"[k.__name__ for k in {c}.__mro__]", "a.__class__.__name__", "hasattr(a, '__len__')", "range(5)[a]", "'%s %r' % (a, b)", "math.floor(a)", "math.trunc(a)", "math.ceil(a)", "bin(a)", "a == a, a != b", "callable(a)", "{a: 1}[b]", "sum([a, b])", "' '.join([a])",
                  "(*a,)", "dict(a)", "vars(a)", "a is b, a is a", "[*map(type, [a])] == [type(a)]", "copy.copy(a).v", "setattr(a, 'v', 3), a.v", "setattr(a, 'new', 3)", "delattr(a, 'v')", "getattr(a, 'zz', 'dflt')", "setattr(a, 'q', 1)", "a.p, setattr(a, 'p', 4), a.v", "delattr(a, 'p')", "delattr(a, 'nope')", "'a' + a", "a < 'x'", "int.__add__(1, a)", "'abc' * a", "a.__init__(8), a.v", f"{c}(1, 2, 3)", f"{c}(w=1)", f"{c}.__name__, {c}.__module__ == __name__, {c}.__doc__", "operator.index(a)", "pow(a, 2, 3)", "hex(a)", "[1, 2, 3][a:]", "list(zip(a, a))", "(lambda x, y: x)(*a)",
@@ -420,6 +419,8 @@ class Writer:
         if operators:
             o = r.choice(operators)
             items += self.guarded(f"t = a", f"t {o}= b", "show(lambda: t)", f"t = 5", f"t {o}= a", "show(lambda: t)")
+        if "__hash__" in chosen:
+            items.append("show(lambda: (hash(a), {a: 1}.get(b), a in {b}))")
         if "__exit__" in chosen:
             items += self.guarded([("with a as w:", ["print(w is a)", self.raising()])], "print('after')")
         return items
