@@ -543,7 +543,12 @@ func setAttributePlain(_ o: Value, _ n: StrPtr, _ v: Value) throws(LullError) {
       }
       p.addSlot(n, v)
     }
-  case .module: o.module.pointee.dict.dict.set(Value(.str, n), v)
+  case .module:
+    let m = o.module.pointee
+    if m.name == "sys", n.value.string == "stdout" {
+      redirectOutput(v, from: m.dict.dict.get(n) ?? .undefined)
+    }
+    m.dict.dict.set(Value(.str, n), v)
   case .function:
     switch n {
     case Name.__name__.pointer: swap(&o.function.pointee.name, v)

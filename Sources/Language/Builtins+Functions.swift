@@ -185,6 +185,17 @@ func roundFloat(_ d: Double, _ digits: Int) -> Double {
   return (d / p).rounded(.toNearestOrEven) * p
 }
 
+/// What a program has put in the place of `sys.stdout`; undefined: nothing.
+@exclusivity(unchecked) nonisolated(unsafe) private var redirectedOutput = Value.undefined
+@exclusivity(unchecked) nonisolated(unsafe) private var originalOutput = Value.undefined
+
+/// `sys.stdout = new` (both borrowed).
+func redirectOutput(_ new: Value, from old: Value) {
+  if originalOutput.isUndefined { originalOutput = old.retained() }
+  redirectedOutput.release()
+  redirectedOutput = new.isSame(originalOutput) ? .undefined : new.retained()
+}
+
 let builtinFunctions: [Builtin] = [
   Builtin("len", "len(obj, /)", doc: "The number of items in a container.", examples: [">>> len([1, 2, 3])\n3"], fails: [("len(3)", "TypeError")]) {
     (a) throws(LullError) in Value(try length(a[0]))
@@ -202,13 +213,14 @@ let builtinFunctions: [Builtin] = [
       }
     }
     out += a[2].isNone ? "\n" : a[2].string
-    if a[3].isNone {
+    let file = a[3].isNone && !redirectedOutput.isUndefined ? redirectedOutput : a[3]
+    if file.isNone {
       standardOutput.write(out)
       if try truth(a[4]) { standardOutput.flush() }
     } else {
       let text = makeStr(out)
       defer { text.release() }
-      let write = try getAttribute(a[3], interned("write"))
+      let write = try getAttribute(file, interned("write"))
       defer { write.release() }
       try call1(write, text).release()
     }

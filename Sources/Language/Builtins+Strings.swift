@@ -5,6 +5,22 @@ func isSpace(_ c: UInt32) -> Bool {
   if c < 128 { return (c >= 9 && c <= 13) || c == 32 || (c >= 28 && c <= 31) }
   return Unicode.Scalar(c)?.properties.isWhitespace ?? false
 }
+/// Lower case with the Greek rule: a sigma that ends a word has a form of its own.
+private func lowered(_ s: StrPtr) -> Value {
+  let points = s.codePoints
+  var out = ""
+  for (i, c) in points.enumerated() {
+    guard c == 0x3A3 else {
+      out += lower(c)
+      continue
+    }
+    func isIgnorable(_ c: UInt32) -> Bool { Unicode.Scalar(c)?.properties.isCaseIgnorable ?? false }
+    let before = points[..<i].last { !isIgnorable($0) }
+    let after = points[(i + 1)...].first { !isIgnorable($0) }
+    out += before.map(isCased) == true && after.map(isCased) != true ? "ς" : "σ"
+  }
+  return makeStr(out)
+}
 private func mapped(_ s: StrPtr, _ f: (UInt32) -> String) -> Value {
   var out = ""
   for c in s.codePoints { out += f(c) }
@@ -311,7 +327,9 @@ private func affix(_ name: String, _ atEnd: Bool) -> Builtin {
     func check(_ v: Value) throws(LullError) -> Bool {
       guard let p = v.asStr else {
         throw LullError.typeError(
-          "\(name) first arg must be str or a tuple of str, not \(typeName(v))")
+          a[1].kind == .tuple
+            ? "tuple for \(name) must only contain str, not \(typeName(v))"
+            : "\(name) first arg must be str or a tuple of str, not \(typeName(v))")
       }
       let n = p.pointee.byteCount
       if j - i < n { return false }
@@ -368,7 +386,7 @@ func installStrings() {
     Builtin("lower", "lower(self, /)", chapter: "str", doc: "In lower case.") { (a) throws(LullError) in
       let s = a[0].str
       if s.isASCII { return mappedASCII(s) { c, _ in lowerASCII(c) } }
-      return mapped(s, lower)
+      return lowered(s)
     },
     Builtin("casefold", "casefold(self, /)", chapter: "str", doc: "For caseless comparison.") { (a) throws(LullError) in
       mapped(a[0].str, fold)
@@ -569,6 +587,12 @@ func installStrings() {
           let v = try getItem(a[1], Value(Int(c)))
           defer { v.release() }
           if v.isNone { continue }
+          if v.kind != .str {
+            let i = try indexOf(v)
+            if i < 0 || i > 0x10FFFF {
+              throw LullError.valueError("character mapping must be in range(0x110000)")
+            }
+          }
           out += v.kind == .str ? v.string : scalarText(UInt32(clamping: try indexOf(v)))
         } catch {
           if isKind(error, "LookupError") { out += scalarText(c) } else { throw error }
@@ -635,7 +659,13 @@ func installStrings() {
           if a.has(2) { for c in try a.str(2).codePoints { try d.dict.store(Value(Int(c)), .none) } }
           return d
         }
+        guard a[0].kind == .dict else {
+          throw LullError.typeError("if you give only one argument to maketrans it must be a dict")
+        }
         for (k, v) in dictItems(a[0]) {
+          if k.kind == .str, k.str.pointee.count != 1 {
+            throw LullError.valueError("string keys in translate table must be of length 1")
+          }
           let key = k.kind == .str ? Value(Int(k.str.decode(0).0)) : k
           try d.dict.store(key, v.retained())
         }

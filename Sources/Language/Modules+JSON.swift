@@ -416,7 +416,7 @@ private struct JSONWriter {
     if d.isFinite { return appendFloat(d, &out) }
     if !allowNaN {
       throw LullError.valueError(
-        "Out of range float values are not JSON compliant: \(floatText(d))")
+        "Out of range float values are not JSON compliant")
     }
     d.isNaN ? out.append("NaN") : d > 0 ? out.append("Infinity") : out.append("-Infinity")
   }
@@ -461,7 +461,7 @@ private struct JSONWriter {
       case 9: out.append("\\t")
       case 8: out.append("\\b")
       case 12: out.append("\\f")
-      case 127: out.append(127)
+      case 127 where !ascii: out.append(127)
       case 0..<32:
         out.append("\\u")
         out.append(hex: UInt32(b[i]), 4)

@@ -131,7 +131,7 @@ private func mathModule() -> NativeModule {
     Builtin("fmod", "fmod(x, y, /)", chapter: "math", doc: "C's remainder.") { (a) throws(LullError) in
       let x = try a.double(0)
       let y = try a.double(1)
-      if y == 0 || x.isInfinite { throw LullError.valueError("math domain error") }
+      if !x.isNaN, !y.isNaN, y == 0 || x.isInfinite { throw LullError.valueError("math domain error") }
       return Value(fmod(x, y))
     },
     Builtin("remainder", "remainder(x, y, /)", chapter: "math", doc: "IEEE remainder.") { (a) throws(LullError) in

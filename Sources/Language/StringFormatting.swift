@@ -111,7 +111,7 @@ private func appendField(
     case 97: text.append(text: try asciiRepr(v))
     default:
       throw LullError.valueError(
-        "Unknown conversion specifier '\(UnicodeScalar(conversion))'")
+        "Unknown conversion specifier \(UnicodeScalar(conversion))")
     }
     v.release()
     v = text.value()
@@ -234,10 +234,11 @@ func percentFormatBytes(_ template: Value, _ values: Value) throws(LullError) ->
 }
 
 /// Whether the right operand of `%` may be asked for keys; then it need not be used up.
-private func isMapping(_ v: Value) -> Bool {
+private func isMapping(_ v: Value, forBytes: Bool) -> Bool {
   switch v.kind {
   case .dict, .list, .range: return true
-  case .str, .tuple, .bytes: return false
+  case .bytes: return !forBytes
+  case .str, .tuple: return false
   case .native: return v.type.pointee.native?.getItem != nil
   default: return v.tag == .instance && !v.type.lookup(.__getitem__).isUndefined
   }
@@ -263,7 +264,7 @@ func percentFormat(_ s: StrPtr, _ values: Value, forBytes: Bool = false) throws(
   var i = 0
   var args = PercentArguments(
     values: values, tuple: values.kind == .tuple ? values.tuple : nil)
-  let mapping = isMapping(values) ? values : nil
+  let mapping = isMapping(values, forBytes: forBytes) ? values : nil
   func number(_ args: inout PercentArguments) throws(LullError) -> Int? {
     if i < n, c[i] == 42 {
       i += 1
@@ -309,7 +310,9 @@ func percentFormat(_ s: StrPtr, _ values: Value, forBytes: Bool = false) throws(
       }
       if i >= n { throw LullError.valueError("incomplete format key") }
       guard let mapping else { throw LullError.typeError("format requires a mapping") }
-      let key = makeStr(c + start, i - start)
+      let text = makeStr(c + start, i - start)
+      let key = forBytes ? makeBytes(try encodeString(text.str, "latin-1", "strict")) : text.retained()
+      text.release()
       defer { key.release() }
       keyed.release()
       keyed = try getItem(mapping, key)
