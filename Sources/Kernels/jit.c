@@ -31,6 +31,8 @@ static const uint8_t streamRegisters[streamRegisterCount] = {rsi, rdi, r8, r9, r
 typedef struct {
   Assembler out;
   int isTail, streaming;
+  int copies, copy;             // bodies of the main loop, and the one that is written just now
+  int hasSum;
   int16_t useStart[maxNodes + 1], useAt[maxNodes], uses[maxNodes * 3];
   uint8_t live[maxNodes];
   int8_t reg[maxNodes];         // where a value is, or none
@@ -75,6 +77,7 @@ static int free_register(int isMask) {
   int from = isMask ? 1 : 0, to = isMask ? 7 : 32, best = none, farthest = -1;
   for (int r = from; r < to; ++r) {
     if (pinned >> r & 1) continue;
+    if (!isMask && E->hasSum && r >= 32 - E->copies) break;  // the sums
     if (in[r] == none) { best = r; break; }
     if (E->isHoisted[in[r]]) continue;
     int use = next_use(in[r]);
@@ -178,7 +181,7 @@ static Memory stream_memory(int stream, int width) {
   int base = rax;
   if (stream < streamRegisterCount) base = streamRegisters[stream];
   else mov_load(&E->out, rax, (Memory){rbp, none, 1, stream * 8});
-  return (Memory){base, r12, width, 0};
+  return (Memory){base, r12, width, E->copy * 16 * width};
 }
 
 static void emit_shift(int d, int extension, int a, int amount) {
@@ -220,6 +223,24 @@ static void emit_store(const Node *n) {
     break;
   default:
     evex_rm(s, OPC(2, 2, 0x31), a, 0, stream_memory(stream, 1), k, 0, 0);
+  }
+}
+
+// The sums of each copy of the body have a register of their own, from zmm31 down.
+static void emit_sum(const Node *n) {
+  int d = 31 - E->copy, a = operand(n->a);
+  evex_rr(&E->out, OPC(1, 0, 0x58), d, d, a, E->isTail ? tailMask : 0, 0);
+}
+static void finish_sums(void) {
+  Assembler *s = &E->out;
+  for (int v = 0; v < B->count; ++v) {
+    if (B->nodes[v].op != mSum) continue;
+    for (int step = E->copies / 2; step > 0; step /= 2)
+      for (int i = 0; i < step; ++i)
+        evex_rr(s, OPC(1, 0, 0x58), 31 - i, 31 - i, 31 - i - step, 0, 0);
+    int stream = E->inputStreams + B->nodes[v].b;
+    mov_load(s, rax, (Memory){rbp, none, 1, stream * 8});
+    evex_rm(s, OPC(1, 0, 0x11), 31, 0, (Memory){rax, none, 1, 0}, 0, 0, 0);
   }
 }
 
@@ -291,6 +312,7 @@ static void emit_node(int v) {
   case mConst: case mScalar: return;
   case mLoad: emit_load(n, v); return;
   case mStore: emit_store(n); break;
+  case mSum: emit_sum(n); break;
   case mBinary: {
     int a = operand(n->a);
     if (!(is_number(n->b) && E->reg[n->b] == none)) operand(n->b);
@@ -377,8 +399,9 @@ static void reset_registers(void) {
   for (int r = 0; r < 8; ++r) E->inMask[r] = none;
 }
 
-static void emit_body(int isTail) {
+static void emit_body(int isTail, int copy) {
   E->isTail = isTail;
+  E->copy = copy;
   reset_registers();
   for (int v = 0; v < B->count; ++v) {
     E->now = v;
@@ -391,11 +414,11 @@ static void find_uses(void) {
   memset(E->live, 0, sizeof E->live);
   for (int v = B->count - 1; v >= 0; --v) {
     const Node *n = &B->nodes[v];
-    if (n->op == mStore) E->live[v] = 1;
+    if (n->op == mStore || n->op == mSum) E->live[v] = 1;
     if (!E->live[v]) continue;
     if (n->op == mConst || n->op == mScalar || n->op == mLoad) continue;
     E->live[n->a] = 1;
-    if (n->op != mStore && n->b >= 0) E->live[n->b] = 1;
+    if (n->op != mStore && n->op != mSum && n->b >= 0) E->live[n->b] = 1;
     if (n->op != mShift && n->c >= 0) E->live[n->c] = 1;
   }
   static int16_t counts[maxNodes];
@@ -404,7 +427,7 @@ static void find_uses(void) {
     for (int v = 0; v < B->count; ++v) {
       const Node *n = &B->nodes[v];
       if (!E->live[v] || n->op == mConst || n->op == mScalar || n->op == mLoad) continue;
-      int operands[3] = {n->a, n->op == mStore ? none : n->b, n->op == mShift ? none : n->c};
+      int operands[3] = {n->a, n->op == mStore || n->op == mSum ? none : n->b, n->op == mShift ? none : n->c};
       for (int i = 0; i < 3; ++i) {
         if (operands[i] < 0) continue;
         if (pass == 0) ++counts[operands[i]];
@@ -427,7 +450,7 @@ static void hoist_numbers(void) {
   memset(ends, 0, sizeof ends);
   for (int v = 0; v < B->count; ++v) {
     const Node *n = &B->nodes[v];
-    if (E->live[v] && !is_number(v) && !n->isMask && n->op != mStore &&
+    if (E->live[v] && !is_number(v) && !n->isMask && n->op != mStore && n->op != mSum &&
         E->useStart[v + 1] > E->useStart[v]) {
       ++alive;
       ++ends[E->uses[E->useStart[v + 1] - 1]];
@@ -435,7 +458,7 @@ static void hoist_numbers(void) {
     if (alive > most) most = alive;
     alive -= ends[v];
   }
-  int room = 32 - most - 4;
+  int room = 32 - most - 4 - (E->hasSum ? E->copies : 0);
   memset(E->isHoisted, 0, sizeof E->isHoisted);
   for (int r = 0; r < 32; ++r) E->inVector[r] = none;
   for (int v = 0; v < B->count; ++v) E->reg[v] = none;
@@ -447,6 +470,19 @@ static void hoist_numbers(void) {
     E->isHoisted[v] = 1;
     --room;
   }
+}
+
+// While r12 < r13: `copies` bodies, each for the next 16 elements.
+static void emit_loop(int copies) {
+  Assembler *s = &E->out;
+  rex_rr(s, 0x39, r13, r12);  // cmp r12, r13
+  uint8_t *past = jump_if(s, 3);
+  uint8_t *top = s->at;
+  for (int i = 0; i < copies; ++i) emit_body(0, i);
+  alu_imm(s, 0, r12, 16 * copies);
+  rex_rr(s, 0x39, r13, r12);
+  jump_back_if(s, 2, top);
+  land(s, past);
 }
 
 static void emit_kernel(void) {
@@ -462,7 +498,7 @@ static void emit_kernel(void) {
   mov_rr(s, rbp, rdi);
   mov_rr(s, r14, rsi);
   mov_rr(s, r13, rdx);
-  alu_imm(s, 4, r13, -16);
+  alu_imm(s, 4, r13, -16 * E->copies);
   // mov rbx, imm64: the pool
   byte1(s, 0x48); byte1(s, 0xbb);
   poolAddress = s->at;
@@ -482,20 +518,20 @@ static void emit_kernel(void) {
     mov_load(s, streamRegisters[i], (Memory){rbp, none, 1, i * 8});
   byte1(s, 0x45); byte1(s, 0x31); byte1(s, 0xe4);  // xor r12d, r12d
   hoist_numbers();
-  // cmp r13, 0; jz tail
-  alu_imm(s, 7, r13, 0);
-  uint8_t *toTail = jump_if(s, 4);
-  uint8_t *top = s->at;
-  emit_body(0);
-  alu_imm(s, 0, r12, 16);
-  rex_rr(s, 0x39, r13, r12);  // cmp r12, r13
-  jump_back_if(s, 2, top);
-  land(s, toTail);
+  for (int i = 0; E->hasSum && i < E->copies; ++i)
+    evex_rr(s, OPC(1, 1, 0xef), 31 - i, 31 - i, 31 - i, 0, 0);
+  emit_loop(E->copies);
+  if (E->copies > 1) {
+    rex_rm(s, 0x8b, r13, (Memory){rsp, none, 1, 16});
+    alu_imm(s, 4, r13, -16);
+    emit_loop(1);
+  }
   rex_rm(s, 0x3b, r12, (Memory){rsp, none, 1, 16});  // cmp r12, n
   uint8_t *toEnd = jump_if(s, 4);
   kmov_memory(s, 0x90, tailMask, (Memory){rsp, none, 1, 0});
-  emit_body(1);
+  emit_body(1, 0);
   land(s, toEnd);
+  finish_sums();
   if (E->streaming) { byte1(s, 0x0f); byte1(s, 0xae); byte1(s, 0xf8); }  // sfence
   mov_load(s, rsp, (Memory){rsp, none, 1, 8});
   pop(s, r15); pop(s, r14); pop(s, r13); pop(s, r12); pop(s, rbx); pop(s, rbp);
@@ -594,7 +630,7 @@ static LullKernel compile(const LullProgram *p, const LullJit *jit, int streamin
   }
   if (p->reduce) {
     Held *h = &held[p->reduceReg];
-    Node n = {mStore, lullInt32, .a = (int16_t)as_vector(h), .b = (int16_t)outputs++, .c = -1};
+    Node n = {jit->sums ? mSum : mStore, lullInt32, .a = (int16_t)as_vector(h), .b = (int16_t)outputs++, .c = -1};
     node(n);
   }
   if (B->failed) return NULL;
@@ -604,6 +640,11 @@ static LullKernel compile(const LullProgram *p, const LullJit *jit, int streamin
   E->streaming = streaming;
   poolCount = 0;
   find_uses();
+  // Short bodies are repeated: their additions would wait for each other.
+  int length = 0;
+  for (int v = 0; v < B->count; ++v) length += E->live[v] && !is_number(v);
+  E->hasSum = jit->sums;
+  E->copies = length <= 8 ? 4 : length <= 24 ? 2 : 1;
   emit_kernel();
   if (E->out.failed) return NULL;
   uint8_t *poolAt = writable + (((size_t)(E->out.at - writable) + 63) & ~(size_t)63);
@@ -625,8 +666,8 @@ static int is_linear(const LullProgram *p, const LullInput *in) {
   return 1;
 }
 
-LullJit lull_jit(const LullProgram *p, int streaming) {
-  LullJit jit = {0};
+LullJit lull_jit(const LullProgram *p, int streaming, int sums) {
+  LullJit jit = {.sums = (uint8_t)sums};
   if (lull_simd_level() < 2) return jit;
   if (state == 0) open_arena();
   if (state < 0) return jit;
@@ -651,7 +692,7 @@ LullJit lull_jit(const LullProgram *p, int streaming) {
     key[length++] = (uint8_t)p->outputs[i].reg;
     key[length++] = p->outputs[i].dtype;
   }
-  key[length++] = (uint8_t)streaming;
+  key[length++] = (uint8_t)(streaming | sums << 1);
   key[length++] = (uint8_t)(p->reduce ? p->reduceReg : 255);
   uint64_t hash = 14695981039346656037ull;
   int i = 0;
@@ -688,5 +729,5 @@ LullJit lull_jit(const LullProgram *p, int streaming) {
 #else
 int64_t lull_jit_compiled(void) { return 0; }
 void lull_set_jit(int on) {}
-LullJit lull_jit(const LullProgram *p, int streaming) { return (LullJit){0}; }
+LullJit lull_jit(const LullProgram *p, int streaming, int sums) { return (LullJit){0}; }
 #endif

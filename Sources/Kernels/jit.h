@@ -14,7 +14,9 @@ typedef struct LullJit {
   // Memory types of the input streams: an input that is not linear comes in its compute type.
   uint8_t isLinear[lullMaxInputs];
   int allLinear;
+  uint8_t sums;  // the last output gets the sums of 16 lanes
 } LullJit;
 
-// Finds or makes the kernel of a program; `reduceReg` is an output when the program reduces.
-LullJit lull_jit(const LullProgram *p, int streaming);
+// Finds or makes the kernel of a program; `reduceReg` is an output when the program reduces: the
+// values, or with `sums` their sums in 16 lanes of float32.
+LullJit lull_jit(const LullProgram *p, int streaming, int sums);

@@ -6,6 +6,7 @@ enum {
   mScalar,  // the program's constant input number a
   mLoad,    // input number a; imm is the memory dtype
   mStore,   // value a to output number b; imm is the memory dtype
+  mSum,     // value a to the sums of 16 lanes that output number b gets at the end
   // Binary: opcode in `opc`; b may be a broadcast memory operand.
   mBinary,
   mUnary,      // opc on a (rm position); imm8 follows where `hasImm`
@@ -43,7 +44,7 @@ static int node(Node n) {
   const uint8_t *bytes = (const uint8_t *)&n;
   for (unsigned i = 0; i < sizeof n; ++i) h = (h ^ bytes[i]) * 16777619u;
   unsigned slot = h % hashSlots;
-  if (n.op != mStore) {
+  if (n.op != mStore && n.op != mSum) {
     for (; B->hash[slot] >= 0; slot = (slot + 1) % hashSlots)
       if (!memcmp(&B->nodes[B->hash[slot]], &n, sizeof n)) return B->hash[slot];
   }
@@ -52,7 +53,7 @@ static int node(Node n) {
     return 0;
   }
   B->nodes[B->count] = n;
-  if (n.op != mStore) B->hash[slot] = (int16_t)B->count;
+  if (n.op != mStore && n.op != mSum) B->hash[slot] = (int16_t)B->count;
   return B->count++;
 }
 

@@ -92,7 +92,7 @@ static void blocks_chunk(void *context, int64_t chunk, int worker) {
 
 void lull_program_run(const LullProgram *given) {
   LullProgram q = *given, *p = &q;
-  LullJit jit = lull_jit(p, streams_out(p));
+  LullJit jit = lull_jit(p, streams_out(p), 0);
   q.jit = jit.run ? &jit : NULL;
   int64_t each = work_of(p);
   find_crossing(p);
@@ -178,7 +178,9 @@ static void column_chunk(void *context, int64_t chunk, int worker) {
 void lull_program_reduce(const LullProgram *given) {
   LullProgram q = *given, *p = &q;
   q.crossing = 0;
-  LullJit jit = lull_jit(p, 0);
+  // Long rows of float32 are summed by the machine code itself.
+  int sums = p->reduce == lullSum && p->reduceType == lullF32 && p->inner == 1 && p->reduced * 2 > p->tile;
+  LullJit jit = lull_jit(p, 0, sums);
   q.jit = jit.run ? &jit : NULL;
   int64_t each = work_of(p);
   Reduction r = {p, 1, 0, p->reduced};

@@ -437,15 +437,23 @@ void NAME(lull_store_)(char *dst, const void *av, int dtype, int64_t n) {
 }
 
 // Folding n values of a tile into an accumulator.
+static double sum_lanes(vf x) {
+  typedef double vdouble __attribute__((vector_size(VL * 8)));
+  vdouble d = __builtin_convertvector(x, vdouble);
+  double lane[VL];
+  memcpy(lane, &d, sizeof lane);
+  // Pairs, not a chain of additions that wait for each other.
+  for (int width = VL / 2; width > 0; width /= 2)
+    for (int k = 0; k < width; ++k) lane[k] += lane[k + width];
+  return lane[0];
+}
 static double sum_f32(const float *a, int64_t n) {
   enum { W = 4 };
   vf acc[W] = {};
   int64_t i = 0;
   for (; i + W * VL <= n; i += W * VL)
     for (int k = 0; k < W; ++k) acc[k] += *(const vf *)(a + i + k * VL);
-  vf all = (acc[0] + acc[1]) + (acc[2] + acc[3]);
-  double total = 0;
-  for (int k = 0; k < VL; ++k) total += all[k];
+  double total = sum_lanes((acc[0] + acc[1]) + (acc[2] + acc[3]));
   for (; i < n; ++i) total += a[i];
   return total;
 }
@@ -495,19 +503,30 @@ static float extreme_f32(const float *a, int64_t n, int smallest) {
     // Four at a time: one comparison waits for the last otherwise.
     vf m = *(const vf *)a, m1 = m, m2 = m, m3 = m;
     vi bad = (vi)(m != m);
-#define WIDER(m, at)                                                                        \
-  { vf x = *(const vf *)(a + (at)); bad |= (vi)(x != x);                                    \
-    m = smallest ? SEL(x < m, x, m) : SEL(x > m, x, m); }
+#define WIDER(m, x) m = smallest ? SEL(x < m, x, m) : SEL(x > m, x, m);
     for (; i + 4 * VL <= n; i += 4 * VL) {
-      WIDER(m, i) WIDER(m1, i + VL) WIDER(m2, i + 2 * VL) WIDER(m3, i + 3 * VL)
+      vf x = *(const vf *)(a + i), x1 = *(const vf *)(a + i + VL);
+      vf x2 = *(const vf *)(a + i + 2 * VL), x3 = *(const vf *)(a + i + 3 * VL);
+      WIDER(m, x) WIDER(m1, x1) WIDER(m2, x2) WIDER(m3, x3)
+      bad |= ((vi)(x != x) | (vi)(x1 != x1)) | ((vi)(x2 != x2) | (vi)(x3 != x3));
     }
-    for (; i + VL <= n; i += VL) WIDER(m, i)
+    for (; i + VL <= n; i += VL) {
+      vf x = *(const vf *)(a + i);
+      WIDER(m, x)
+      bad |= (vi)(x != x);
+    }
     m = smallest ? SEL(m1 < m, m1, m) : SEL(m1 > m, m1, m);
     m = smallest ? SEL(m2 < m, m2, m) : SEL(m2 > m, m2, m);
     m = smallest ? SEL(m3 < m, m3, m) : SEL(m3 > m, m3, m);
     if (ANY(bad)) return NAN;
-    best = m[0];
-    for (int k = 1; k < VL; ++k) best = smallest ? (m[k] < best ? m[k] : best) : (m[k] > best ? m[k] : best);
+    float lane[VL];
+    memcpy(lane, &m, sizeof lane);
+    for (int width = VL / 2; width > 0; width /= 2)
+      for (int k = 0; k < width; ++k) {
+        float x = lane[k], y = lane[k + width];
+        lane[k] = smallest ? (y < x ? y : x) : (y > x ? y : x);
+      }
+    best = lane[0];
   }
   for (; i < n; ++i) {
     if (a[i] != a[i]) return NAN;

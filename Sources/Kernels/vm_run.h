@@ -10,6 +10,8 @@ typedef struct {
   char *panels[lullMaxPanels];
 } Frame;
 
+// Elements that machine code adds up in float32 before the sums go on in double precision.
+enum { sumTile = 1024, bareTile = 4096 };
 enum { panelRows = 16, panelBytes = 1024, panelStride = panelBytes + 64 };
 
 #define SLOT(f, r) ((f)->slots + (int64_t)(r) * slotStride)
@@ -241,6 +243,21 @@ static void NAME(elementwise_blocks_)(const LullProgram *p, int64_t from, int64_
   }
 }
 
+// The memory that a reduction runs over when it needs no program: one input in the order of the
+// space, in its compute type.
+static const char *bare_input(const LullProgram *p) {
+  const LullInput *in = &p->inputs[0];
+  if (p->instructionCount != 1 || p->code[0].op != lullLoad || p->inputCount != 1 ||
+      in->isConstant || !direct(in->dtype))
+    return NULL;
+  int64_t step = dtypeSize[in->dtype];
+  for (int k = p->rank - 1; k >= 0; --k) {
+    if (p->shape[k] != 1 && in->strides[k] != step) return NULL;
+    step *= p->shape[k];
+  }
+  return in->data;
+}
+
 static void NAME(reduce_rows_)(const LullProgram *p, int64_t row0, int64_t row1, int64_t r0,
                                int64_t r1, LullAccumulator *partial) {
   FRAME(p)
@@ -262,12 +279,20 @@ static void NAME(reduce_rows_)(const LullProgram *p, int64_t row0, int64_t row1,
     }
     return;
   }
+  int sums = p->jit && p->jit->sums;
+  const char *bare = sums ? NULL : bare_input(p);
+  int64_t tile = bare ? bareTile : sums && p->jit->allLinear ? sumTile : p->tile;
   for (int64_t row = row0; row < row1; ++row) {
     LullAccumulator acc = {0};
-    for (int64_t r = r0; r < r1 && !lull_interrupt_stops(); r += p->tile) {
-      int64_t n = r1 - r < p->tile ? r1 - r : p->tile;
+    for (int64_t r = r0; r < r1 && !lull_interrupt_stops(); r += tile) {
+      int64_t n = r1 - r < tile ? r1 - r : tile;
+      if (bare) {
+        fold(&acc, p->reduce, p->reduceType, bare + (row * reduced + r) * wide, n, r);
+        continue;
+      }
       run_tile(p, &frame, row * reduced + r, n);
-      fold(&acc, p->reduce, p->reduceType, frame.regs[p->reduceReg], n, r);
+      if (sums) acc.re += sum_lanes(*(const vf *)frame.regs[p->reduceReg]), acc.count += n;
+      else fold(&acc, p->reduce, p->reduceType, frame.regs[p->reduceReg], n, r);
     }
     if (partial) partial[row - row0] = acc;
     else finish(&acc, p->reduce, p->reduceType, p->resultDType,
