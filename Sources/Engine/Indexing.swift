@@ -69,6 +69,7 @@ struct Gather: Primitive, Codable {
     // The slices must lie row-major; the indexed axes may have any strides.
     let rest = Shape(x.shape.dropFirst(k))
     if !NDArray.isRowMajor(rest, Shape(x.strides.dropFirst(k))) { x = try x.rowContiguous() }
+    if k == 1 { return try takeSlices(out, x, indices[0], rest) }
     let places = try offsets(indices, into: x, strides: x.strides, op: name)
     try out.allocate()
     lull_gather(
@@ -77,6 +78,28 @@ struct Gather: Primitive, Codable {
       places.pointer.assumingMemoryBound(to: Int64.self), Int64(indices[0].size),
       Int64(rest.uncheckedElementCount * x.dtype.byteCount))
     withExtendedLifetime(places) {}
+  }
+
+  /// One index array: checked and followed in one pass, in its own dtype.
+  private func takeSlices(_ out: NDArray, _ x: NDArray, _ given: NDArray, _ rest: Shape)
+    throws(ArrayError)
+  {
+    let isDirect = given.dtype == .int32 || given.dtype == .uint32
+    let index = try isDirect ? given.rowContiguous() : given.rowContiguous(as: .int64)
+    try out.allocate()
+    let width = x.dtype.byteCount
+    let bad = lull_take(
+      out.pointer.assumingMemoryBound(to: CChar.self),
+      x.pointer.assumingMemoryBound(to: CChar.self), index.pointer, Int32(index.dtype.rawValue),
+      Int64(x.shape[0]), Int64(x.strides[0] * width), Int64(index.size),
+      Int64(rest.uncheckedElementCount * width))
+    guard bad < 0 else {
+      out.buffer = nil
+      let wide = try index.rowContiguous(as: .int64)
+      throw .indexOutOfRange(
+        op: name, index: wide.pointer(as: Int.self)[Int(bad)], axis: 0, size: x.shape[0])
+    }
+    withExtendedLifetime(index) {}
   }
 
   func vjp(_ out: NDArray, _ cotangent: NDArray) throws(ArrayError) -> [NDArray?] {
@@ -246,7 +269,8 @@ private func integers(_ x: NDArray, op: OperationName) throws(ArrayError) -> NDA
 
 /// Elements of the flattened array, or slices along an axis.
 public func take(_ x: NDArray, _ indices: NDArray, axis: Int? = nil) throws(ArrayError) -> NDArray {
-  let index = try integers(indices, op: "take")
+  let isDirect = indices.dtype == .int32 || indices.dtype == .uint32
+  let index = isDirect ? indices : try integers(indices, op: "take")
   guard let axis else { return try gather(flatten(x), [index]) }
   let a = try x.axis(axis, op: "take")
   if x.shape[a] == 0, index.size > 0 {

@@ -1,5 +1,6 @@
 // Gathers and scatters (movement.h).
 #include "Kernels.h"
+#include <stdatomic.h>
 #include <string.h>
 
 int64_t lull_index_offsets(int64_t *offsets, const int64_t *const *indices, int axes,
@@ -51,6 +52,72 @@ void lull_gather(char *out, const char *src, const int64_t *offsets, int64_t cou
   Gather g = {out, src, offsets, count, slice, (1 << 17) / (slice + 4) + 1};
   if (count * slice < 1 << 18) gather_range(&g, 0, count);
   else lull_parallel_for((count + g.each - 1) / g.each, gather_chunk, &g);
+}
+
+// Slices by index without offsets in between: one pass that checks, and reads ahead.
+typedef struct {
+  char *out;
+  const char *src;
+  const void *index;
+  int64_t size, stride, count, slice, each;
+  _Atomic int64_t bad;  // the first position out of range, or count
+} Take;
+
+static void note_bad(Take *t, int64_t at) {
+  int64_t seen = atomic_load(&t->bad);
+  while (at < seen && !atomic_compare_exchange_weak(&t->bad, &seen, at)) {}
+}
+
+enum { readAhead = 32 };
+#define TAKE(I, name)                                                                       \
+  static void name(Take *t, int64_t from, int64_t to) {                                     \
+    const I *index = t->index;                                                              \
+    const int64_t size = t->size, stride = t->stride;                                       \
+    const char *src = t->src;                                                               \
+    for (int64_t i = from; i < to; ++i) {                                                   \
+      int64_t k = (int64_t)index[i];                                                        \
+      if (k < 0) k += size;                                                                 \
+      if ((uint64_t)k >= (uint64_t)size) {                                                  \
+        note_bad(t, i);                                                                     \
+        return;                                                                             \
+      }                                                                                     \
+      if (i + readAhead < to) {                                                             \
+        int64_t next = (int64_t)index[i + readAhead];                                       \
+        if (next < 0) next += size;                                                         \
+        if ((uint64_t)next < (uint64_t)size) __builtin_prefetch(src + next * stride);       \
+      }                                                                                     \
+      const char *s = src + k * stride;                                                     \
+      switch (t->slice) {                                                                   \
+      case 1: t->out[i] = *s; break;                                                        \
+      case 2: memcpy(t->out + i * 2, s, 2); break;                                          \
+      case 4: memcpy(t->out + i * 4, s, 4); break;                                          \
+      case 8: memcpy(t->out + i * 8, s, 8); break;                                          \
+      default: memcpy(t->out + i * t->slice, s, (size_t)t->slice);                          \
+      }                                                                                     \
+    }                                                                                       \
+  }
+TAKE(int64_t, take_i64)
+TAKE(int32_t, take_i32)
+TAKE(uint32_t, take_u32)
+
+static void take_range(Take *t, int dtype, int64_t from, int64_t to) {
+  if (dtype == lullInt64) take_i64(t, from, to);
+  else if (dtype == lullInt32) take_i32(t, from, to);
+  else take_u32(t, from, to);
+}
+static void take_chunk(void *context, int64_t chunk, int worker) {
+  Take *t = ((void **)context)[0];
+  int64_t from = chunk * t->each, to = from + t->each;
+  take_range(t, *(int *)((void **)context)[1], from, to < t->count ? to : t->count);
+}
+int64_t lull_take(char *out, const char *src, const void *index, int dtype, int64_t size,
+                  int64_t stride, int64_t count, int64_t slice) {
+  Take t = {out, src, index, size, stride, count, slice, (1 << 17) / (slice + 4) + 1, count};
+  void *context[2] = {&t, &dtype};
+  if (count * slice < 1 << 16) take_range(&t, dtype, 0, count);
+  else lull_parallel_for((count + t.each - 1) / t.each, take_chunk, context);
+  int64_t bad = atomic_load(&t.bad);
+  return bad == count ? -1 : bad;
 }
 
 static float h2f(uint16_t h) { float f; lull_convert((char *)&f, lullFloat32, (const char *)&h, lullFloat16, 2, 1); return f; }

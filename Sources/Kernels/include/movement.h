@@ -16,6 +16,11 @@ int64_t lull_index_offsets(int64_t *offsets, const int64_t *const *indices, int 
 // out[i] = src[offsets[i] ..< + slice] for slices of `slice` bytes.
 void lull_gather(char *out, const char *src, const int64_t *offsets, int64_t count, int64_t slice);
 
+// out[i] = src[index[i] * stride ..< + slice], bytes, for int64, int32 or uint32 indices into `size`
+// places, negative ones from the end. Returns -1 or the position of the first index out of range.
+int64_t lull_take(char *out, const char *src, const void *index, int dtype, int64_t size,
+                  int64_t stride, int64_t count, int64_t slice);
+
 // dst[offsets[i] ...] (mode) = updates[i * slice ...], in order. mode: 0 set, 1 add, 2 multiply,
 // 3 maximum, 4 minimum. `elements` is the slice's length in elements of dtype.
 void lull_scatter(char *dst, const char *updates, const int64_t *offsets, int64_t count,
