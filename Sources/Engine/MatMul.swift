@@ -1,8 +1,9 @@
 // Matrix products: OpenBLAS on one thread for each piece, the pieces shared out by our pool.
 //
 // Operands may be any strided view whose last two dimensions are row- or column-major (passed as
-// a flag); others are copied. Batch dimensions broadcast by strides of zero. float16 and bfloat16
-// are widened to float32, integers multiplied in 64 bits.
+// a flag); others are copied. Batch dimensions broadcast by strides of zero. Half precision, few rows
+// and large float32 products go to our own kernels where the machine has AVX-512 (MatMulPanels.swift);
+// elsewhere float16 and bfloat16 are widened to float32. Integers are multiplied in 64 bits.
 
 import COpenBLAS
 #if canImport(Glibc)
@@ -36,7 +37,7 @@ struct MatMul: Primitive, Codable {
   }
 
   /// The matrix layout that BLAS takes, if the last two dimensions have one.
-  private func layout(_ x: NDArray) -> (isTransposed: Bool, leading: Int)? {
+  func layout(_ x: NDArray) -> (isTransposed: Bool, leading: Int)? {
     let r = x.rank
     let (rows, columns) = (x.shape[r - 2], x.shape[r - 1])
     let (s, t) = (x.strides[r - 2], x.strides[r - 1])
@@ -50,6 +51,7 @@ struct MatMul: Primitive, Codable {
   }
 
   func evaluate(_ out: NDArray) throws(ArrayError) {
+    if usesPanels(out) { return try multiplyPanels(out) }
     try requireBLAS()
     var (a, b) = (out.input(0), out.input(1))
     let isHalf = out.dtype == .float16 || out.dtype == .bfloat16
@@ -84,6 +86,34 @@ struct MatMul: Primitive, Codable {
 
   private func multiply(_ a: NDArray, _ b: NDArray, _ c: NDArray, _ m: Int, _ n: Int, _ k: Int) {
     let (la, lb) = (layout(a)!, layout(b)!)
+    withEntryOffsets(a, b, c) { offsets, batch in
+      let flops = 2 * m * n * k
+      let threads = Int(lull_thread_count())
+      var parts = 1
+      if flops * batch > 2_000_000 && batch < 4 * threads && flops > 200_000 {
+        parts = Swift.min(threads * (flops > 100_000_000 ? 2 : 1), (Swift.max(m, n) + 7) / 8)
+      }
+      var job = Job(
+        a: a.pointer, b: b.pointer, c: c.pointer, aTransposed: la.isTransposed,
+        bTransposed: lb.isTransposed, lda: la.leading, ldb: lb.leading, m: m, n: n, k: k,
+        dtype: c.dtype, offsets: offsets, parts: Swift.max(parts, 1),
+        splitsRows: m >= n)
+      if flops * batch < 200_000 {
+        for i in 0..<batch { MatMul.run(&job, i) }
+      } else {
+        lull_parallel_for(
+          Int64(batch * job.parts),
+          { context, chunk, _ in
+            MatMul.run(context!.assumingMemoryBound(to: Job.self), Int(chunk))
+          }, &job)
+      }
+    }
+  }
+
+  /// Byte offsets of the operands of each entry of a batch: [a0, b0, a1, b1, ...], and their number.
+  func withEntryOffsets(
+    _ a: NDArray, _ b: NDArray, _ c: NDArray, _ body: (UnsafeMutablePointer<Int>, Int) -> Void
+  ) {
     let r = c.rank
     let width = c.dtype.byteCount
     var batch = 1
@@ -108,26 +138,7 @@ struct MatMul: Primitive, Codable {
           d -= 1
         }
       }
-      let flops = 2 * m * n * k
-      let threads = Int(lull_thread_count())
-      var parts = 1
-      if flops * batch > 2_000_000 && batch < 4 * threads && flops > 200_000 {
-        parts = Swift.min(threads * (flops > 100_000_000 ? 2 : 1), (Swift.max(m, n) + 7) / 8)
-      }
-      var job = Job(
-        a: a.pointer, b: b.pointer, c: c.pointer, aTransposed: la.isTransposed,
-        bTransposed: lb.isTransposed, lda: la.leading, ldb: lb.leading, m: m, n: n, k: k,
-        dtype: c.dtype, offsets: offsets.baseAddress!, parts: Swift.max(parts, 1),
-        splitsRows: m >= n)
-      if flops * batch < 200_000 {
-        for i in 0..<batch { MatMul.run(&job, i) }
-      } else {
-        lull_parallel_for(
-          Int64(batch * job.parts),
-          { context, chunk, _ in
-            MatMul.run(context!.assumingMemoryBound(to: Job.self), Int(chunk))
-          }, &job)
-      }
+      body(offsets.baseAddress!, batch)
     }
   }
 

@@ -13,3 +13,4 @@
 #include "machine.h"
 #include "fft.h"
 #include "codes.h"
+#include "gemm.h"

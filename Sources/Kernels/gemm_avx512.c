@@ -1,0 +1,319 @@
+// Matrix products with AVX-512: blocks of both factors are packed into panels (converted to float32
+// on the way, so half precision costs no extra pass), and a tile of 14 x 32 of the product stays in
+// registers. The shape of the loops is Goto and van de Geijn's (Anatomy of High-Performance Matrix
+// Multiplication, 2008). Where the machine multiplies bfloat16 (VDPBF16PS), panels hold pairs of
+// it: then `depth` below counts pairs.
+#if defined(__x86_64__)
+#include <immintrin.h>
+#include <string.h>
+#include "Kernels.h"
+#include "gemm_internal.h"
+#include "vm_internal.h"
+#define TARGET __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,f16c")))
+#define TARGET_BF16 __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,f16c,avx512bf16")))
+#define UNROLL _Pragma("clang loop unroll(full)")
+
+enum { MR = lullGemmRows, NR = lullGemmColumns, AW = lullGemmWidth };
+
+// MARK: Packing
+
+// 16 elements from p on as float32; `mask` chooses those that exist.
+static inline TARGET __m512 load16(const char *p, int dtype, __mmask16 mask) {
+  switch (dtype) {
+  case lullFloat16: return _mm512_cvtph_ps(_mm256_maskz_loadu_epi16(mask, p));
+  case lullBFloat16:
+    return _mm512_castsi512_ps(
+      _mm512_slli_epi32(_mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(mask, p)), 16));
+  default: return _mm512_maskz_loadu_ps(mask, p);
+  }
+}
+static inline TARGET __mmask16 first(int64_t n) { return n >= 16 ? 0xffff : n <= 0 ? 0 : (__mmask16)((1 << n) - 1); }
+
+// 16 lines of 16 steps each, transposed: to[step * width + line]. Lines that do not exist are the first one again.
+static inline __attribute__((always_inline)) TARGET void transpose16(
+    float *to, int width, const char *from, int dtype, int64_t line, int64_t lines, int64_t steps) {
+  __m512 r[16], t[16];
+  __mmask16 mask = first(steps);
+  UNROLL for (int i = 0; i < 16; ++i) r[i] = load16(from + (i < lines ? i : 0) * line, dtype, mask);
+  UNROLL for (int i = 0; i < 16; i += 2) {
+    t[i] = _mm512_unpacklo_ps(r[i], r[i + 1]);
+    t[i + 1] = _mm512_unpackhi_ps(r[i], r[i + 1]);
+  }
+  UNROLL for (int i = 0; i < 16; i += 4) {
+    r[i] = _mm512_shuffle_ps(t[i], t[i + 2], 0x44);
+    r[i + 1] = _mm512_shuffle_ps(t[i], t[i + 2], 0xee);
+    r[i + 2] = _mm512_shuffle_ps(t[i + 1], t[i + 3], 0x44);
+    r[i + 3] = _mm512_shuffle_ps(t[i + 1], t[i + 3], 0xee);
+  }
+  UNROLL for (int k = 0; k < 4; ++k) {
+    __m512 e0 = _mm512_shuffle_f32x4(r[k], r[4 + k], 0x88), o0 = _mm512_shuffle_f32x4(r[k], r[4 + k], 0xdd);
+    __m512 e1 = _mm512_shuffle_f32x4(r[8 + k], r[12 + k], 0x88), o1 = _mm512_shuffle_f32x4(r[8 + k], r[12 + k], 0xdd);
+    __m512 row[4] = {_mm512_shuffle_f32x4(e0, e1, 0x88), _mm512_shuffle_f32x4(o0, o1, 0x88),
+                     _mm512_shuffle_f32x4(e0, e1, 0xdd), _mm512_shuffle_f32x4(o0, o1, 0xdd)};
+    UNROLL for (int q = 0; q < 4; ++q)
+      if (k + 4 * q < steps) _mm512_storeu_ps(to + (k + 4 * q) * width, row[q]);
+  }
+}
+
+// A panel of `width` lines (a multiple of 16), of which `lines` exist, and `depth` steps along k:
+// to[k * width + line]. `line` and `step` are the distances of lines and of steps in bytes.
+static TARGET void pack_panel(float *to, int width, const char *from, int dtype, int64_t line,
+                              int64_t step, int64_t lines, int64_t depth) {
+  int size = lull_dtype_size(dtype);
+  for (int i = 0; i < width; i += 16) {
+    int64_t some = lines - i;
+    const char *source = from + i * line;
+    float *out = to + i;
+    if (some <= 0) {
+      for (int64_t k = 0; k < depth; ++k) _mm512_storeu_ps(out + k * width, _mm512_setzero_ps());
+    } else if (line == size) {
+      __mmask16 mask = first(some);
+      for (int64_t k = 0; k < depth; ++k)
+        _mm512_storeu_ps(out + k * width, load16(source + k * step, dtype, mask));
+    } else if (step == size) {
+      for (int64_t k = 0; k < depth; k += 16)
+        transpose16(out + k * width, width, source + k * step, dtype, line, some, depth - k);
+    } else {
+      for (int64_t k = 0; k < depth; ++k)
+        for (int64_t j = 0; j < 16; ++j)
+          out[k * width + j] = j < some ? _mm512_cvtss_f32(load16(source + j * line + k * step, dtype, 1)) : 0;
+    }
+  }
+}
+
+// The same in pairs of bfloat16 along k; an odd last one is paired with zero.
+static TARGET void pack_pairs(float *to, int width, const char *from, int64_t line, int64_t step,
+                              int64_t lines, int64_t k) {
+  int64_t whole = k / 2;
+  for (int i = 0; i < width; i += 16) {
+    int64_t some = lines - i;
+    const char *source = from + i * line;
+    float *out = to + i;
+    if (some <= 0) {
+      for (int64_t j = 0; j < whole; ++j) _mm512_storeu_ps(out + j * width, _mm512_setzero_ps());
+    } else if (step == 2) {
+      for (int64_t j = 0; j < whole; j += 16)
+        transpose16(out + j * width, width, source + j * 4, lullFloat32, line, some, whole - j);
+    } else {
+      __mmask16 mask = first(some);
+      for (int64_t j = 0; j < whole; ++j) {
+        const char *a = source + 2 * j * step, *b = a + step;
+        __m512i low, high;
+        if (line == 2) {
+          low = _mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(mask, a));
+          high = _mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(mask, b));
+        } else {
+          uint32_t p[16] = {0}, q[16] = {0};
+          for (int64_t l = 0; l < 16 && l < some; ++l) memcpy(&p[l], a + l * line, 2), memcpy(&q[l], b + l * line, 2);
+          low = _mm512_loadu_si512(p), high = _mm512_loadu_si512(q);
+        }
+        _mm512_storeu_ps(out + j * width, _mm512_castsi512_ps(_mm512_or_si512(low, _mm512_slli_epi32(high, 16))));
+      }
+    }
+    for (int64_t l = 0; (k & 1) && l < 16; ++l) {
+      uint32_t last = 0;
+      if (l < some) memcpy(&last, source + l * line + (k - 1) * step, 2);
+      memcpy(out + whole * width + l, &last, 4);
+    }
+  }
+}
+
+// MARK: Tiles
+
+#define DOT_F32(c, a, b) c = _mm512_fmadd_ps(a, b, c)
+#define DOT_BF16(c, a, b) c = _mm512_dpbf16_ps(c, (__m512bh)(a), (__m512bh)(b))
+
+// c[rows][16 or 32] (+)= a panel * b panel; meanwhile the lines of the next panel are called into
+// the second-level cache, `ahead` bytes a step.
+#define TILE(NAME, ATTRIBUTE, DOT)                                                            \
+  static inline __attribute__((always_inline)) ATTRIBUTE void NAME##_rows(                    \
+      const int rows, const int wide, const float *a, const float *b, int64_t depth, float *c,\
+      int64_t ldc, __mmask16 m0, __mmask16 m1, int adds, const char *next, int64_t ahead) {   \
+    __m512 x[MR][2];                                                                          \
+    UNROLL for (int i = 0; i < rows; ++i) {                                                   \
+      x[i][0] = x[i][1] = _mm512_setzero_ps();                                                \
+      _mm_prefetch((const char *)(c + i * ldc), _MM_HINT_T0);                                 \
+      if (wide) _mm_prefetch((const char *)(c + i * ldc + 16), _MM_HINT_T0);                  \
+    }                                                                                         \
+    for (int64_t k = 0; k < depth; ++k, a += AW, b += NR, next += ahead) {                    \
+      __m512 b0 = _mm512_load_ps(b), b1 = wide ? _mm512_load_ps(b + 16) : b0;                 \
+      _mm_prefetch((const char *)(b + 12 * NR), _MM_HINT_T0);                                 \
+      if (wide) _mm_prefetch((const char *)(b + 12 * NR + 16), _MM_HINT_T0);                  \
+      \
+      _mm_prefetch(next, _MM_HINT_T1);                                                        \
+      UNROLL for (int i = 0; i < rows; ++i) {                                                 \
+        __m512 v = _mm512_set1_ps(a[i]);                                                      \
+        DOT(x[i][0], v, b0);                                                                  \
+        if (wide) DOT(x[i][1], v, b1);                                                        \
+      }                                                                                       \
+    }                                                                                         \
+    UNROLL for (int i = 0; i < rows; ++i, c += ldc) {                                         \
+      if (adds) {                                                                             \
+        x[i][0] = _mm512_add_ps(x[i][0], _mm512_maskz_loadu_ps(m0, c));                       \
+        if (wide) x[i][1] = _mm512_add_ps(x[i][1], _mm512_maskz_loadu_ps(m1, c + 16));        \
+      }                                                                                       \
+      _mm512_mask_storeu_ps(c, m0, x[i][0]);                                                  \
+      if (wide) _mm512_mask_storeu_ps(c + 16, m1, x[i][1]);                                   \
+    }                                                                                         \
+  }                                                                                           \
+  static ATTRIBUTE void NAME(const float *a, const float *b, int64_t depth, float *c,         \
+                             int64_t ldc, int64_t rows, int64_t columns, int adds,            \
+                             const char *next, int64_t ahead) {                               \
+    __mmask16 m0 = first(columns), m1 = first(columns - 16);                                  \
+    if (columns <= 16) {                                                                      \
+      switch (rows) { ROW_CASES(NAME, 0) }                                                    \
+    } else {                                                                                  \
+      switch (rows) { ROW_CASES(NAME, 1) }                                                    \
+    }                                                                                         \
+  }
+#define ROW_CASE(NAME, R, W) \
+  case R: NAME##_rows(R, W, a, b, depth, c, ldc, m0, m1, adds, next, ahead); return;
+#define ROW_CASES(NAME, W)                                                                    \
+  ROW_CASE(NAME, 14, W) ROW_CASE(NAME, 13, W) ROW_CASE(NAME, 12, W) ROW_CASE(NAME, 11, W)     \
+  ROW_CASE(NAME, 10, W) ROW_CASE(NAME, 9, W) ROW_CASE(NAME, 8, W) ROW_CASE(NAME, 7, W)        \
+  ROW_CASE(NAME, 6, W) ROW_CASE(NAME, 5, W) ROW_CASE(NAME, 4, W) ROW_CASE(NAME, 3, W)         \
+  ROW_CASE(NAME, 2, W) ROW_CASE(NAME, 1, W)
+TILE(tile_f32, TARGET, DOT_F32)
+TILE(tile_bf16, TARGET_BF16, DOT_BF16)
+
+// MARK: Pieces of the work
+
+void lull_gemm_pack_columns(const LullGemm *g, int64_t panel) {
+  int64_t j = panel * NR, lines = g->n - j < NR ? g->n - j : NR;
+  const char *from = g->b + j * g->bColumn;
+  float *to = g->packed + panel * NR * g->steps;
+  if (g->pairs) pack_pairs(to, NR, from, g->bColumn, g->bRow, lines, g->k);
+  else pack_panel(to, NR, from, g->dtype, g->bColumn, g->bRow, lines, g->k);
+}
+
+// Rows from ..< to (of whole panels) of the product, columns from column panel c0 ..< c1.
+TARGET void lull_gemm_rows(const LullGemm *g, int64_t from, int64_t to, int64_t c0, int64_t c1,
+                           float *scratch) {
+  enum { blockDepth = lullGemmDepth };
+  int64_t columns = (c1 * NR < g->n ? c1 * NR : g->n) - c0 * NR;
+  int64_t blocks = (to - from + MR - 1) / MR;
+  float *a = scratch, *sums = scratch + blocks * AW * blockDepth;
+  int isDirect = g->dtype == lullFloat32;
+  int64_t ldc = isDirect ? g->n : (columns + 15) & ~(int64_t)15;
+  float *c = isDirect ? (float *)g->c + from * g->n + c0 * NR : sums;
+  int size = lull_dtype_size(g->dtype);
+  for (int64_t k = 0; k < g->steps; k += blockDepth) {
+    int64_t depth = g->steps - k < blockDepth ? g->steps - k : blockDepth;
+    for (int64_t i = from; i < to; i += MR) {
+      int64_t lines = to - i < MR ? to - i : MR;
+      const char *source = g->a + i * g->aRow + k * (g->pairs ? 2 : 1) * g->aColumn;
+      float *panel = a + (i - from) / MR * AW * blockDepth;
+      if (g->pairs) {
+        int64_t elements = g->k - 2 * k < 2 * depth ? g->k - 2 * k : 2 * depth;
+        pack_pairs(panel, AW, source, g->aRow, g->aColumn, lines, elements);
+      } else {
+        pack_panel(panel, AW, source, g->dtype, g->aRow, g->aColumn, lines, depth);
+      }
+    }
+    int64_t tiles = (to - from + MR - 1) / MR;
+    for (int64_t j = c0; j < c1; ++j) {
+      // The panel after this one, a part during each tile.
+      const char *next = (const char *)(g->packed + (j + 1 < c1 ? j + 1 : j) * NR * g->steps + k * NR);
+      int64_t ahead = NR * 4 / tiles;
+      const float *b = g->packed + j * NR * g->steps + k * NR;
+      int64_t width = g->n - j * NR < NR ? g->n - j * NR : NR;
+      for (int64_t i = from; i < to; i += MR) {
+        int64_t lines = to - i < MR ? to - i : MR;
+        const float *panel = a + (i - from) / MR * AW * blockDepth;
+        float *tile = c + (i - from) * ldc + (j - c0) * NR;
+        if (g->pairs) tile_bf16(panel, b, depth, tile, ldc, lines, width, k > 0,
+                               next + (i - from) / MR * ahead * depth, ahead);
+        else tile_f32(panel, b, depth, tile, ldc, lines, width, k > 0,
+                               next + (i - from) / MR * ahead * depth, ahead);
+      }
+    }
+  }
+  if (isDirect) return;
+  for (int64_t i = from; i < to; ++i)
+    lull_level_avx512.store(g->c + (i * g->n + c0 * NR) * size, sums + (i - from) * ldc, g->dtype, columns);
+}
+
+// MARK: Few rows
+
+// Without packing: every element of b is read once. `a` is float32, [rows][k]; columns from ..< to.
+#define FEW(R)                                                                                \
+  static inline __attribute__((always_inline)) TARGET void along_##R(                         \
+      const LullGemm *g, const float *a, int64_t row, int64_t from, int64_t to) {             \
+    const int size = lull_dtype_size(g->dtype);                                               \
+    int64_t j = from;                                                                         \
+    for (; j < to; j += 4) {                                                                  \
+      __m512 x[R][4];                                                                         \
+      UNROLL for (int i = 0; i < R; ++i) UNROLL for (int q = 0; q < 4; ++q) x[i][q] = _mm512_setzero_ps(); \
+      const char *b[4];                                                                       \
+      UNROLL for (int q = 0; q < 4; ++q) b[q] = g->b + (j + q < to ? j + q : j) * g->bColumn; \
+      for (int64_t k = 0; k < g->k; k += 16) {                                                \
+        __mmask16 mask = first(g->k - k);                                                     \
+        __m512 w[4];                                                                          \
+        UNROLL for (int q = 0; q < 4; ++q) w[q] = load16(b[q] + k * size, g->dtype, mask);    \
+        UNROLL for (int i = 0; i < R; ++i) {                                                  \
+          __m512 v = _mm512_maskz_loadu_ps(mask, a + (row + i) * g->k + k);                   \
+          UNROLL for (int q = 0; q < 4; ++q) x[i][q] = _mm512_fmadd_ps(v, w[q], x[i][q]);     \
+        }                                                                                     \
+      }                                                                                       \
+      UNROLL for (int i = 0; i < R; ++i) {                                                    \
+        float sums[4];                                                                        \
+        UNROLL for (int q = 0; q < 4; ++q) sums[q] = _mm512_reduce_add_ps(x[i][q]);           \
+        lull_level_avx512.store(g->c + ((row + i) * g->n + j) * size, sums, g->dtype, to - j < 4 ? to - j : 4); \
+      }                                                                                       \
+    }                                                                                         \
+  }                                                                                           \
+  static inline __attribute__((always_inline)) TARGET void across_##R(                        \
+      const LullGemm *g, const float *a, int64_t row, int64_t from, int64_t to) {             \
+    const int size = lull_dtype_size(g->dtype);                                               \
+    for (int64_t j = from; j < to; j += 64) {                                                 \
+      __m512 x[R][4];                                                                         \
+      __mmask16 mask[4];                                                                      \
+      UNROLL for (int q = 0; q < 4; ++q) mask[q] = first(to - j - q * 16);                    \
+      UNROLL for (int i = 0; i < R; ++i) UNROLL for (int q = 0; q < 4; ++q) x[i][q] = _mm512_setzero_ps(); \
+      const char *b = g->b + j * size;                                                        \
+      for (int64_t k = 0; k < g->k; ++k, b += g->bRow) {                                      \
+        __m512 w[4];                                                                          \
+        _mm_prefetch(b + 8 * g->bRow, _MM_HINT_T0);                                           \
+        _mm_prefetch(b + 8 * g->bRow + 64, _MM_HINT_T0);                                      \
+        UNROLL for (int q = 0; q < 4; ++q) w[q] = load16(b + q * 16 * size, g->dtype, mask[q]); \
+        UNROLL for (int i = 0; i < R; ++i) {                                                  \
+          __m512 v = _mm512_set1_ps(a[(row + i) * g->k + k]);                                 \
+          UNROLL for (int q = 0; q < 4; ++q) x[i][q] = _mm512_fmadd_ps(v, w[q], x[i][q]);     \
+        }                                                                                     \
+      }                                                                                       \
+      UNROLL for (int i = 0; i < R; ++i) {                                                    \
+        float sums[64];                                                                       \
+        UNROLL for (int q = 0; q < 4; ++q) _mm512_storeu_ps(sums + q * 16, x[i][q]);          \
+        lull_level_avx512.store(g->c + ((row + i) * g->n + j) * size, sums, g->dtype, to - j < 64 ? to - j : 64); \
+      }                                                                                       \
+    }                                                                                         \
+  }
+FEW(1)
+FEW(2)
+FEW(3)
+FEW(4)
+
+TARGET void lull_gemm_widen_rows(const LullGemm *g, float *a) {
+  for (int64_t i = 0; i < g->m; ++i) {
+    const char *row = g->a + i * g->aRow;
+    if (g->aColumn == lull_dtype_size(g->dtype)) {
+      for (int64_t k = 0; k < g->k; k += 16)
+        _mm512_mask_storeu_ps(a + i * g->k + k, first(g->k - k), load16(row + k * g->aColumn, g->dtype, first(g->k - k)));
+    } else {
+      for (int64_t k = 0; k < g->k; ++k) a[i * g->k + k] = _mm512_cvtss_f32(load16(row + k * g->aColumn, g->dtype, 1));
+    }
+  }
+}
+
+TARGET void lull_gemm_few_rows(const LullGemm *g, const float *a, int64_t from, int64_t to) {
+  int along = g->bRow == lull_dtype_size(g->dtype);
+  for (int64_t i = 0; i < g->m; i += 4) {
+    switch (g->m - i) {
+    case 1: if (along) along_1(g, a, i, from, to); else across_1(g, a, i, from, to); break;
+    case 2: if (along) along_2(g, a, i, from, to); else across_2(g, a, i, from, to); break;
+    case 3: if (along) along_3(g, a, i, from, to); else across_3(g, a, i, from, to); break;
+    default: if (along) along_4(g, a, i, from, to); else across_4(g, a, i, from, to);
+    }
+  }
+}
+#endif

@@ -1,0 +1,25 @@
+// A matrix product under way: what gemm.c and gemm_avx512.c share.
+#pragma once
+#include <stdint.h>
+
+// Tiles of 14 x 32; a packed step of rows is 16 wide, one cache line.
+enum { lullGemmRows = 14, lullGemmWidth = 16, lullGemmColumns = 32, lullGemmDepth = 512 };
+
+typedef struct {
+  const char *a, *b;
+  char *c;
+  int64_t aRow, aColumn, bRow, bColumn;  // distances in bytes
+  int64_t m, n, k;
+  int64_t steps;  // along k: elements, or pairs of them
+  int dtype, pairs;
+  float *packed;  // the columns of b, [panel of 32][step][32]
+} LullGemm;
+
+void lull_gemm_pack_columns(const LullGemm *g, int64_t panel);
+void lull_gemm_rows(const LullGemm *g, int64_t from, int64_t to, int64_t c0, int64_t c1, float *scratch);
+
+// Up to lullGemmFew rows without packing b, whose rows or columns are contiguous: `a` is
+// [m][k] in float32 (made by widen_rows), columns from ..< to (whole groups of 64).
+enum { lullGemmFew = 8 };
+void lull_gemm_widen_rows(const LullGemm *g, float *a);
+void lull_gemm_few_rows(const LullGemm *g, const float *a, int64_t from, int64_t to);
