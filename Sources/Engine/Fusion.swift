@@ -161,7 +161,13 @@ struct Fusion {
       }
       value = two(lullFloorDiv)
     case .remainder: value = two(lullRem)
-    case .power: value = two(lullPow)
+    case .power:
+      switch wholeExponent(node) {
+      case 1: value = a
+      case 2: value = one(lullSquare)
+      case 3: value = emit(lullMul, type, one(lullSquare), a)
+      default: value = two(lullPow)
+      }
     case .maximum: value = two(lullMax)
     case .minimum: value = two(lullMin)
     case .arctan2: value = two(lullAtan2)
@@ -180,6 +186,29 @@ struct Fusion {
     }
     if node.op.isExact && (node.dtype == .float16 || node.dtype == .bfloat16) { return value }
     return node.dtype == from ? normalized(value, node.dtype) : value
+  }
+
+  /// The exponent of a power where it is one number and 1, 2 or 3: a product is as exact and far
+  /// cheaper. nil for any other.
+  private static func wholeExponent(_ node: NDArray) -> Int? {
+    guard let y = node.in1, y.size == 1, y.buffer != nil, node.dtype != .complex64 else { return nil }
+    let value: Double
+    switch y.dtype {
+    case .float32: value = Double(y.pointer(as: Float.self).pointee)
+    case .float64: value = y.pointer(as: Double.self).pointee
+    case .int32: value = Double(y.pointer(as: Int32.self).pointee)
+    case .int64: value = Double(y.pointer(as: Int64.self).pointee)
+    case .float16, .bfloat16:
+      var wide: Float = 0
+      withUnsafeMutableBytes(of: &wide) { raw in
+        lull_convert(
+          raw.baseAddress!.assumingMemoryBound(to: CChar.self), Int32(DType.float32.rawValue),
+          UnsafePointer(y.pointer(as: CChar.self)), Int32(y.dtype.rawValue), 2, 1)
+      }
+      value = Double(wide)
+    default: return nil
+    }
+    return value == 1 || value == 2 || value == 3 ? Int(value) : nil
   }
 
   // MARK: Running
@@ -543,7 +572,7 @@ struct Fusion {
     if size > 1024 || size == 0 { return false }
     let x = node.in0!
     let dtype = x.dtype
-    guard dtype.byteCount >= 4, let op = simpleOp(node.op) else { return false }
+    guard dtype.byteCount >= 4, let op = simpleOp(node) else { return false }
     guard let function = lull_op_function(Int32(op), Int32(computeType(dtype))) else {
       return false
     }
@@ -585,15 +614,20 @@ struct Fusion {
 
   /// The one instruction that an operation is, for dtypes of four bytes and more.
   @inline(__always)
-  private static func simpleOp(_ op: ElementwiseOp) -> Int? {
-    switch op {
+  private static func simpleOp(_ node: NDArray) -> Int? {
+    switch node.op {
     case .add: lullAdd
     case .subtract: lullSub
     case .multiply: lullMul
     case .divide: lullDiv
     case .maximum: lullMax
     case .minimum: lullMin
-    case .power: lullPow
+    case .power:
+      switch wholeExponent(node) {
+      case 2: lullSquare
+      case 1, 3: nil
+      default: lullPow
+      }
     case .negative: lullNeg
     case .square: lullSquare
     case .sqrt: lullSqrt

@@ -453,6 +453,7 @@ static double sum_f32(const float *a, int64_t n) {
   int64_t i = 0;
   for (; i + W * VL <= n; i += W * VL)
     for (int k = 0; k < W; ++k) acc[k] += *(const vf *)(a + i + k * VL);
+  for (; i + VL <= n; i += VL) acc[0] += *(const vf *)(a + i);
   double total = sum_lanes((acc[0] + acc[1]) + (acc[2] + acc[3]));
   for (; i < n; ++i) total += a[i];
   return total;

@@ -269,6 +269,12 @@ static void NAME(reduce_rows_)(const LullProgram *p, int64_t row0, int64_t row1,
       int64_t count = row1 - row < rows ? row1 - row : rows;
       run_tile(p, &frame, row * reduced, count * reduced);
       const char *tile = frame.regs[p->reduceReg];
+      if (p->reduce == lullSum && p->reduceType == lullF32 && p->resultDType == lullFloat32 && !partial) {
+        float *results = (float *)p->result + row;
+        for (int64_t k = 0; k < count; ++k)
+          results[k] = (float)sum_f32((const float *)tile + k * reduced, reduced);
+        continue;
+      }
       for (int64_t k = 0; k < count; ++k) {
         LullAccumulator acc = {0};
         fold(&acc, p->reduce, p->reduceType, tile + k * reduced * wide, reduced, 0);

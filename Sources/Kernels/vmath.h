@@ -333,11 +333,15 @@ INLINE vf atanh_v(vf x) {
   return SEL(ABSF(x) == 1.0f, x * INFINITY, y);
 }
 INLINE vf pow_v(vf x, vf y) {
-  vi plain = (vi)(x > 0.0f) & (vi)(x < INFINITY) & (vi)(ABSF(y) < INFINITY);
-  vd e = log_d(TOD(SEL(plain, x, VF(1.0f)))) * TOD(SEL(plain, y, VF(0.0f)));
+  // Powers of negative numbers have whole exponents, and odd ones a sign.
+  vf a = ABSF(x), half = y * 0.5f;
+  vi whole = (vi)(RINTF(y) == y), odd = whole & (vi)(RINTF(half) != half);
+  vi plain = ((vi)(x > 0.0f) | whole) & (vi)(a > 0.0f) & (vi)(a < INFINITY) & (vi)(ABSF(y) < INFINITY);
+  vd e = log_d(TOD(SEL(plain, a, VF(1.0f)))) * TOD(SEL(plain, y, VF(0.0f)));
   e = SELD(e > 200.0, VD(200.0), e);
   e = SELD(e < -200.0, VD(-200.0), e);
   vf r = TOF(exp_d(e));
+  r = SEL((vi)(x < 0.0f) & odd, -r, r);
   if (__builtin_expect(ANY(~plain), 0))
     for (int i = 0; i < VL; ++i)
       if (!plain[i]) r[i] = powf(x[i], y[i]);
