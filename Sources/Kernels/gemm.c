@@ -5,15 +5,16 @@
 #if defined(__x86_64__)
 enum { MR = lullGemmRows, NR = lullGemmColumns };
 
-static int has_bf16(void) {
-  static int known = -1;
+static int uses_pairs(void) {
+  static int known = -1;  // found by lull_gemm_works, before workers ask
   if (known < 0) {
     __builtin_cpu_init();
-    known = __builtin_cpu_supports("avx512bf16");
+    known = __builtin_cpu_supports("avx512bf16") && lull_gemm_pairs_pay();
   }
   return known;
 }
 int lull_gemm_works(int dtype) {
+  if (dtype == lullBFloat16 && lull_simd_level() == 2) uses_pairs();
   return lull_simd_level() == 2 &&
     (dtype == lullFloat32 || dtype == lullFloat16 || dtype == lullBFloat16);
 }
@@ -101,7 +102,7 @@ void lull_gemm(int dtype, char *c, const char *a, int64_t aRow, int64_t aColumn,
   }
   Cut cuts = cut(m, n, k);
   LullGemm g = {a, b, c, aRow, aColumn, bRow, bColumn, m, n, k, k, dtype, 0, (float *)scratch};
-  if (dtype == lullBFloat16 && has_bf16()) g.pairs = 1, g.steps = divided(k, 2);
+  if (dtype == lullBFloat16 && uses_pairs()) g.pairs = 1, g.steps = divided(k, 2);
   int64_t panels = divided(n, NR);
   Work w = {&g, &cuts, g.packed + panels * NR * k, 1};
   int small = 2.0 * (double)m * (double)n * (double)k < 400000;

@@ -15,6 +15,7 @@ typedef struct {
   float *packed;  // the columns of b, [panel of 32][step][32]
 } LullGemm;
 
+int lull_gemm_pairs_pay(void);
 void lull_gemm_pack_columns(const LullGemm *g, int64_t panel);
 void lull_gemm_rows(const LullGemm *g, int64_t from, int64_t to, int64_t c0, int64_t c1, float *scratch);
 
