@@ -254,11 +254,12 @@ public final class Signature: @unchecked Sendable {
     let s = b.parameters
     var position = i + 1
     if b.owner != nil { position -= 1 }
+    let given = values[i].isNone ? "None" : typeName(values[i])
     let many = s.parameters.count - (b.owner != nil ? 1 : 0) > 1
     return LullError.typeError(
       many
-        ? "\(b.name)() argument \(position) must be \(expected), not \(typeName(values[i]))"
-        : "\(b.name)() argument must be \(expected), not \(typeName(values[i]))")
+        ? "\(b.name)() argument \(position) must be \(expected), not \(given)"
+        : "\(b.name)() argument must be \(expected), not \(given)")
   }
 }
 

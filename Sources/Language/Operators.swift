@@ -101,7 +101,7 @@ func binaryOrNil(_ op: BinaryOperator, _ a: Value, _ b: Value) throws(LullError)
     if !left.isUndefined {
       let r = try callMethod(left, a, b)
       if !r.isNotImplemented { return r }
-    } else if !isCustom(a) || a.tag == .derived {
+    } else if (!isCustom(a) || a.tag == .derived) && !(op == .multiply && !right.isUndefined && isSequence(a)) {
       let r = try builtinBinary(op, a, b)
       if !r.isUndefined { return r }
     }

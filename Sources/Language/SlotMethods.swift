@@ -206,6 +206,7 @@ private func makeTables() {
         if spec.isEmpty { return makeStr(try display(a[0])) }
         throw LullError.typeError("unsupported format string passed to \(typeName(a[0])).__format__")
       }
+      if spec.isEmpty { return makeStr(try display(a[0])) }
       return makeStr(try format(plainView(a[0]), spec))
     }
     t.add("__eq__", "self, value, /") { (a) throws(LullError) in
