@@ -29,7 +29,7 @@ extension MatMul {
     // Many products: each worker does whole ones, in scratch of its own.
     let batch = out.size / (out.shape[r - 2] * out.shape[r - 1])
     let workers = batch > 1 ? Swift.min(batch, Int(lull_thread_count())) : 1
-    let each = Int(lull_gemm_scratch(job.dtype, job.m, job.n, job.k)) + 63 & ~63
+    let each = (Int(lull_gemm_scratch(job.dtype, job.m, job.n, job.k)) + 63) & ~63
     let (needed, overflow) = each.multipliedReportingOverflow(by: workers)
     if overflow { throw .tooLarge(op: name, shape: out.shape.array) }
     let scratch = try Buffer(byteCount: needed)

@@ -21,6 +21,12 @@ int lull_gemm_works(int dtype) {
 
 static int64_t divided(int64_t x, int64_t by) { return (x + by - 1) / by; }
 
+// Columns that are packed at once: at most 16 MiB of them.
+static int64_t slab_panels(int64_t k) {
+  int64_t panels = (16 << 20) / (k * NR * 4);
+  return panels < 1 ? 1 : panels;
+}
+
 // How a product is cut: rows of a piece, columns (in panels) of a piece, pieces.
 typedef struct { int64_t rows, panels, rowPieces, columnPieces, each; } Cut;
 
@@ -46,12 +52,17 @@ static Cut cut(int64_t m, int64_t n, int64_t k) {
   return c;
 }
 
+static int64_t slab_scratch(int64_t m, int64_t n, int64_t k) {
+  return (divided(n, NR) * NR * k + cut(m, n, k).each * (lull_thread_count() + 1)) * 4 + 64;
+}
 int64_t lull_gemm_scratch(int dtype, int64_t m, int64_t n, int64_t k) {
-  if (n == 1) return k * 4 + 64;
-  int64_t few = m <= lullGemmFew ? m * k * 4 + 64 : 0;
-  Cut c = cut(m, n, k);
-  int64_t packed = (divided(n, NR) * NR * k + c.each * (lull_thread_count() + 1)) * 4 + 64;
-  return few > packed ? few : packed;
+  if (n == 1 && m > 1) return lull_gemm_scratch(dtype, 1, m, k);
+  int64_t most = m <= lullGemmFew ? m * k * 4 + 64 : 0;
+  int64_t slab = slab_panels(k) * NR, first = n < slab ? n : slab, last = n % slab;
+  int64_t needed = slab_scratch(m, first, k);
+  if (needed > most) most = needed;
+  if (last && n > slab && (needed = slab_scratch(m, last, k)) > most) most = needed;
+  return most;
 }
 
 typedef struct {
@@ -85,23 +96,11 @@ static void few_chunk(void *context, int64_t chunk, int worker) {
   lull_gemm_few_rows(f->gemm, f->gemm->packed, from, to);
 }
 
-void lull_gemm(int dtype, char *c, const char *a, int64_t aRow, int64_t aColumn, const char *b,
-               int64_t bRow, int64_t bColumn, int64_t m, int64_t n, int64_t k, char *scratch) {
-  if (n == 1 && m > 1) {  // the transposed product has few rows
-    lull_gemm(dtype, c, b, bColumn, bRow, a, aColumn, aRow, 1, m, k, scratch);
-    return;
-  }
-  int size = lull_dtype_size(dtype);
-  if (m <= lullGemmFew && (bRow == size || bColumn == size)) {
-    LullGemm g = {a, b, c, aRow, aColumn, bRow, bColumn, m, n, k, k, dtype, 0, (float *)scratch};
-    lull_gemm_widen_rows(&g, g.packed);
-    FewRows f = {&g, divided((1 << 16) / (k + 1) + 1, 64) * 64};
-    if (n * k * m < 200000) f.each = n;
-    lull_parallel_for(divided(n, f.each), few_chunk, &f);
-    return;
-  }
+static void multiply_slab(int dtype, char *c, const char *a, int64_t aRow, int64_t aColumn, const char *b,
+                          int64_t bRow, int64_t bColumn, int64_t m, int64_t n, int64_t k, int64_t cRow,
+                          char *scratch) {
   Cut cuts = cut(m, n, k);
-  LullGemm g = {a, b, c, aRow, aColumn, bRow, bColumn, m, n, k, k, dtype, 0, (float *)scratch};
+  LullGemm g = {a, b, c, aRow, aColumn, bRow, bColumn, m, n, k, cRow, k, dtype, 0, (float *)scratch};
   if (dtype == lullBFloat16 && uses_pairs()) g.pairs = 1, g.steps = divided(k, 2);
   int64_t panels = divided(n, NR);
   Work w = {&g, &cuts, g.packed + panels * NR * k, 1};
@@ -115,19 +114,30 @@ void lull_gemm(int dtype, char *c, const char *a, int64_t aRow, int64_t aColumn,
   lull_parallel_for(divided(panels, w.panelsEach), pack_chunk, &w);
   lull_parallel_for(cuts.rowPieces * cuts.columnPieces, piece, &w);
 }
+
+void lull_gemm(int dtype, char *c, const char *a, int64_t aRow, int64_t aColumn, const char *b,
+               int64_t bRow, int64_t bColumn, int64_t m, int64_t n, int64_t k, char *scratch) {
+  if (n == 1 && m > 1) {  // the transposed product has few rows
+    lull_gemm(dtype, c, b, bColumn, bRow, a, aColumn, aRow, 1, m, k, scratch);
+    return;
+  }
+  int size = lull_dtype_size(dtype);
+  if (m <= lullGemmFew && (bRow == size || bColumn == size)) {
+    LullGemm g = {a, b, c, aRow, aColumn, bRow, bColumn, m, n, k, n, k, dtype, 0, (float *)scratch};
+    lull_gemm_widen_rows(&g, g.packed);
+    FewRows f = {&g, divided((1 << 16) / (k + 1) + 1, 64) * 64};
+    if (n * k * m < 200000) f.each = n;
+    lull_parallel_for(divided(n, f.each), few_chunk, &f);
+    return;
+  }
+  int64_t slab = slab_panels(k) * NR;
+  for (int64_t j = 0; j < n && !lull_interrupt_stops(); j += slab)
+    multiply_slab(dtype, c + j * size, a, aRow, aColumn, b + j * bColumn, bRow, bColumn, m,
+                  n - j < slab ? n - j : slab, k, n, scratch);
+}
 #else
 int lull_gemm_works(int dtype) { return 0; }
 int64_t lull_gemm_scratch(int dtype, int64_t m, int64_t n, int64_t k) { return 0; }
-typedef struct {
-  const LullGemm *gemm;
-  int64_t each;
-} FewRows;
-static void few_chunk(void *context, int64_t chunk, int worker) {
-  const FewRows *f = context;
-  int64_t from = chunk * f->each, to = from + f->each < f->gemm->n ? from + f->each : f->gemm->n;
-  lull_gemm_few_rows(f->gemm, f->gemm->packed, from, to);
-}
-
 void lull_gemm(int dtype, char *c, const char *a, int64_t aRow, int64_t aColumn, const char *b,
                int64_t bRow, int64_t bColumn, int64_t m, int64_t n, int64_t k, char *scratch) {}
 #endif

@@ -212,8 +212,8 @@ TARGET void lull_gemm_rows(const LullGemm *g, int64_t from, int64_t to, int64_t 
   int64_t blocks = (to - from + MR - 1) / MR;
   float *a = scratch, *sums = scratch + blocks * AW * blockDepth;
   int isDirect = g->dtype == lullFloat32;
-  int64_t ldc = isDirect ? g->n : (columns + 15) & ~(int64_t)15;
-  float *c = isDirect ? (float *)g->c + from * g->n + c0 * NR : sums;
+  int64_t ldc = isDirect ? g->cRow : (columns + 15) & ~(int64_t)15;
+  float *c = isDirect ? (float *)g->c + from * g->cRow + c0 * NR : sums;
   int size = lull_dtype_size(g->dtype);
   for (int64_t k = 0; k < g->steps; k += blockDepth) {
     int64_t depth = g->steps - k < blockDepth ? g->steps - k : blockDepth;
@@ -248,7 +248,7 @@ TARGET void lull_gemm_rows(const LullGemm *g, int64_t from, int64_t to, int64_t 
   }
   if (isDirect) return;
   for (int64_t i = from; i < to; ++i)
-    lull_level_avx512.store(g->c + (i * g->n + c0 * NR) * size, sums + (i - from) * ldc, g->dtype, columns);
+    lull_level_avx512.store(g->c + (i * g->cRow + c0 * NR) * size, sums + (i - from) * ldc, g->dtype, columns);
 }
 
 // MARK: Few rows

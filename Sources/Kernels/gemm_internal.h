@@ -10,6 +10,7 @@ typedef struct {
   char *c;
   int64_t aRow, aColumn, bRow, bColumn;  // distances in bytes
   int64_t m, n, k;
+  int64_t cRow;   // elements of a whole row of c, of which these are n columns
   int64_t steps;  // along k: elements, or pairs of them
   int dtype, pairs;
   float *packed;  // the columns of b, [panel of 32][step][32]

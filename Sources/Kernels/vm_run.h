@@ -72,7 +72,19 @@ static void load_input(const LullProgram *p, const LullInput *in, Frame *f, int 
     f->regs[reg] = SLOT(f, reg);
     return;
   }
-  // Several rows: walk them with an odometer over the outer dimensions.
+  // Several rows that lie one after the other are as one.
+  if (stride == size && direct(in->dtype) && src + ROUND16(n) * size <= in->limit) {
+    int64_t left = here, block = row;
+    for (int k = last - 1; k >= 0 && left < n && in->strides[k] == block * size; --k) {
+      left += (p->shape[k] - 1 - index[k]) * block;
+      block *= p->shape[k];
+    }
+    if (left >= n) {
+      f->regs[reg] = src;
+      return;
+    }
+  }
+  // Else walk them with an odometer over the outer dimensions.
   int64_t at[lullMaxRank];
   for (int k = 0; k <= last; ++k) at[k] = index[k];
   char *d = SLOT(f, reg);
@@ -82,7 +94,9 @@ static void load_input(const LullProgram *p, const LullInput *in, Frame *f, int 
   while (done < n) {
     int64_t count = row - at[last];
     if (count > n - done) count = n - done;
-    if (size == 4 && count < 32) {
+    if (stride == size && direct(in->dtype)) {
+      memcpy(d + done * width, src, (size_t)(count * width));
+    } else if (size == 4 && count < 32) {
       uint32_t *o = (uint32_t *)(d + done * 4);
       for (int64_t i = 0; i < count; ++i) o[i] = *(const uint32_t *)(src + i * stride);
     } else {
@@ -272,7 +286,8 @@ static void NAME(reduce_rows_)(const LullProgram *p, int64_t row0, int64_t row1,
       if (p->reduce == lullSum && p->reduceType == lullF32 && p->resultDType == lullFloat32 && !partial) {
         float *results = (float *)p->result + row;
         for (int64_t k = 0; k < count; ++k)
-          results[k] = (float)sum_f32((const float *)tile + k * reduced, reduced);
+          results[k] = reduced <= 128 ? sum_few_f32((const float *)tile + k * reduced, reduced)
+            : (float)sum_f32((const float *)tile + k * reduced, reduced);
         continue;
       }
       for (int64_t k = 0; k < count; ++k) {
