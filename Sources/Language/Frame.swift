@@ -508,6 +508,8 @@ func callConsuming(
     let frame: UnsafeMutablePointer<Frame>
     do throws(LullError) {
       try checkNativeStack()
+      // Native loops (`in`, sum, a sort's comparisons) are interrupted by the calls they make.
+      if vm.pointee.interrupt.pointee != 0 { try interrupted() }
       frame = try pushFrame(f, w, bound: bound, flags: Frame.fromNative)
     } catch {
       releaseArguments(w, bound)
