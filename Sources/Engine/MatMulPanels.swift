@@ -19,30 +19,29 @@ extension MatMul {
     if layout(a) == nil { a = try a.rowContiguous() }
     if layout(b) == nil { b = try b.rowContiguous() }
     let (r, width) = (out.rank, out.dtype.byteCount)
-    var job = PanelJob(
-      a: UnsafeRawPointer(a.pointer).assumingMemoryBound(to: CChar.self),
-      b: UnsafeRawPointer(b.pointer).assumingMemoryBound(to: CChar.self),
-      dtype: Int32(out.dtype.rawValue), m: Int64(out.shape[r - 2]), n: Int64(out.shape[r - 1]),
-      k: Int64(a.shape.last!), aRow: Int64(a.strides[a.rank - 2] * width),
-      aColumn: Int64(a.strides[a.rank - 1] * width), bRow: Int64(b.strides[b.rank - 2] * width),
-      bColumn: Int64(b.strides[b.rank - 1] * width))
+    let (m, n, k) = (out.shape[r - 2], out.shape[r - 1], a.shape.last!)
+    let dtype = Int32(out.dtype.rawValue)
     // Many products: each worker does whole ones, in scratch of its own.
-    let batch = out.size / (out.shape[r - 2] * out.shape[r - 1])
-    let workers = batch > 1 ? Swift.min(batch, Int(lull_thread_count())) : 1
-    let each = (Int(lull_gemm_scratch(job.dtype, job.m, job.n, job.k)) + 63) & ~63
+    let batch = out.size / (m * n)
+    let isLarge = 2 * Double(out.size) * Double(k) >= 400_000
+    let workers = isLarge ? Swift.min(batch, Int(lull_thread_count())) : 1
+    let each = (Int(lull_gemm_scratch(dtype, Int64(m), Int64(n), Int64(k))) + 63) & ~63
     let (needed, overflow) = each.multipliedReportingOverflow(by: workers)
     if overflow { throw .tooLarge(op: name, shape: out.shape.array) }
     let scratch = try Buffer(byteCount: needed)
     try out.allocate()
-    job.c = out.pointer.assumingMemoryBound(to: CChar.self)
-    job.scratch = scratch.pointer.assumingMemoryBound(to: CChar.self)
-    job.scratchBytes = each
-    job.batch = batch
-    job.workers = workers
     withEntryOffsets(a, b, out) { offsets, batch in
-      job.offsets = offsets
+      var job = PanelJob(
+        a: UnsafeRawPointer(a.pointer).assumingMemoryBound(to: CChar.self),
+        b: UnsafeRawPointer(b.pointer).assumingMemoryBound(to: CChar.self),
+        c: out.pointer.assumingMemoryBound(to: CChar.self), dtype: dtype, m: Int64(m), n: Int64(n),
+        k: Int64(k), aRow: Int64(a.strides[a.rank - 2] * width),
+        aColumn: Int64(a.strides[a.rank - 1] * width), bRow: Int64(b.strides[b.rank - 2] * width),
+        bColumn: Int64(b.strides[b.rank - 1] * width), entryBytes: m * n * width,
+        scratch: scratch.pointer.assumingMemoryBound(to: CChar.self), scratchBytes: each,
+        offsets: offsets, batch: batch, workers: workers)
       lull_parallel_for(
-        workers > 1 ? Int64(workers) : 1,
+        Int64(workers),
         { context, chunk, _ in
           context!.assumingMemoryBound(to: PanelJob.self).pointee.run(Int(chunk))
         }, &job)
@@ -52,25 +51,24 @@ extension MatMul {
 }
 
 private struct PanelJob {
-  var a: UnsafePointer<CChar>, b: UnsafePointer<CChar>
-  var dtype: Int32
-  var m: Int64, n: Int64, k: Int64
-  var aRow: Int64, aColumn: Int64, bRow: Int64, bColumn: Int64
-  var c: UnsafeMutablePointer<CChar>! = nil
-  var scratch: UnsafeMutablePointer<CChar>! = nil
-  var scratchBytes = 0
+  let a: UnsafePointer<CChar>, b: UnsafePointer<CChar>
+  let c: UnsafeMutablePointer<CChar>
+  let dtype: Int32
+  let m: Int64, n: Int64, k: Int64
+  let aRow: Int64, aColumn: Int64, bRow: Int64, bColumn: Int64
+  let entryBytes: Int
+  let scratch: UnsafeMutablePointer<CChar>
+  let scratchBytes: Int
   /// See `withEntryOffsets`.
-  var offsets: UnsafeMutablePointer<Int>! = nil
-  var batch = 1
-  var workers = 1
+  let offsets: UnsafeMutablePointer<Int>
+  let batch: Int, workers: Int
 
   /// Every `workers`th product from `first` on.
   func run(_ first: Int) {
-    let entry = Int(m * n) * Int(lull_dtype_size(dtype))
     for i in stride(from: first, to: batch, by: workers) {
       if lull_interrupt_stops() != 0 { return }
       lull_gemm(
-        dtype, c + i * entry, a + offsets[2 * i], aRow, aColumn, b + offsets[2 * i + 1], bRow, bColumn,
+        dtype, c + i * entryBytes, a + offsets[2 * i], aRow, aColumn, b + offsets[2 * i + 1], bRow, bColumn,
         m, n, k, scratch + first * scratchBytes)
     }
   }

@@ -59,6 +59,16 @@ private func sink(_ heap: ListPtr, _ start: Int) throws(LullError) {
   }
   try rise(heap, from: start, at)
 }
+/// The least item (owned) of a heap that has one; `item` (owned) takes its place and sinks to its own.
+private func replaceLeast(_ heap: ListPtr, with item: Value) throws(LullError) -> Value {
+  let least = heap.pointee.items[0]
+  heap.pointee.items[0] = item
+  do throws(LullError) { try sink(heap, 0) } catch {
+    least.release()
+    throw error
+  }
+  return least
+}
 private func heap(_ a: Args) throws(LullError) -> ListPtr {
   guard let l = a[0].asList else {
     throw LullError.typeError("\(a.functionName)() argument 1 must be list, not \(typeName(a[0]))")
@@ -83,13 +93,7 @@ func heapModule() -> NativeModule {
       let l = try full(a)
       let last = l.remove(at: l.pointee.count - 1)
       if l.pointee.count == 0 { return last }
-      let least = l.pointee.items[0]
-      l.pointee.items[0] = last
-      do throws(LullError) { try sink(l, 0) } catch {
-        least.release()
-        throw error
-      }
-      return least
+      return try replaceLeast(l, with: last)
     },
     Builtin("heapify", "heapify(heap, /)") { (a) throws(LullError) in
       let l = try heap(a)
@@ -102,26 +106,14 @@ func heapModule() -> NativeModule {
     },
     Builtin("heapreplace", "heapreplace(heap, item, /)") { (a) throws(LullError) in
       let l = try full(a)
-      let least = l.pointee.items[0]
-      l.pointee.items[0] = a[1].retained()
-      do throws(LullError) { try sink(l, 0) } catch {
-        least.release()
-        throw error
-      }
-      return least
+      return try replaceLeast(l, with: a[1].retained())
     },
     Builtin("heappushpop", "heappushpop(heap, item, /)") { (a) throws(LullError) in
       let l = try heap(a)
       if l.pointee.count == 0 { return a[1].retained() }
       if !(try less(l.pointee.items[0], a[1])) { return a[1].retained() }
       if l.pointee.count == 0 { throw LullError.index("index out of range") }
-      let least = l.pointee.items[0]
-      l.pointee.items[0] = a[1].retained()
-      do throws(LullError) { try sink(l, 0) } catch {
-        least.release()
-        throw error
-      }
-      return least
+      return try replaceLeast(l, with: a[1].retained())
     },
   ])
 }
