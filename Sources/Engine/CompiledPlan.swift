@@ -8,7 +8,7 @@
 //
 // Slots number everything a step can refer to: inputs, then constants, then steps.
 
-public final class CompiledPlan {
+public final class CompiledPlan: @unchecked Sendable {
   enum Kind {
     case elementwise(ElementwiseOp)
     case primitive(any Primitive)
@@ -31,6 +31,9 @@ public final class CompiledPlan {
   private(set) var outputs: [Int] = []
   /// False when a constant belongs to a trace that is still open: the plan is good for one use.
   public internal(set) var isLasting = true
+  /// See KeptKernel.swift.
+  var kernel: KeptKernel?
+  var keepsKernel = false
 
   /// The plan of a recorded graph.
   init(
@@ -41,7 +44,7 @@ public final class CompiledPlan {
     // With `hasPendingSteps` only what has values already is a constant: a file holds less.
     let order =
       hasPendingSteps
-      ? CompiledPlan.pending(results, besides: placeholders)
+      ? try CompiledPlan.pending(results, besides: placeholders)
       : Array(
         reachable(results, from: placeholders, forGradients: false).dropFirst(placeholders.count))
     var slots: [ObjectIdentifier: Int] = [:]
@@ -81,14 +84,18 @@ public final class CompiledPlan {
           kind: kind, shape: node.shape, dtype: node.dtype, position: node.position, inputs: from))
     }
     outputs = results.map { slots[ObjectIdentifier($0)] ?? 0 }
+    keepsKernel = canBeOneKernel()
   }
 
   /// All nodes without values that the outputs need, inputs before users.
-  private static func pending(_ outputs: [NDArray], besides placeholders: [NDArray]) -> [NDArray] {
+  private static func pending(_ outputs: [NDArray], besides placeholders: [NDArray]) throws(ArrayError)
+    -> [NDArray]
+  {
     var seen = Set(placeholders.map { ObjectIdentifier($0) })
     var order: [NDArray] = []
     var stack: [(node: NDArray, next: Int)] = []
     for y in outputs {
+      if y.primitive is KeptFunction { try y.eval() }
       if !y.isEvaluated, seen.insert(ObjectIdentifier(y)).inserted { stack.append((y, 0)) }
       while let top = stack.last {
         if top.next == top.node.inputCount {
@@ -98,6 +105,8 @@ public final class CompiledPlan {
         }
         stack[stack.count - 1].next += 1
         let child = top.node.input(top.next)
+        // Nothing that leads from a placeholder, and no step that a file could hold.
+        if child.primitive is KeptFunction { try child.eval() }
         if !child.isEvaluated, seen.insert(ObjectIdentifier(child)).inserted {
           stack.append((child, 0))
         }
@@ -143,11 +152,23 @@ public final class CompiledPlan {
     return false
   }
 
+  public var inputCount: Int { inputs.count }
+  /// Whether an array has the shape and dtype of the recorded input i.
+  public func accepts(_ x: NDArray, at i: Int) -> Bool {
+    x.dtype == inputs[i].dtype && x.shape == inputs[i].shape
+  }
+
   /// A fresh graph over these inputs; they have the dtypes and, unless shapeless, shapes of the trace.
   public func run(_ arrays: [NDArray]) throws(ArrayError) -> [NDArray] {
     guard arrays.count == inputs.count else {
       throw .argument(op: "compile", message: "\(arrays.count) inputs for \(inputs.count)")
     }
+    if let node = keptNode(arrays) { return [node] }
+    return try nodes(arrays)
+  }
+
+  /// The graph with all its nodes.
+  func nodes(_ arrays: [NDArray]) throws(ArrayError) -> [NDArray] {
     let saved = currentPosition
     defer { currentPosition = saved }
     var slots = arrays

@@ -26,6 +26,7 @@ struct Fusion {
   nonisolated(unsafe) private static var freeRegisters = Pile<Int32>()
   nonisolated(unsafe) private static var freeLoads = Pile<Int32>()
   nonisolated(unsafe) private static var mark: UInt32 = 0
+  nonisolated(unsafe) static var launches = Launches()
 
   // MARK: Emitting
 
@@ -192,6 +193,7 @@ struct Fusion {
   /// cheaper. nil for any other.
   private static func wholeExponent(_ node: NDArray) -> Int? {
     guard let y = node.in1, y.size == 1, y.buffer != nil, node.dtype != .complex64 else { return nil }
+    if launches.isWanted { launches.noteValue(of: y) }
     let value: Double
     switch y.dtype {
     case .float32: value = Double(y.pointer(as: Float.self).pointee)
@@ -454,7 +456,13 @@ struct Fusion {
     program.code = code.pointer
     program.inputs = inputs.pointer
     program.outputs = outputs.pointer
+    func watch(_ scratch: Buffer?) {
+      guard launches.isWanted else { return }
+      let read = inputNodes.indices.map { inputNodes[$0].takeUnretainedValue() }
+      launches.add(program, read: read, scratch: scratch)
+    }
     guard let reduction else {
+      watch(nil)
       lull_program_run(&program)
       return
     }
@@ -473,6 +481,7 @@ struct Fusion {
       keeper = try Buffer(byteCount: scratch)
       program.partials = keeper!.pointer.assumingMemoryBound(to: CChar.self)
     }
+    watch(keeper)
     lull_program_reduce(&program)
     withExtendedLifetime(keeper) {}
   }

@@ -1,7 +1,8 @@
 // An encoder for the AVX-512 instructions that fused kernels use (Intel SDM volume 2, 2.7 and the
 // instructions' own pages). Part of jit.c.
 //
-// Memory operands are [base + index * scale + disp32]; a scalar operand is broadcast ({1to16}).
+// Memory operands are [base + index * scale + disp]; a scalar operand is broadcast ({1to16}). A
+// displacement takes one byte where it can: it then counts the bytes that the instruction reads.
 
 typedef struct {
   uint8_t *at, *end;
@@ -21,18 +22,22 @@ static void bytes8(Assembler *s, uint64_t v) {
   for (int i = 0; i < 8; ++i) byte1(s, (int)(v >> (8 * i)));
 }
 
-typedef struct { int base, index, scale, disp; } Memory;  // index < 0: none
+// index < 0: none; unit: the bytes that are read or written, 0 for a displacement of four bytes.
+typedef struct { int base, index, scale, disp, unit; } Memory;
 
 static void memory_operand(Assembler *s, int reg, Memory m) {
   int b = m.base & 7, r = (reg & 7) << 3;
+  int isShort = m.unit && m.disp % m.unit == 0 && m.disp / m.unit >= -128 && m.disp / m.unit < 128;
+  int mode = m.disp == 0 && b != 5 ? 0 : isShort ? 0x40 : 0x80;
   if (m.index < 0 && b != 4) {
-    byte1(s, 0x80 | r | b);
+    byte1(s, mode | r | b);
   } else {
     int shift = m.scale == 1 ? 0 : m.scale == 2 ? 1 : m.scale == 4 ? 2 : 3;
-    byte1(s, 0x80 | r | 4);
+    byte1(s, mode | r | 4);
     byte1(s, shift << 6 | (m.index < 0 ? 4 : m.index & 7) << 3 | b);
   }
-  bytes4(s, m.disp);
+  if (mode == 0x40) byte1(s, m.disp / m.unit);
+  else if (mode == 0x80) bytes4(s, m.disp);
 }
 
 // map << 16 | pp << 8 | opcode.
@@ -56,6 +61,14 @@ static void evex_rm(Assembler *s, int opc, int reg, int vvvv, Memory m, int k, i
   memory_operand(s, reg, m);
 }
 
+// Three-byte VEX, for the narrow vectors of registers 0 to 15: 16 bytes (L 0) or 32 (1).
+static void vex_rr(Assembler *s, int opc, int L, int reg, int vvvv, int rm) {
+  byte1(s, 0xc4);
+  byte1(s, (reg & 8 ? 0 : 0x80) | 0x40 | (rm & 8 ? 0 : 0x20) | opc >> 16);
+  byte1(s, (~vvvv & 15) << 3 | L << 2 | (opc >> 8 & 3));
+  byte1(s, opc & 255);
+  byte1(s, 0xc0 | (reg & 7) << 3 | (rm & 7));
+}
 // Mask instructions: three-byte VEX.
 static void vex_kkk(Assembler *s, int opcode, int L, int d, int a, int b) {
   byte1(s, 0xc4);
@@ -69,6 +82,7 @@ static void kmov_memory(Assembler *s, int opcode, int k, Memory m) {
   byte1(s, 0xc1 | (m.base & 8 ? 0 : 0x20));
   byte1(s, 15 << 3);
   byte1(s, opcode);
+  m.unit = 1;
   memory_operand(s, k, m);
 }
 
@@ -76,6 +90,7 @@ static void kmov_memory(Assembler *s, int opcode, int k, Memory m) {
 static void rex_rm(Assembler *s, int opcode, int reg, Memory m) {
   byte1(s, 0x48 | (reg & 8) >> 1 | (m.index >= 0 ? (m.index & 8) >> 2 : 0) | (m.base & 8) >> 3);
   byte1(s, opcode);
+  m.unit = 1;
   memory_operand(s, reg, m);
 }
 static void rex_rr(Assembler *s, int opcode, int reg, int rm) {
@@ -87,8 +102,10 @@ static void mov_load(Assembler *s, int reg, Memory m) { rex_rm(s, 0x8b, reg, m);
 static void mov_rr(Assembler *s, int d, int a) { rex_rr(s, 0x89, a, d); }
 // add (0), and (4), sub (5), cmp (7) of a sign-extended 32-bit number.
 static void alu_imm(Assembler *s, int operation, int reg, int32_t value) {
-  rex_rr(s, 0x81, operation, reg);
-  bytes4(s, value);
+  int isShort = value >= -128 && value < 128;
+  rex_rr(s, isShort ? 0x83 : 0x81, operation, reg);
+  if (isShort) byte1(s, value);
+  else bytes4(s, value);
 }
 static void push(Assembler *s, int reg) {
   if (reg & 8) byte1(s, 0x41);

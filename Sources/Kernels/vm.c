@@ -90,11 +90,27 @@ static void blocks_chunk(void *context, int64_t chunk, int worker) {
   level()->elementwiseBlocks(p, from, to);
 }
 
+void lull_load_number(uint32_t *number, const LullInput *in) {
+  _Alignas(64) char value[slotStride];
+  level()->load(value, in->data, in->dtype, 0, 1);
+  memcpy(number, value, 4);
+}
+
+int64_t lull_even_chunks(int64_t units, int64_t *each) {
+  int64_t chunks = (units + *each - 1) / *each, threads = lull_thread_count();
+  if (chunks <= 1 || chunks > 16 * threads) return chunks;
+  chunks = (chunks + threads - 1) / threads * threads;
+  *each = (units + chunks - 1) / chunks;
+  return (units + *each - 1) / *each;
+}
+
 void lull_program_run(const LullProgram *given) {
   LullProgram q = *given, *p = &q;
-  LullJit jit = lull_jit(p, streams_out(p), 0);
-  q.jit = jit.run ? &jit : NULL;
   int64_t each = work_of(p);
+  int streaming = streams_out(p);
+  LullJit jit = lull_jit(p, streaming, 0, 0);
+  q.jit = jit.run ? &jit : NULL;
+  if (q.jit && !jit.allLinear && lull_run_rows(p, streaming, parallelWork, each)) return;
   find_crossing(p);
   if (p->crossing) {
     int64_t columns = p->tile / 2;
@@ -111,11 +127,13 @@ void lull_program_run(const LullProgram *given) {
     level()->elementwise(p, 0, p->total);
     return;
   }
-  int64_t size = chunkWork / each / p->tile * p->tile;
-  if (size < p->tile) size = p->tile;
-  while (p->total / size > 4096) size *= 2;
+  int64_t tiles = (p->total + p->tile - 1) / p->tile, size = chunkWork / each / p->tile;
+  if (size < 1) size = 1;
+  while (tiles / size > 4096) size *= 2;
+  int64_t chunks = lull_even_chunks(tiles, &size);
+  size *= p->tile;
   const void *context[2] = {p, &size};
-  lull_parallel_for((p->total + size - 1) / size, elementwise_chunk, context);
+  lull_parallel_for(chunks, elementwise_chunk, context);
 }
 
 static int64_t column_tiles(const LullProgram *p) { return (p->inner + p->tile - 1) / p->tile; }
@@ -128,7 +146,7 @@ int64_t lull_reduce_scratch(LullProgram *p) {
   if (work >= parallelWork && units < 16) {
     int64_t rows = chunkWork * 2 / (each * width);  // reduced indices of one chunk
     if (rows < 1) rows = 1;
-    int64_t splits = (p->reduced + rows - 1) / rows;
+    int64_t splits = lull_even_chunks(p->reduced, &rows);
     if (splits > 256) splits = 256;
     p->splits = splits < 1 ? 1 : (int)splits;
   }
@@ -178,11 +196,12 @@ static void column_chunk(void *context, int64_t chunk, int worker) {
 void lull_program_reduce(const LullProgram *given) {
   LullProgram q = *given, *p = &q;
   q.crossing = 0;
+  int64_t each = work_of(p);
+  if (lull_run_rows(p, 0, parallelWork, each)) return;
   // Long rows of float32 are summed by the machine code itself.
   int sums = p->reduce == lullSum && p->reduceType == lullF32 && p->inner == 1 && p->reduced * 2 > p->tile;
-  LullJit jit = lull_jit(p, 0, sums);
+  LullJit jit = lull_jit(p, 0, sums, 0);
   q.jit = jit.run ? &jit : NULL;
-  int64_t each = work_of(p);
   Reduction r = {p, 1, 0, p->reduced};
   int64_t chunks;
   if (p->splits > 1) {

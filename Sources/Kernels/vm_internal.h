@@ -38,4 +38,12 @@ void lull_threefry(const uint32_t key[2], uint32_t from, uint32_t second, int64_
 // A block of h x w 4-byte elements: the destination's rows are `w` long, the source's columns contiguous.
 void lull_transpose_block(char *d, int64_t ds, const char *s, int64_t ss, int64_t h, int64_t w);
 
+// Runs a program by a kernel of rows; 0 where that does not fit it.
+int lull_run_rows(const LullProgram *p, int streaming, int64_t parallelWork, int64_t workOfElement);
+// A constant input in its compute type of 4 bytes.
+void lull_load_number(uint32_t *number, const LullInput *in);
+// How many chunks units make, at least `each` in all but the last. A few are made even in number, so
+// that the threads end together.
+int64_t lull_even_chunks(int64_t units, int64_t *each);
+
 extern const LullLevel lull_level_portable, lull_level_avx2, lull_level_avx512;

@@ -11,7 +11,7 @@ typedef struct {
 } Frame;
 
 // Elements that machine code adds up in float32 before the sums go on in double precision.
-enum { sumTile = 1024, bareTile = 4096 };
+enum { sumTile = 4096, bareTile = 4096 };
 enum { panelRows = 16, panelBytes = 1024, panelStride = panelBytes + 64 };
 
 #define SLOT(f, r) ((f)->slots + (int64_t)(r) * slotStride)
@@ -145,7 +145,7 @@ static void run_kernel(const LullProgram *p, Frame *f, int64_t start, int64_t n)
   for (int i = 0; i < p->outputCount; ++i)
     streams[count++] = p->outputs[i].data + start * dtypeSize[p->outputs[i].dtype];
   if (p->reduce) f->regs[p->reduceReg] = streams[count++] = SLOT(f, p->inputCount);
-  jit->run(streams, f->scalars, n);
+  jit->run(streams, f->scalars, n, 0);
 }
 
 // Computes the n elements from linear index `start` on; all registers are then in place.

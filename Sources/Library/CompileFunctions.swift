@@ -17,8 +17,11 @@ private final class Recording: @unchecked Sendable {
   /// The result with placeholders for arrays.
   let result: Value
   let resultCount: Int
+  /// The result is one array.
+  let isArray: Bool
   init(_ plan: CompiledPlan, _ result: Value, _ resultCount: Int) {
     self.plan = plan
+    isArray = result.ndarray != nil
     self.result = result.retain()
     self.resultCount = resultCount
   }
@@ -34,12 +37,28 @@ private enum KeyPart: Hashable {
   case arguments(Int), keywords([String]), captured
 }
 
+extension CompiledPlan {
+  /// The arrays of arguments that are just like those of the recording.
+  fileprivate func matching(_ args: [Value]) -> [NDArray]? {
+    guard args.count == inputCount else { return nil }
+    var arrays: [NDArray] = []
+    arrays.reserveCapacity(args.count)
+    for (i, v) in args.enumerated() {
+      guard let x = v.ndarray, accepts(x, at: i) else { return nil }
+      arrays.append(x)
+    }
+    return arrays
+  }
+}
+
 final class CompiledFunction: @unchecked Sendable {
   nonisolated(unsafe) static var isEnabled = !isDisabledByEnvironment()
   private let inputs: Holder
   private let outputs: Holder
   private let isShapeless: Bool
   private var recordings: [[KeyPart]: Recording] = [:]
+  /// The recording that the last call used, if that had arrays only: most calls are as the one before.
+  private var recent: Recording?
 
   init(inputs: Value, outputs: Value, isShapeless: Bool) {
     self.inputs = Holder(inputs)
@@ -49,6 +68,12 @@ final class CompiledFunction: @unchecked Sendable {
 
   func call(_ f: Value, _ args: [Value], _ keywords: [(String, Value)]) throws(LullError) -> Value {
     if !CompiledFunction.isEnabled { return try callValue(f, args, keywords: keywords) }
+    if keywords.isEmpty, let recent, let arrays = recent.plan.matching(args) {
+      stampPosition()
+      let results = try engine { try recent.plan.run(arrays) }
+      if recent.isArray { return wrap(results[0]) }
+      return try Tree.rebuilt(recent.result, results)
+    }
     let sorted = keywords.sorted { $0.0 < $1.0 }
     var key: [KeyPart] = [.arguments(args.count)]
     var arrays: [NDArray] = []
@@ -68,6 +93,8 @@ final class CompiledFunction: @unchecked Sendable {
       recording = try record(f, args, sorted, arrays, ownCount)
       if recording.plan.isLasting { recordings[key] = recording }
     }
+    let isPlain = keywords.isEmpty && inputs.value.isNone && outputs.value.isNone && !isShapeless
+    recent = isPlain && recording.plan.isLasting && args.allSatisfy { $0.ndarray != nil } ? recording : nil
     let results = try engine { try recording.plan.run(arrays) }
     if !outputs.value.isNone {
       try Tree.fill(
