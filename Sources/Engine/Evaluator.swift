@@ -1,11 +1,13 @@
 // From a lazy graph to evaluated arrays.
 //
 // One run: an explicit-stack walk orders the pending nodes; from the outputs back, elementwise
-// nodes join the group of their consumers (all consumers in one group, same shape), so that each
-// group becomes one kernel; the groups run in order, and a node lets its inputs go as soon as it
-// is evaluated. A member of a group gets storage only when somebody outside needs it: the user
-// holds it (its reference count is higher than the graph explains) or it was asked for.
-// No value is computed twice: a node with consumers in several groups is the root of its own.
+// nodes join the group of that consumer which runs first (same shape), so that each group becomes
+// one kernel; the groups run in order, and a node lets its inputs go as soon as it is evaluated.
+// What does not fit into a full group goes to a group that runs before it, together with the
+// others of its shape. A node is always in a group that runs no later than those of its consumers,
+// so the order needs no check. A member of a group gets storage only when somebody outside needs
+// it: another group, the user (its reference count is higher than the graph explains), or it was
+// asked for. No value is computed twice.
 //
 // The notes of a run live in the nodes (mark, uses, group), not in dictionaries.
 
@@ -27,9 +29,8 @@ enum Evaluator {
 
   private static let groupLimit: Int32 = 64
   private static let inputLimit: Int32 = 28
-  /// node.group: not consumed yet, or consumed in ways that do not fuse.
+  /// node.group: not consumed yet.
   private static let unassigned: Int32 = -1
-  private static let conflict: Int32 = -2
 
   private struct Frame {
     let node: Unmanaged<NDArray>
@@ -48,6 +49,10 @@ enum Evaluator {
     var inputCount: Int32
     let isReduction: Bool
     let isFused: Bool
+    /// The group for what did not fit into this one, which runs before it; -1 while there is none.
+    var overflow: Int32 = -1
+
+    var isFull: Bool { memberCount >= groupLimit || inputCount + 2 > inputLimit }
   }
 
   static func run(_ node: NDArray) throws(ArrayError) {
@@ -90,6 +95,7 @@ enum Evaluator {
       output.mark = mark
       output.uses = 0
       output.group = unassigned
+      output.escapes = false
       stack.append(
         Frame(node: Unmanaged.passUnretained(output), next: 0, count: output.inputCount))
       while !stack.isEmpty {
@@ -112,6 +118,7 @@ enum Evaluator {
             child.mark = mark
             child.uses = 1
             child.group = unassigned
+            child.escapes = false
             stack.append(Frame(node: reference, next: 0, count: child.inputCount))
           }
         }
@@ -125,24 +132,26 @@ enum Evaluator {
     groups.reserveCapacity(order.count)
     for reference in order.reversed() {
       reference._withUnsafeGuaranteedRef { node in
-        var g = Int32(groups.count)
         let isElementwise = node.op != .none
-        let consumer = node.group
-        var joined = false
-        if isElementwise && consumer >= 0 {
-          let i = Int(consumer)
-          joined =
-            groups[i].memberCount < groupLimit && groups[i].inputCount + 2 <= inputLimit
-            && !(groups[i].isReduction && isHeld(node))
-            && (watch == .nobody || watch == .record)
+        var g = node.group
+        var joins = isElementwise && node.joins && g >= 0 && (watch == .nobody || watch == .record)
+        var full: Int32 = -1
+        while joins && groups[Int(g)].isFull {
+          full = g
+          g = groups[Int(g)].overflow
+          joins = g >= 0
         }
-        if joined {
-          g = consumer
+        // A reduction stores nothing but its result.
+        if joins && groups[Int(g)].isReduction && (isHeld(node) || node.escapes) { joins = false }
+        if joins {
+          if g != node.group { node.escapes = true }
           node.nextInGroup = groups[Int(g)].last
           groups[Int(g)].last = reference
           groups[Int(g)].memberCount += 1
-          groups[Int(g)].inputCount += Int32(truncatingIfNeeded: node.inputCount - 1)
+          if node.isSeen(by: g, mark) { groups[Int(g)].inputCount -= 1 }
         } else {
+          g = Int32(groups.count)
+          if full >= 0 && groups[Int(full)].overflow < 0 { groups[Int(full)].overflow = g }
           let reduction = !isElementwise && node.isReduction && node.in0!.size > 0
           node.nextInGroup = nil
           groups.append(
@@ -150,21 +159,27 @@ enum Evaluator {
               root: reference,
               space: reduction ? Unmanaged.passUnretained(node.in0!) : reference,
               last: isElementwise ? reference : nil, memberCount: isElementwise ? 1 : 0,
-              inputCount: Int32(truncatingIfNeeded: node.inputCount), isReduction: reduction,
-              isFused: isElementwise || reduction))
+              inputCount: 0, isReduction: reduction, isFused: isElementwise || reduction))
         }
         node.group = g
         let isFused = groups[Int(g)].isFused
         groups[Int(g)].space._withUnsafeGuaranteedRef { space in
           for i in 0..<node.inputCount {
             node.reference(i)._withUnsafeGuaranteedRef { input in
+              if isFused && !input.isSeen(by: g, mark) {
+                groups[Int(g)].inputCount += 1
+                input.seen(by: g, mark)
+              }
               if input.buffer != nil { return }
-              if !isFused || (input !== space && !input.hasShape(of: space)) {
-                input.group = conflict
-              } else if input.group == unassigned {
+              let fits = isFused && (input === space || input.hasShape(of: space))
+              if input.group == unassigned {
+                input.escapes = !fits
+              } else if input.group != g || !fits {
+                input.escapes = true
+              }
+              if g >= input.group {
+                input.joins = fits
                 input.group = g
-              } else if input.group != g {
-                input.group = conflict
               }
             }
           }
@@ -190,7 +205,7 @@ enum Evaluator {
     while let reference = next {
       reference._withUnsafeGuaranteedRef { node in
         next = node.nextInGroup
-        if node !== root && isHeld(node) { written &+= node.byteCount }
+        if node !== root && (isHeld(node) || node.escapes) { written &+= node.byteCount }
       }
       nodes.append(reference)
     }
@@ -274,7 +289,7 @@ enum Evaluator {
       while let reference = next {
         next = reference._withUnsafeGuaranteedRef { $0.nextInGroup }
         let isKept = reference._withUnsafeGuaranteedRef {
-          isHeld($0) || ($0 === root && !group.isReduction)
+          isHeld($0) || $0.escapes || ($0 === root && !group.isReduction)
         }
         if isKept { kept.append(reference.takeUnretainedValue()) }
         nodes.append(reference)

@@ -443,7 +443,7 @@ struct Fusion {
         code.append(copy)
       }
     }
-    guard registerCount <= Int32(lullMaxRegisters), code.count <= 256 else {
+    guard registerCount <= Int32(lullMaxRegisters), code.count <= Int(lullMaxInstructions) else {
       throw .internal("a fused kernel needs \(registerCount) registers")
     }
 

@@ -55,6 +55,18 @@ public final class NDArray: @unchecked Sendable {
   var slot: Int32 = 0
   var slotMark: UInt32 = 0
   var nextInGroup: Unmanaged<NDArray>?
+  /// Its consumer that runs first is a fused group of its shape.
+  var joins = false
+  /// It is needed outside its group.
+  var escapes = false
+  /// The group that counted it among its inputs last, and the evaluation.
+  private var seenBy: Int32 = -1
+  private var seenMark: UInt32 = 0
+  func isSeen(by group: Int32, _ mark: UInt32) -> Bool { seenBy == group && seenMark == mark }
+  func seen(by group: Int32, _ mark: UInt32) {
+    seenBy = group
+    seenMark = mark
+  }
 
   /// A pending node. Shapes and dtypes must have been checked by the caller.
   public init(

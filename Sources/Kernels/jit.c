@@ -33,7 +33,9 @@ static const uint8_t streamRegisters[streamRegisterCount] = {rsi, rdi, r8, r9, r
 typedef struct {
   Assembler out;
   int isTail, streaming;
-  int copies, copy;             // bodies of the main loop, and the one that is written just now
+  int copies;                   // bodies that the main loop interleaves
+  int first, copy;              // the number of the body's first vector, and that of the node's
+  int isInterleaved;            // the body has all copies, else one
   int hasSum, sums, sumRegisters;     // the sums have the registers from firstSum down
   int isRows;                   // the kernel walks rows, see LullJit
   int rowVectors;               // short rows are written out whole: their vectors, or 0
@@ -256,7 +258,7 @@ static void clear_sums(void) {
 static void finish_sums(void) {
   Assembler *s = &E->out;
   for (int v = 0; v < B->count; ++v) {
-    if (B->nodes[v].op != mSum) continue;
+    if (B->nodes[v].op != mSum || B->nodes[v].copy) continue;
     const int sum = firstSum, other = firstSum - 1;
     for (int step = E->sums / 2; step > 0; step /= 2)
       for (int i = 0; i < step; ++i)
@@ -440,20 +442,22 @@ static void reset_registers(void) {
     E->useAt[v] = E->useStart[v];
     E->slot[v] = none;
     if (!E->isHoisted[v]) E->reg[v] = none;
-    else if (E->fixed[v] != none) E->reg[v] = (int8_t)(E->fixed[v] + E->copy);
+    else if (E->fixed[v] != none) E->reg[v] = (int8_t)(E->fixed[v] + E->first);
   }
   for (int r = 0; r < 32; ++r)
     if (E->inVector[r] != none && !E->isHoisted[E->inVector[r]]) E->inVector[r] = none;
   for (int r = 0; r < 8; ++r) E->inMask[r] = none;
 }
 
-static void emit_body(int isTail, int copy) {
+static void emit_body(int isTail, int first) {
   E->isTail = isTail;
-  E->copy = copy;
+  E->first = first;
   reset_registers();
   for (int v = 0; v < B->count; ++v) {
+    int copy = B->nodes[v].copy;
     E->now = v;
-    if (E->live[v] && E->fixed[v] == none) emit_node(v);
+    E->copy = first + copy;
+    if (E->live[v] && E->fixed[v] == none && (E->isInterleaved || copy == 0)) emit_node(v);
   }
 }
 
@@ -491,6 +495,52 @@ static void find_uses(void) {
   }
 }
 
+// How many vectors of a body are needed at once.
+static int most_alive(void) {
+  int alive = 0, most = 0;
+  static int16_t ends[maxNodes + 1];
+  memset(ends, 0, sizeof ends);
+  for (int v = 0; v < B->count; ++v) {
+    const Node *n = &B->nodes[v];
+    if (E->live[v] && !is_number(v) && !n->isMask && n->op != mStore && n->op != mSum &&
+        E->useStart[v + 1] > E->useStart[v]) {
+      ++alive;
+      ++ends[E->uses[E->useStart[v + 1] - 1]];
+    }
+    if (alive > most) most = alive;
+    alive -= ends[v];
+  }
+  return most;
+}
+
+// Repeats each node for `copies` vectors, one beside the other: they do not wait for each other, so
+// a processor that keeps some hundred instructions in flight finds enough to do in them.
+static void interleave(int copies) {
+  static Node old[maxNodes];
+  static int16_t to[maxNodes];
+  int count = B->count;
+  memcpy(old, B->nodes, sizeof(Node) * (size_t)count);
+  B->count = 0;
+  for (int v = 0; v < count; ++v) {
+    if (!E->live[v]) continue;
+    int isNumber = old[v].op == mConst || old[v].op == mScalar;
+    to[v] = (int16_t)B->count;
+    for (int k = 0; k < (isNumber ? 1 : copies); ++k) {
+      Node n = old[v];
+#define MOVED(x) (int16_t)(to[x] + (old[x].op == mConst || old[x].op == mScalar ? 0 : k))
+      if (!isNumber && n.op != mLoad) {
+        n.a = MOVED(n.a);
+        if (n.b >= 0 && n.op != mStore && n.op != mSum) n.b = MOVED(n.b);
+        if (n.c >= 0 && n.op != mShift) n.c = MOVED(n.c);
+      }
+#undef MOVED
+      n.copy = (uint8_t)k;
+      B->nodes[B->count++] = n;
+    }
+  }
+  find_uses();
+}
+
 // Inputs that are the same for all rows, of rows that are written out: loaded before the first row,
 // into neighbouring registers from the last one down.
 static void hoist_fixed(const LullJit *jit, int *room) {
@@ -515,19 +565,7 @@ static void hoist_fixed(const LullJit *jit, int *room) {
 
 // Numbers live in registers for the whole loop as far as the body leaves room.
 static void hoist_values(const LullJit *jit) {
-  int alive = 0, most = 0;
-  static int16_t ends[maxNodes + 1];
-  memset(ends, 0, sizeof ends);
-  for (int v = 0; v < B->count; ++v) {
-    const Node *n = &B->nodes[v];
-    if (E->live[v] && !is_number(v) && !n->isMask && n->op != mStore && n->op != mSum &&
-        E->useStart[v + 1] > E->useStart[v]) {
-      ++alive;
-      ++ends[E->uses[E->useStart[v + 1] - 1]];
-    }
-    if (alive > most) most = alive;
-    alive -= ends[v];
-  }
+  int most = most_alive();
   int room = 28 - most - (E->hasSum ? E->sumRegisters : 0);
   memset(E->isHoisted, 0, sizeof E->isHoisted);
   for (int r = 0; r < 32; ++r) E->inVector[r] = none;
@@ -550,7 +588,9 @@ static void emit_loop(int copies) {
   uint8_t *past = jump_if(s, 3);
   uint8_t *top = s->at;
   E->roots = 0;
-  for (int i = 0; i < copies; ++i) emit_body(0, i);
+  E->isInterleaved = copies > 1;
+  emit_body(0, 0);
+  E->isInterleaved = 0;
   alu_imm(s, 0, r12, 16 * copies);
   rex_rr(s, 0x39, r13, r12);
   jump_back_if(s, 2, top);
@@ -756,13 +796,16 @@ static LullKernel compile(const LullProgram *p, const LullJit *jit, int streamin
   }
   E->hasSum = jit->sums;
   E->isRows = jit->rowLength > 0;
-  E->copies = length <= 8 ? 4 : length <= 24 ? 2 : 1;
+  int most = most_alive();
+  E->copies = length <= 8 ? 4 : length <= 160 && most <= 12 ? 2 : 1;
   if (roots && rootShare % 4 && length <= 40) E->copies = 4;
   int vectors = (int)((jit->rowLength + 15) / 16);
   E->rowVectors = vectors * length <= wholeRow && jit->rowLength <= shortRow ? vectors : 0;
   // The sums of one row do not wait for those of the next.
   E->sums = jit->rowLength && jit->rowLength <= shortRow ? 1 : E->copies;
   E->sumRegisters = E->sums < 2 ? 2 : E->sums;
+  if (E->rowVectors) E->copies = 1;
+  if (E->copies > 1) interleave(E->copies);
   emit_kernel(jit);
   if (E->out.failed) return NULL;
   uint8_t *poolAt = writable + (((size_t)(E->out.at - writable) + 63) & ~(size_t)63);
@@ -781,10 +824,10 @@ static int64_t nanoseconds(void) {
   return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
 }
 
-// Times a sum of square roots of sums of squares with each share of instructions (some 10 us in
+// Times a sum of square roots of sums of squares with each share of instructions (some 20 us in
 // all). On a Zen 4, 3 of 4 take 0.145 ns an element, all of them 0.174, none 0.22.
 static void measure_roots(void) {
-  enum { count = 1024, tries = 4 };
+  enum { count = 4096, tries = 5 };
   static float x[count];
   for (int i = 0; i < count; ++i) x[i] = 1.0f + (float)i;
   rootsAreMeasured = 1;
@@ -832,7 +875,7 @@ LullJit lull_jit(const LullProgram *p, int streaming, int sums, int64_t rowLengt
   if (state == 0) open_arena();
   if (state < 0) return jit;
   // The key: everything that the code depends on.
-  uint8_t key[256 * sizeof(LullInstruction) + lullMaxInputs * 4 + 128 * 4 + 16];
+  uint8_t key[lullMaxInstructions * sizeof(LullInstruction) + lullMaxInputs * 4 + 128 * 4 + 16];
   int length = (int)sizeof(LullInstruction) * p->instructionCount;
   memcpy(key, p->code, (size_t)length);
   jit.allLinear = 1;

@@ -23,8 +23,9 @@ enum {
 
 typedef struct {
   uint8_t op, imm, hasImm, isMask;
-  int16_t a, b;
-  int32_t c;
+  int16_t a, b, c;
+  uint8_t copy;   // see interleave
+  uint8_t unused;
   uint32_t bits;  // mConst: the value; others: opc
 } Node;
 _Static_assert(sizeof(Node) == 16, "nodes are compared as bytes: no padding");
@@ -91,11 +92,11 @@ static V fused(int op, V a, V b, V c) {
   return node(n);
 }
 static V compare(int opc, V a, V b, int predicate) {
-  Node n = {mCompare, (uint8_t)predicate, 1, 1, (int16_t)a, (int16_t)b, -1, (uint32_t)opc};
+  Node n = {mCompare, (uint8_t)predicate, 1, 1, (int16_t)a, (int16_t)b, -1, .bits = (uint32_t)opc};
   return node(n);
 }
 static V test(V a) {
-  Node n = {mCompare, 0, 0, 1, (int16_t)a, (int16_t)a, -1, OPC(2, 1, 0x27)};
+  Node n = {mCompare, 0, 0, 1, (int16_t)a, (int16_t)a, -1, .bits = OPC(2, 1, 0x27)};
   return node(n);
 }
 static V blend(V mask, V a, V b) {
@@ -129,6 +130,7 @@ static V SQRT(V a) {
 #define SHL(a, n) shift(6, a, n)
 #define SHR(a, n) shift(2, a, n)
 #define SAR(a, n) shift(4, a, n)
+#define POWER2(z) ADDI(SHL(z, 23), bits32(0x3f800000u))
 #define IFNAN(a, x, y) blend(compare(COMPARE_PS, a, a, cmpUnordered), x, y)
 static V LESS(V a, V b, V x, V y) {
   if (a == x && b == y) return MINPS(a, b);
@@ -138,10 +140,6 @@ static V LESS(V a, V b, V x, V y) {
 }
 static V COPYSIGN(V magnitude, V sign) {
   return OR(AND(magnitude, bits32(0x7fffffffu)), AND(sign, bits32(0x80000000u)));
-}
-static V RECIPROCAL(V x) {  // 14 bits, then one Newton step
-  V y = unary(OPC(2, 1, 0x4c), x);
-  return FMA(y, fused(mFnma, x, y, K(1.0f)), y);
 }
 #define CORE static
 #define NAMED(f) emit_##f
@@ -187,7 +185,7 @@ static int expand(const LullInstruction *in, Held *held) {
 #define LOGICAL(vex, opc)                                                                   \
   if (isFloat) return 0;                                                                    \
   if (x->mask >= 0 && y->mask >= 0) {                                                       \
-    Node n = {mMaskOp, 0, 0, 1, x->mask, y->mask, -1, vex};                                 \
+    Node n = {mMaskOp, 0, 0, 1, x->mask, y->mask, -1, .bits = vex};                                 \
     m = (int16_t)node(n);                                                                   \
   } else {                                                                                  \
     v = (int16_t)commutative(opc, X, Y);                                                    \
@@ -240,7 +238,7 @@ static int expand(const LullInstruction *in, Held *held) {
   case lullIsZero:
     if (isFloat) m = (int16_t)compare(COMPARE_PS, X, K(0), cmpEq);
     else {
-      Node n = {mMaskNot, 0, 0, 1, (int16_t)as_mask(x), -1, -1, 0};
+      Node n = {mMaskNot, 0, 0, 1, (int16_t)as_mask(x), -1, -1};
       m = (int16_t)node(n);
     }
     break;

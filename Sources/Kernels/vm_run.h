@@ -3,7 +3,7 @@
 typedef struct {
   char *slots;
   const void *regs[lullMaxRegisters];   // where each register's tile lies just now
-  LullOpFunction fn[256];
+  LullOpFunction fn[lullMaxInstructions];
   uint32_t scalars[lullMaxInputs];      // for machine code: the constant inputs
   uint64_t crossing;                    // inputs that lie in panels just now, see elementwise_blocks_
   int64_t panelStart;                   // the first index of the panels along the crossing dimension

@@ -51,17 +51,13 @@ INLINE int ANY(vi m) { return __builtin_reduce_or(m) != 0; }
 INLINE vf SCALE(vf x, vf n) {
   return (vf)__builtin_ia32_scalefps512_mask((__v16sf)x, (__v16sf)n, (__v16sf)x, -1, 4);
 }
-INLINE vf RECIPROCAL(vf x) {  // 14 bits, then one Newton step
-  vf y = (vf)__builtin_ia32_rcp14ps512_mask((__v16sf)x, (__v16sf)x, -1);
-  return FMA(y, FMA(-x, y, VF(1.0f)), y);
-}
 #else
 INLINE vf SCALE(vf x, vf n) {
   vi k = __builtin_convertvector(n, vi), half = k >> 1;
   return x * (vf)((half + 127) << 23) * (vf)((k - half + 127) << 23);
 }
-INLINE vf RECIPROCAL(vf x) { return 1.0f / x; }
 #endif
+INLINE vf POWER2(vf z) { return (vf)((vi)(((vu)z << 23) + 0x3f800000u)); }
 #define V vf
 #define K VF
 #define ADD(a, b) ((a) + (b))

@@ -4,8 +4,8 @@
 //
 // Needed: V (a value), K(number), ADD SUB MUL DIV, FMA(a, b, c) = a * b + c, RINT, ABS,
 // LESS(a, b, x, y) = a < b ? x : y (y where a or b is NaN), IFNAN(a, x, y) = a != a ? x : y,
-// COPYSIGN(magnitude, sign), OR and XOR of the bits, SCALE(x, n) = x * 2^n rounded once, RECIPROCAL(x) for 1 <= x < 2^60
-// to about an ulp.
+// COPYSIGN(magnitude, sign), OR and XOR of the bits, SCALE(x, n) = x * 2^n rounded once, POWER2(1.5 * 2^23 + n) = 2^n
+// for whole n in [0, 127]. Divisions are the instruction: the divider works beside the multipliers.
 
 // Degree 5 after the reduction by log 2 in two parts (Cephes expf); 1.3 ulp.
 CORE V NAMED(exp)(V x) {
@@ -27,25 +27,25 @@ CORE V NAMED(exp)(V x) {
 CORE V NAMED(tanh)(V x) {
   V a = ABS(x), t = ADD(a, a);
   t = LESS(K(18.2f), t, K(18.2f), t);
-  V n = RINT(MUL(t, K(0x1.715476p0f)));
-  V r = FMA(n, K(-0x1.62e400p-1f), t);
-  r = FMA(n, K(-0x1.7f7d1cp-20f), r);
+  // Adding 1.5 * 2^23 rounds to a whole number, which then stands in the last bits.
+  // The logarithm of 2 in one part is enough: n is at most 26.
+  V z = FMA(t, K(0x1.715476p0f), K(12582912.0f)), n = SUB(z, K(12582912.0f));
+  V r = FMA(n, K(-0x1.62e430p-1f), t);
   V p = FMA(r, K(1.9875691500e-4f), K(1.3981999507e-3f));
   p = FMA(p, r, K(8.3334519073e-3f));
   p = FMA(p, r, K(4.1665795894e-2f));
   p = FMA(p, r, K(1.6666665459e-1f));
   p = FMA(p, r, K(5.0000001201e-1f));
   p = FMA(p, MUL(r, r), r);
-  V s = SCALE(K(1.0f), n);
+  V s = POWER2(z);
   V m = FMA(p, s, ADD(s, K(-1.0f)));
-  V y = MUL(m, RECIPROCAL(ADD(m, K(2.0f))));
+  V y = DIV(m, ADD(m, K(2.0f)));
   return OR(y, XOR(x, a));
 }
 
 CORE V NAMED(sigmoid)(V x) {
   V e = NAMED(exp)(SUB(K(0.0f), ABS(x)));
-  V r = RECIPROCAL(ADD(e, K(1.0f)));
-  return IFNAN(x, x, LESS(x, K(0.0f), MUL(e, r), r));
+  return IFNAN(x, x, DIV(LESS(x, K(0.0f), e, K(1.0f)), ADD(e, K(1.0f))));
 }
 
 // Njuffa's polynomials: odd below 0.9277, 1 - exp(polynomial) above.

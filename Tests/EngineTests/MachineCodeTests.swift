@@ -121,13 +121,21 @@ private func randomProgram(_ g: inout SplitMix) throws -> ([NDArray], summed: ND
   }
   guard let last = values.last else { return ([], nil) }
   let summed = last.dtype.isInexact ? last : nil
-  switch last.rank == 0 ? 4 : g.below(6) {
+  switch last.rank == 0 ? 4 : g.below(8) {
   case 0:
     let flat = try last.reshaped([-1])
     return ([try sum(flat, axes: [0])], summed == nil ? nil : flat)
   case 1: return ([try max(last, axes: [0])], nil)
   case 2: return ([try sum(last, axes: [last.rank - 1])], summed)
   case 3: return ([last, values[values.count / 2]], nil)
+  case 6, 7:
+    // Every row with every other: rows that stay, and memory that is read again and again.
+    let x = try last.rank == 2 ? last : last.reshaped([1, -1])
+    let pairs = try subtract(
+      x.reshaped([x.shape[0], 1, x.shape[1]]), x.reshaped([1, x.shape[0], x.shape[1]]))
+    if g.below(2) == 0 { return ([pairs], nil) }
+    let squares = square(pairs)
+    return ([try sum(squares, axes: [2])], summed == nil ? nil : squares)
   default: return ([last], nil)
   }
 }

@@ -56,3 +56,7 @@ def test_shapeless():
     results, gradients = lull(ARRAYS / "shapeless.lull")
     assert results.startswith("results 116 agree;") and gradients.startswith("gradients 96 agree;")
     assert ":" not in results + gradients
+
+
+def test_kept_kernels():
+    assert lull(ARRAYS / "kept_kernels.lull") == ["ok"]

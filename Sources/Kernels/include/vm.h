@@ -13,7 +13,7 @@
 #include <stdint.h>
 
 enum {
-  lullMaxRank = 10, lullMaxRegisters = 96, lullMaxInputs = 40, lullSlotBytes = 2048,
+  lullMaxRank = 10, lullMaxRegisters = 160, lullMaxInstructions = 384, lullMaxInputs = 40, lullSlotBytes = 2048,
   lullMaxPanels = 4
 };
 
