@@ -123,58 +123,98 @@ static TARGET void pack_pairs(float *to, int width, const char *from, int64_t li
 #define DOT_F32(c, a, b) c = _mm512_fmadd_ps(a, b, c)
 #define DOT_BF16(c, a, b) c = _mm512_dpbf16_ps(c, (__m512bh)(a), (__m512bh)(b))
 
-// c[rows][16 or 32] (+)= a panel * b panel; meanwhile the lines of the next panel are called into
-// the second-level cache, `ahead` bytes a step.
-#define TILE(NAME, ATTRIBUTE, DOT)                                                            \
+// What a tile multiplies. In panels a step of `a` is AW floats and a step of `b` NR; in place, `a`
+// has lines `aLine` bytes apart and a step of `b` is `bStep` bytes.
+typedef struct {
+  const float *a, *b;
+  int64_t aLine, bStep, depth;
+  float *c;
+  int64_t ldc;
+  int adds;           // to what c holds
+  const char *next;   // called into the second-level cache meanwhile, `ahead` bytes a step
+  int64_t ahead;
+} Tile;
+
+// The lines of c are fetched this many steps before the end.
+enum { storeAhead = 24 };
+
+// c[rows][columns] (+)= a * b; wide: 0 up to 16 columns, 1 up to 32, 2 exactly 32.
+#define TILE(NAME, ATTRIBUTE, DOT, OPEN)                                                      \
   static inline __attribute__((always_inline)) ATTRIBUTE void NAME##_rows(                    \
-      const int rows, const int wide, const float *a, const float *b, int64_t depth, float *c,\
-      int64_t ldc, __mmask16 m0, __mmask16 m1, int adds, const char *next, int64_t ahead) {   \
+      const int rows, const int wide, const Tile *t, __mmask16 m0, __mmask16 m1) {            \
     __m512 x[MR][2];                                                                          \
-    UNROLL for (int i = 0; i < rows; ++i) {                                                   \
-      x[i][0] = x[i][1] = _mm512_setzero_ps();                                                \
-      _mm_prefetch((const char *)(c + i * ldc), _MM_HINT_T0);                                 \
-      if (wide) _mm_prefetch((const char *)(c + i * ldc + 16), _MM_HINT_T0);                  \
-    }                                                                                         \
-    for (int64_t k = 0; k < depth; ++k, a += AW, b += NR, next += ahead) {                    \
-      __m512 b0 = _mm512_load_ps(b), b1 = wide ? _mm512_load_ps(b + 16) : b0;                 \
-      _mm_prefetch((const char *)(b + 12 * NR), _MM_HINT_T0);                                 \
-      if (wide) _mm_prefetch((const char *)(b + 12 * NR + 16), _MM_HINT_T0);                  \
-      \
-      _mm_prefetch(next, _MM_HINT_T1);                                                        \
-      UNROLL for (int i = 0; i < rows; ++i) {                                                 \
-        __m512 v = _mm512_set1_ps(a[i]);                                                      \
-        DOT(x[i][0], v, b0);                                                                  \
-        if (wide) DOT(x[i][1], v, b1);                                                        \
+    UNROLL for (int i = 0; i < rows; ++i) x[i][0] = x[i][1] = _mm512_setzero_ps();            \
+    const char *b = (const char *)t->b, *next = t->next, *a[5];                               \
+    UNROLL for (int i = 0; i < 5; ++i) a[i] = (const char *)t->a + 3 * i * t->aLine;          \
+    const int64_t line = t->aLine, bStep = OPEN ? t->bStep : NR * 4, ahead = t->ahead;        \
+    float *c = t->c;                                                                          \
+    const int64_t ldc = t->ldc;                                                               \
+    int64_t left = t->depth;                                                                  \
+    for (int part = 0; part < 2; ++part) {                                                    \
+      for (int64_t k = part ? left : left - storeAhead; k > 0; --k) {                         \
+        __m512 b0, b1;                                                                        \
+        if (OPEN && wide < 2) {                                                               \
+          b0 = _mm512_maskz_loadu_ps(m0, b);                                                  \
+          b1 = wide ? _mm512_maskz_loadu_ps(m1, b + 64) : b0;                                 \
+        } else {                                                                              \
+          b0 = _mm512_loadu_ps(b);                                                            \
+          b1 = wide ? _mm512_loadu_ps(b + 64) : b0;                                           \
+        }                                                                                     \
+        _mm_prefetch(b + 12 * bStep, _MM_HINT_T0);                                            \
+        if (wide) _mm_prefetch(b + 12 * bStep + 64, _MM_HINT_T0);                             \
+        if (!OPEN) _mm_prefetch(next, _MM_HINT_T1), next += ahead;                            \
+        UNROLL for (int i = 0; i < rows; ++i) {                                               \
+          __m512 v = _mm512_set1_ps(OPEN ? *(const float *)(a[i / 3] + i % 3 * line)          \
+                                         : ((const float *)a[0])[i]);                         \
+          DOT(x[i][0], v, b0);                                                                \
+          if (wide) DOT(x[i][1], v, b1);                                                      \
+        }                                                                                     \
+        b += bStep;                                                                           \
+        if (OPEN) { UNROLL for (int i = 0; i < 5; ++i) a[i] += 4; }                           \
+        else a[0] += AW * 4;                                                                  \
+      }                                                                                       \
+      if (part == 0) {                                                                        \
+        if (left > storeAhead) left = storeAhead;                                             \
+        UNROLL for (int i = 0; i < rows; ++i) {                                               \
+          _mm_prefetch((const char *)(c + i * ldc), _MM_HINT_T0);                             \
+          if (wide) _mm_prefetch((const char *)(c + i * ldc + 16), _MM_HINT_T0);              \
+        }                                                                                     \
       }                                                                                       \
     }                                                                                         \
+    const int adds = t->adds;                                                                 \
     UNROLL for (int i = 0; i < rows; ++i, c += ldc) {                                         \
       if (adds) {                                                                             \
         x[i][0] = _mm512_add_ps(x[i][0], _mm512_maskz_loadu_ps(m0, c));                       \
         if (wide) x[i][1] = _mm512_add_ps(x[i][1], _mm512_maskz_loadu_ps(m1, c + 16));        \
       }                                                                                       \
+      if (wide == 2) {                                                                        \
+        _mm512_storeu_ps(c, x[i][0]);                                                         \
+        _mm512_storeu_ps(c + 16, x[i][1]);                                                    \
+        continue;                                                                             \
+      }                                                                                       \
       _mm512_mask_storeu_ps(c, m0, x[i][0]);                                                  \
       if (wide) _mm512_mask_storeu_ps(c + 16, m1, x[i][1]);                                   \
     }                                                                                         \
   }                                                                                           \
-  static ATTRIBUTE void NAME(const float *a, const float *b, int64_t depth, float *c,         \
-                             int64_t ldc, int64_t rows, int64_t columns, int adds,            \
-                             const char *next, int64_t ahead) {                               \
+  static ATTRIBUTE void NAME(const Tile *t, int64_t rows, int64_t columns) {                  \
     __mmask16 m0 = first(columns), m1 = first(columns - 16);                                  \
     if (columns <= 16) {                                                                      \
       switch (rows) { ROW_CASES(NAME, 0) }                                                    \
-    } else {                                                                                  \
+    } else if (columns < 32) {                                                                \
       switch (rows) { ROW_CASES(NAME, 1) }                                                    \
+    } else {                                                                                  \
+      switch (rows) { ROW_CASES(NAME, 2) }                                                    \
     }                                                                                         \
   }
-#define ROW_CASE(NAME, R, W) \
-  case R: NAME##_rows(R, W, a, b, depth, c, ldc, m0, m1, adds, next, ahead); return;
+#define ROW_CASE(NAME, R, W) case R: NAME##_rows(R, W, t, m0, m1); return;
 #define ROW_CASES(NAME, W)                                                                    \
   ROW_CASE(NAME, 14, W) ROW_CASE(NAME, 13, W) ROW_CASE(NAME, 12, W) ROW_CASE(NAME, 11, W)     \
   ROW_CASE(NAME, 10, W) ROW_CASE(NAME, 9, W) ROW_CASE(NAME, 8, W) ROW_CASE(NAME, 7, W)        \
   ROW_CASE(NAME, 6, W) ROW_CASE(NAME, 5, W) ROW_CASE(NAME, 4, W) ROW_CASE(NAME, 3, W)         \
   ROW_CASE(NAME, 2, W) ROW_CASE(NAME, 1, W)
-TILE(tile_f32, TARGET, DOT_F32)
-TILE(tile_bf16, TARGET_BF16, DOT_BF16)
+TILE(tile_f32, TARGET, DOT_F32, 0)
+TILE(tile_bf16, TARGET_BF16, DOT_BF16, 0)
+TILE(tile_open, TARGET, DOT_F32, 1)
 
 // Whether pairs of bfloat16 are faster: on some machines the instruction takes four times as long
 // as a float32 one (measured on Sapphire Rapids: half the speed), on others both take the same time.
@@ -184,9 +224,11 @@ int lull_gemm_pairs_pay(void) {
   uint64_t pairs = ~0ull, single = ~0ull;
   for (int i = 0; i < rounds; ++i) {
     uint64_t start = __builtin_ia32_rdtsc();
-    tile_f32(a, b, 2 * depth, c, NR, MR, NR, 0, (const char *)b, 0);
+    Tile t = {a, b, .depth = 2 * depth, .c = c, .ldc = NR, .next = (const char *)b};
+    tile_f32(&t, MR, NR);
     uint64_t middle = __builtin_ia32_rdtsc();
-    tile_bf16(a, b, depth, c, NR, MR, NR, 0, (const char *)b, 0);
+    t.depth = depth;
+    tile_bf16(&t, MR, NR);
     uint64_t end = __builtin_ia32_rdtsc();
     if (middle - start < single) single = middle - start;
     if (end - middle < pairs) pairs = end - middle;
@@ -239,16 +281,28 @@ TARGET void lull_gemm_rows(const LullGemm *g, int64_t from, int64_t to, int64_t 
         int64_t lines = to - i < MR ? to - i : MR;
         const float *panel = a + (i - from) / MR * AW * blockDepth;
         float *tile = c + (i - from) * ldc + (j - c0) * NR;
-        if (g->pairs) tile_bf16(panel, b, depth, tile, ldc, lines, width, k > 0,
-                               next + (i - from) / MR * ahead * depth, ahead);
-        else tile_f32(panel, b, depth, tile, ldc, lines, width, k > 0,
-                               next + (i - from) / MR * ahead * depth, ahead);
+        Tile t = {panel, b, .depth = depth, .c = tile, .ldc = ldc, .adds = k > 0,
+                  .next = next + (i - from) / MR * ahead * depth, .ahead = ahead};
+        if (g->pairs) tile_bf16(&t, lines, width);
+        else tile_f32(&t, lines, width);
       }
     }
   }
   if (isDirect) return;
   for (int64_t i = from; i < to; ++i)
     lull_level_avx512.store(g->c + (i * g->cRow + c0 * NR) * size, sums + (i - from) * ldc, g->dtype, columns);
+}
+
+// Float32 without packing: rows from ..< to, columns c0 ..< c1. Both factors' rows are contiguous.
+TARGET void lull_gemm_open(const LullGemm *g, int64_t from, int64_t to, int64_t c0, int64_t c1) {
+  for (int64_t i = from; i < to; i += MR) {
+    int64_t lines = to - i < MR ? to - i : MR;
+    for (int64_t j = c0; j < c1; j += NR) {
+      Tile t = {(const float *)(g->a + i * g->aRow), (const float *)(g->b + j * 4), g->aRow, g->bRow, g->k,
+                (float *)g->c + i * g->cRow + j, g->cRow};
+      tile_open(&t, lines, c1 - j < NR ? c1 - j : NR);
+    }
+  }
 }
 
 // MARK: Few rows

@@ -19,6 +19,7 @@ typedef struct {
 int lull_gemm_pairs_pay(void);
 void lull_gemm_pack_columns(const LullGemm *g, int64_t panel);
 void lull_gemm_rows(const LullGemm *g, int64_t from, int64_t to, int64_t c0, int64_t c1, float *scratch);
+void lull_gemm_open(const LullGemm *g, int64_t from, int64_t to, int64_t c0, int64_t c1);
 
 // Up to lullGemmFew rows without packing b, whose rows or columns are contiguous: `a` is
 // [m][k] in float32 (made by widen_rows), columns from ..< to (whole groups of 64).
