@@ -17,6 +17,9 @@ enum { MR = lullGemmRows, NR = lullGemmColumns, AW = lullGemmWidth };
 
 // MARK: Packing
 
+// The lines to be packed lie in pages of their own, so the processor does not see them coming.
+enum { packAhead = 16 };
+
 // 16 elements from p on as float32; `mask` chooses those that exist.
 static inline TARGET __m512 load16(const char *p, int dtype, __mmask16 mask) {
   switch (dtype) {
@@ -34,7 +37,11 @@ static inline __attribute__((always_inline)) TARGET void transpose16(
     float *to, int width, const char *from, int dtype, int64_t line, int64_t lines, int64_t steps) {
   __m512 r[16], t[16];
   __mmask16 mask = first(steps);
-  UNROLL for (int i = 0; i < 16; ++i) r[i] = load16(from + (i < lines ? i : 0) * line, dtype, mask);
+  UNROLL for (int i = 0; i < 16; ++i) {
+    const char *source = from + (i < lines ? i : 0) * line;
+    _mm_prefetch(source + 128, _MM_HINT_T0);
+    r[i] = load16(source, dtype, mask);
+  }
   UNROLL for (int i = 0; i < 16; i += 2) {
     t[i] = _mm512_unpacklo_ps(r[i], r[i + 1]);
     t[i + 1] = _mm512_unpackhi_ps(r[i], r[i + 1]);
@@ -60,6 +67,18 @@ static inline __attribute__((always_inline)) TARGET void transpose16(
 static TARGET void pack_panel(float *to, int width, const char *from, int dtype, int64_t line,
                               int64_t step, int64_t lines, int64_t depth) {
   int size = lull_dtype_size(dtype);
+  if (line == size && width == NR) {
+    __mmask16 m0 = first(lines), m1 = first(lines - 16);
+    for (int64_t k = 0; k < depth; ++k, from += step, to += NR) {
+      _mm_prefetch(from + packAhead * step, _MM_HINT_T0);
+      _mm_prefetch(from + packAhead * step + 16 * size, _MM_HINT_T0);
+      __builtin_prefetch(to + packAhead * NR, 1);
+      __builtin_prefetch(to + packAhead * NR + 16, 1);
+      _mm512_storeu_ps(to, load16(from, dtype, m0));
+      _mm512_storeu_ps(to + 16, load16(from + 16 * size, dtype, m1));
+    }
+    return;
+  }
   for (int i = 0; i < width; i += 16) {
     int64_t some = lines - i;
     const char *source = from + i * line;
@@ -68,8 +87,10 @@ static TARGET void pack_panel(float *to, int width, const char *from, int dtype,
       for (int64_t k = 0; k < depth; ++k) _mm512_storeu_ps(out + k * width, _mm512_setzero_ps());
     } else if (line == size) {
       __mmask16 mask = first(some);
-      for (int64_t k = 0; k < depth; ++k)
+      for (int64_t k = 0; k < depth; ++k) {
+        _mm_prefetch(source + (k + packAhead) * step, _MM_HINT_T0);
         _mm512_storeu_ps(out + k * width, load16(source + k * step, dtype, mask));
+      }
     } else if (step == size) {
       for (int64_t k = 0; k < depth; k += 16)
         transpose16(out + k * width, width, source + k * step, dtype, line, some, depth - k);
@@ -238,51 +259,64 @@ int lull_gemm_pairs_pay(void) {
 
 // MARK: Pieces of the work
 
-void lull_gemm_pack_columns(const LullGemm *g, int64_t panel) {
+// A panel of columns, steps k ..< k + depth.
+static TARGET void pack_column_panel(const LullGemm *g, float *to, int64_t panel, int64_t k, int64_t depth) {
   int64_t j = panel * NR, lines = g->n - j < NR ? g->n - j : NR;
-  const char *from = g->b + j * g->bColumn;
-  float *to = g->packed + panel * NR * g->steps;
-  if (g->pairs) pack_pairs(to, NR, from, g->bColumn, g->bRow, lines, g->k);
-  else pack_panel(to, NR, from, g->dtype, g->bColumn, g->bRow, lines, g->k);
+  const char *from = g->b + j * g->bColumn + k * (g->pairs ? 2 : 1) * g->bRow;
+  if (g->pairs) {
+    int64_t elements = g->k - 2 * k < 2 * depth ? g->k - 2 * k : 2 * depth;
+    pack_pairs(to, NR, from, g->bColumn, g->bRow, lines, elements);
+  } else {
+    pack_panel(to, NR, from, g->dtype, g->bColumn, g->bRow, lines, depth);
+  }
+}
+void lull_gemm_pack_columns(const LullGemm *g, int64_t panel) {
+  pack_column_panel(g, g->packed + panel * NR * g->steps, panel, 0, g->steps);
 }
 
-// Rows from ..< to (of whole panels) of the product, columns from column panel c0 ..< c1.
-TARGET void lull_gemm_rows(const LullGemm *g, int64_t from, int64_t to, int64_t c0, int64_t c1,
+// One panel of rows, steps k ..< k + depth.
+static TARGET void pack_row_panel(const LullGemm *g, float *to, int64_t panel, int64_t k, int64_t depth) {
+  int64_t i = panel * g->rowsEach, lines = g->m - i < g->rowsEach ? g->m - i : g->rowsEach;
+  const char *from = g->a + i * g->aRow + k * (g->pairs ? 2 : 1) * g->aColumn;
+  if (g->pairs) {
+    int64_t elements = g->k - 2 * k < 2 * depth ? g->k - 2 * k : 2 * depth;
+    pack_pairs(to, AW, from, g->aRow, g->aColumn, lines, elements);
+  } else {
+    pack_panel(to, AW, from, g->dtype, g->aRow, g->aColumn, lines, depth);
+  }
+}
+static int64_t block_depth(const LullGemm *g, int64_t k) {
+  return g->steps - k < lullGemmDepth ? g->steps - k : lullGemmDepth;
+}
+static int64_t row_panels(const LullGemm *g) { return (g->m + g->rowsEach - 1) / g->rowsEach; }
+
+void lull_gemm_pack_rows(const LullGemm *g, int64_t panel) {
+  for (int64_t k = 0; k < g->steps; k += lullGemmDepth)
+    pack_row_panel(g, g->packed + (k * row_panels(g) + panel * lullGemmDepth) * AW, panel, k, block_depth(g, k));
+}
+
+TARGET void lull_gemm_rows(const LullGemm *g, int64_t p0, int64_t p1, int64_t c0, int64_t c1,
                            float *scratch) {
-  enum { blockDepth = lullGemmDepth };
-  int64_t columns = (c1 * NR < g->n ? c1 * NR : g->n) - c0 * NR;
-  int64_t blocks = (to - from + MR - 1) / MR;
-  float *a = scratch, *sums = scratch + blocks * AW * blockDepth;
+  enum { panelFloats = AW * lullGemmDepth };
+  const int64_t each = g->rowsEach, from = p0 * each, to = p1 * each < g->m ? p1 * each : g->m;
+  int64_t columns = (c1 * NR < g->n ? c1 * NR : g->n) - c0 * NR, tiles = p1 - p0;
+  float *sums = scratch + tiles * panelFloats;
   int isDirect = g->dtype == lullFloat32;
   int64_t ldc = isDirect ? g->cRow : (columns + 15) & ~(int64_t)15;
   float *c = isDirect ? (float *)g->c + from * g->cRow + c0 * NR : sums;
   int size = lull_dtype_size(g->dtype);
-  for (int64_t k = 0; k < g->steps; k += blockDepth) {
-    int64_t depth = g->steps - k < blockDepth ? g->steps - k : blockDepth;
-    for (int64_t i = from; i < to; i += MR) {
-      int64_t lines = to - i < MR ? to - i : MR;
-      const char *source = g->a + i * g->aRow + k * (g->pairs ? 2 : 1) * g->aColumn;
-      float *panel = a + (i - from) / MR * AW * blockDepth;
-      if (g->pairs) {
-        int64_t elements = g->k - 2 * k < 2 * depth ? g->k - 2 * k : 2 * depth;
-        pack_pairs(panel, AW, source, g->aRow, g->aColumn, lines, elements);
-      } else {
-        pack_panel(panel, AW, source, g->dtype, g->aRow, g->aColumn, lines, depth);
-      }
-    }
-    int64_t tiles = (to - from + MR - 1) / MR;
+  for (int64_t k = 0; k < g->steps; k += lullGemmDepth) {
+    int64_t depth = block_depth(g, k);
+    for (int64_t p = p0; p < p1; ++p) pack_row_panel(g, scratch + (p - p0) * panelFloats, p, k, depth);
     for (int64_t j = c0; j < c1; ++j) {
-      // The panel after this one, a part during each tile.
-      const char *next = (const char *)(g->packed + (j + 1 < c1 ? j + 1 : j) * NR * g->steps + k * NR);
-      int64_t ahead = NR * 4 / tiles;
       const float *b = g->packed + j * NR * g->steps + k * NR;
       int64_t width = g->n - j * NR < NR ? g->n - j * NR : NR;
-      for (int64_t i = from; i < to; i += MR) {
-        int64_t lines = to - i < MR ? to - i : MR;
-        const float *panel = a + (i - from) / MR * AW * blockDepth;
-        float *tile = c + (i - from) * ldc + (j - c0) * NR;
-        Tile t = {panel, b, .depth = depth, .c = tile, .ldc = ldc, .adds = k > 0,
-                  .next = next + (i - from) / MR * ahead * depth, .ahead = ahead};
+      // The panel after this one is fetched, a part during each tile.
+      const char *next = (const char *)(j + 1 < c1 ? b + NR * g->steps : b);
+      int64_t ahead = NR * 4 / tiles;
+      Tile t = {scratch, b, .depth = depth, .c = c + (j - c0) * NR, .ldc = ldc, .adds = k > 0, .next = next, .ahead = ahead};
+      for (int64_t i = from; i < to; i += each, t.a += panelFloats, t.c += each * ldc, t.next += ahead * depth) {
+        int64_t lines = to - i < each ? to - i : each;
         if (g->pairs) tile_bf16(&t, lines, width);
         else tile_f32(&t, lines, width);
       }
@@ -293,16 +327,44 @@ TARGET void lull_gemm_rows(const LullGemm *g, int64_t from, int64_t to, int64_t 
     lull_level_avx512.store(g->c + (i * g->cRow + c0 * NR) * size, sums + (i - from) * ldc, g->dtype, columns);
 }
 
-// Float32 without packing: rows from ..< to, columns c0 ..< c1. Both factors' rows are contiguous.
-TARGET void lull_gemm_open(const LullGemm *g, int64_t from, int64_t to, int64_t c0, int64_t c1) {
-  for (int64_t i = from; i < to; i += MR) {
-    int64_t lines = to - i < MR ? to - i : MR;
-    for (int64_t j = c0; j < c1; j += NR) {
-      Tile t = {(const float *)(g->a + i * g->aRow), (const float *)(g->b + j * 4), g->aRow, g->bRow, g->k,
-                (float *)g->c + i * g->cRow + j, g->cRow};
-      tile_open(&t, lines, c1 - j < NR ? c1 - j : NR);
+TARGET void lull_gemm_columns(const LullGemm *g, int64_t c0, int64_t c1, float *scratch) {
+  const int64_t each = g->rowsEach, panels = row_panels(g);
+  const int isDirect = g->dtype == lullFloat32;
+  float *sums = scratch + lullGemmDepth * NR;
+  for (int64_t j = c0; j < c1; ++j) {
+    int64_t width = g->n - j * NR < NR ? g->n - j * NR : NR;
+    for (int64_t k = 0; k < g->steps; k += lullGemmDepth) {
+      int64_t depth = block_depth(g, k);
+      pack_column_panel(g, scratch, j, k, depth);
+      Tile t = {g->packed + k * panels * AW, scratch, .depth = depth, .adds = k > 0, .ahead = AW * 4,
+                .c = isDirect ? (float *)g->c + j * NR : sums, .ldc = isDirect ? g->cRow : NR};
+      for (int64_t i = 0; i < g->m; i += each, t.a += AW * lullGemmDepth, t.c += each * t.ldc) {
+        int64_t lines = g->m - i < each ? g->m - i : each;
+        t.next = (const char *)(t.a + AW * lullGemmDepth);
+        if (g->pairs) tile_bf16(&t, lines, width);
+        else tile_f32(&t, lines, width);
+      }
     }
+    for (int64_t i = 0; !isDirect && i < g->m; ++i)
+      lull_level_avx512.store(g->c + (i * g->cRow + j * NR) * 2, sums + i * NR, g->dtype, width);
   }
+}
+
+TARGET void lull_gemm_open(const LullGemm *g, int64_t from, int64_t to, int64_t c0, int64_t c1) {
+  const int64_t each = g->rowsEach;
+  // The factor that is used less often passes by, the other one stays in the cache.
+  int64_t rowStep = each, columnStep = c1 - c0;
+  if (to - from <= 2 * MR) rowStep = to - from, columnStep = NR;
+  for (int64_t i0 = from; i0 < to; i0 += rowStep)
+    for (int64_t j0 = c0; j0 < c1; j0 += columnStep)
+      for (int64_t i = i0; i < i0 + rowStep && i < to; i += each) {
+        int64_t lines = to - i < each ? to - i : each;
+        for (int64_t j = j0; j < j0 + columnStep && j < c1; j += NR) {
+          Tile t = {(const float *)(g->a + i * g->aRow), (const float *)(g->b + j * 4), g->aRow, g->bRow, g->k,
+                    (float *)g->c + i * g->cRow + j, g->cRow};
+          tile_open(&t, lines, c1 - j < NR ? c1 - j : NR);
+        }
+      }
 }
 
 // MARK: Few rows
