@@ -91,7 +91,7 @@ static Cut cut(int64_t m, int64_t n, int64_t k) {
   // A packed block of rows stays in the second-level cache while the columns pass by.
   c.most = least(rowPanels, blockPanels);
   c.mostColumns = least(columnPanels, 32);
-  c.byColumns = rowPanels < 8 * threads && columnPanels > rowPanels && m * k <= 1 << 20;
+  c.byColumns = rowPanels < 20 * threads && columnPanels > rowPanels && m * k <= 1 << 20;
   if (c.byColumns) {
     c.most = rowPanels;
     c.mostColumns = least(columnPanels, 8);
@@ -118,15 +118,22 @@ static int64_t slab_scratch(int64_t m, int64_t n, int64_t k) {
   return (packed_first(&c, n, k) + c.each * lull_thread_count()) * 4 + 64;
 }
 
-// Whether both factors of a float32 product are read where they lie: each is used too seldom for
-// packing to pay, or b stays in the second-level cache anyway. A distance of whole pages between
-// rows makes them fight for places in the cache.
+// Whether b is read where it lies: each of its elements is used too seldom for packing to pay, or it
+// stays in the second-level cache anyway. So is a, if it is float32; else its rows are widened one
+// panel at a time. A distance of whole pages between rows makes them fight for places in the cache.
 static int is_open(int dtype, int64_t aRow, int64_t aColumn, int64_t bRow, int64_t bColumn, int64_t m,
                    int64_t n, int64_t k) {
-  if (dtype != lullFloat32 || bColumn != 4 || aColumn != 4) return 0;
+  int size = lull_dtype_size(dtype);
+  if (bColumn != size || aColumn != size) return 0;
+  if (dtype == lullBFloat16 && uses_pairs() && operations(m, n, k) > 2.1e6) return 0;
   if (m <= 2 * MR) return 1;
   if (n * k > 1 << 18) return 0;
-  return (aRow % 4096 || n <= NR || k <= 256) && (bRow % 4096 || k <= 128 || m <= 64);
+  return (aRow % 4096 || n <= NR || k <= 256 || size == 2) && (bRow % 4096 || k <= 128 || m <= 64);
+}
+// Floats of a worker: a panel of rows and a panel of sums, where they are not in place.
+static int64_t open_row(int64_t n) { return (n + 31) & ~(int64_t)15; }
+static int64_t open_each(int dtype, int64_t n, int64_t k) {
+  return dtype == lullFloat32 ? 0 : MR * (open_row(k) + open_row(n));
 }
 
 static int is_few(int dtype, int64_t bRow, int64_t bColumn, int64_t m) {
@@ -138,7 +145,8 @@ int64_t lull_gemm_scratch(int dtype, int64_t aRow, int64_t aColumn, int64_t bRow
                           int64_t m, int64_t n, int64_t k) {
   if (n == 1 && m > 1) return lull_gemm_scratch(dtype, bColumn, bRow, aColumn, aRow, 1, m, k);
   if (is_few(dtype, bRow, bColumn, m)) return m * k * 4 + 64;
-  if (is_open(dtype, aRow, aColumn, bRow, bColumn, m, n, k)) return 0;
+  if (is_open(dtype, aRow, aColumn, bRow, bColumn, m, n, k))
+    return open_each(dtype, n, k) * lull_thread_count() * 4;
   int64_t slab = slab_panels(k) * NR, last = n % slab;
   int64_t most = slab_scratch(m, least(n, slab), k);
   if (last && n > slab) {
@@ -179,20 +187,42 @@ static void piece(void *context, int64_t chunk, int worker) {
 typedef struct {
   LullGemm gemm;
   int64_t rows, columns, rowPieces;  // of a piece
+  float *scratch;
 } Open;
+
 static void open_piece(void *context, int64_t chunk, int worker) {
   const Open *o = context;
-  int64_t from = chunk % o->rowPieces * o->rows, c0 = chunk / o->rowPieces * o->columns;
-  lull_gemm_open(&o->gemm, from, least(from + o->rows, o->gemm.m), c0, least(c0 + o->columns, o->gemm.n));
+  const LullGemm *g = &o->gemm;
+  int64_t from = chunk % o->rowPieces * o->rows, to = least(from + o->rows, g->m);
+  int64_t c0 = chunk / o->rowPieces * o->columns, c1 = least(c0 + o->columns, g->n);
+  if (g->dtype == lullFloat32) {
+    lull_gemm_open(g, from, to, c0, c1);
+    return;
+  }
+  float *a = o->scratch + worker * open_each(g->dtype, g->n, g->k), *sums = a + MR * open_row(g->k);
+  int64_t row = open_row(g->k);
+  LullGemm part = *g;
+  part.aRow = row * 4;
+  part.cRow = open_row(g->n);
+  part.c = (char *)sums;
+  for (; from < to; from += g->rowsEach) {
+    int64_t lines = least(g->rowsEach, to - from);
+    for (int64_t i = 0; i < lines; ++i) lull_gemm_widen(a + i * row, g->a + (from + i) * g->aRow, g->dtype, g->k);
+    part.a = (const char *)a;
+    lull_gemm_open(&part, 0, lines, c0, c1);
+    for (int64_t i = 0; i < lines; ++i)
+      lull_gemm_narrow(g->c + ((from + i) * g->cRow + c0) * 2, sums + i * part.cRow + c0, g->dtype, c1 - c0);
+  }
 }
 
-static void multiply_open(const LullGemm *g) {
-  Open o = {*g};
+static void multiply_open(const LullGemm *g, char *scratch) {
+  Open o = {*g, .scratch = (float *)scratch};
   int threads = threads_for(g->m, g->n, g->k);
   o.gemm.rowsEach = o.rows = rows_each(g->m, threads);
   o.columns = g->n;
   if (threads == 1) {
-    lull_gemm_open(&o.gemm, 0, g->m, 0, g->n);
+    o.rows = g->m, o.rowPieces = 1;
+    open_piece(&o, 0, 0);
     return;
   }
   // Pieces of some 8 us, but as many for each worker.
@@ -256,7 +286,7 @@ void lull_gemm(int dtype, char *c, const char *a, int64_t aRow, int64_t aColumn,
     return;
   }
   if (is_open(dtype, aRow, aColumn, bRow, bColumn, m, n, k)) {
-    multiply_open(&g);
+    multiply_open(&g, scratch);
     return;
   }
   int64_t slab = slab_panels(k) * NR;

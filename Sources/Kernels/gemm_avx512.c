@@ -159,8 +159,14 @@ typedef struct {
 // The lines of c are fetched this many steps before the end.
 enum { storeAhead = 24 };
 
-// c[rows][columns] (+)= a * b; wide: 0 up to 16 columns, 1 up to 32, 2 exactly 32.
-#define TILE(NAME, ATTRIBUTE, DOT, OPEN)                                                      \
+#define LOAD_F32(mask, p) _mm512_maskz_loadu_ps(mask, p)
+#define LOAD_F16(mask, p) _mm512_cvtph_ps(_mm256_maskz_loadu_epi16(mask, p))
+#define LOAD_BF16(mask, p) \
+  _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(mask, p)), 16))
+
+// c[rows][columns] (+)= a * b; wide: 0 up to 16 columns, 1 up to 32, 2 exactly 32. SIZE: bytes of an
+// element of b.
+#define TILE(NAME, ATTRIBUTE, DOT, OPEN, LOAD, SIZE)                                                      \
   static inline __attribute__((always_inline)) ATTRIBUTE void NAME##_rows(                    \
       const int rows, const int wide, const Tile *t, __mmask16 m0, __mmask16 m1) {            \
     __m512 x[MR][2];                                                                          \
@@ -175,14 +181,14 @@ enum { storeAhead = 24 };
       for (int64_t k = part ? left : left - storeAhead; k > 0; --k) {                         \
         __m512 b0, b1;                                                                        \
         if (OPEN && wide < 2) {                                                               \
-          b0 = _mm512_maskz_loadu_ps(m0, b);                                                  \
-          b1 = wide ? _mm512_maskz_loadu_ps(m1, b + 64) : b0;                                 \
+          b0 = LOAD(m0, b);                                                                   \
+          b1 = wide ? LOAD(m1, b + 16 * SIZE) : b0;                                           \
         } else {                                                                              \
-          b0 = _mm512_loadu_ps(b);                                                            \
-          b1 = wide ? _mm512_loadu_ps(b + 64) : b0;                                           \
+          b0 = LOAD(0xffff, b);                                                               \
+          b1 = wide ? LOAD(0xffff, b + 16 * SIZE) : b0;                                       \
         }                                                                                     \
         _mm_prefetch(b + 12 * bStep, _MM_HINT_T0);                                            \
-        if (wide) _mm_prefetch(b + 12 * bStep + 64, _MM_HINT_T0);                             \
+        if (wide && SIZE == 4) _mm_prefetch(b + 12 * bStep + 64, _MM_HINT_T0);                \
         if (!OPEN) _mm_prefetch(next, _MM_HINT_T1), next += ahead;                            \
         UNROLL for (int i = 0; i < rows; ++i) {                                               \
           __m512 v = _mm512_set1_ps(OPEN ? *(const float *)(a[i / 3] + i % 3 * line)          \
@@ -233,9 +239,11 @@ enum { storeAhead = 24 };
   ROW_CASE(NAME, 10, W) ROW_CASE(NAME, 9, W) ROW_CASE(NAME, 8, W) ROW_CASE(NAME, 7, W)        \
   ROW_CASE(NAME, 6, W) ROW_CASE(NAME, 5, W) ROW_CASE(NAME, 4, W) ROW_CASE(NAME, 3, W)         \
   ROW_CASE(NAME, 2, W) ROW_CASE(NAME, 1, W)
-TILE(tile_f32, TARGET, DOT_F32, 0)
-TILE(tile_bf16, TARGET_BF16, DOT_BF16, 0)
-TILE(tile_open, TARGET, DOT_F32, 1)
+TILE(tile_f32, TARGET, DOT_F32, 0, LOAD_F32, 4)
+TILE(tile_bf16, TARGET_BF16, DOT_BF16, 0, LOAD_F32, 4)
+TILE(tile_open_f32, TARGET, DOT_F32, 1, LOAD_F32, 4)
+TILE(tile_open_f16, TARGET, DOT_F32, 1, LOAD_F16, 2)
+TILE(tile_open_bf16, TARGET, DOT_F32, 1, LOAD_BF16, 2)
 
 // Whether pairs of bfloat16 are faster: on some machines the instruction takes four times as long
 // as a float32 one (measured on Sapphire Rapids: half the speed), on others both take the same time.
@@ -352,6 +360,7 @@ TARGET void lull_gemm_columns(const LullGemm *g, int64_t c0, int64_t c1, float *
 
 TARGET void lull_gemm_open(const LullGemm *g, int64_t from, int64_t to, int64_t c0, int64_t c1) {
   const int64_t each = g->rowsEach;
+  const int size = lull_dtype_size(g->dtype);
   // The factor that is used less often passes by, the other one stays in the cache.
   int64_t rowStep = each, columnStep = c1 - c0;
   if (to - from <= 2 * MR) rowStep = to - from, columnStep = NR;
@@ -360,9 +369,12 @@ TARGET void lull_gemm_open(const LullGemm *g, int64_t from, int64_t to, int64_t 
       for (int64_t i = i0; i < i0 + rowStep && i < to; i += each) {
         int64_t lines = to - i < each ? to - i : each;
         for (int64_t j = j0; j < j0 + columnStep && j < c1; j += NR) {
-          Tile t = {(const float *)(g->a + i * g->aRow), (const float *)(g->b + j * 4), g->aRow, g->bRow, g->k,
-                    (float *)g->c + i * g->cRow + j, g->cRow};
-          tile_open(&t, lines, c1 - j < NR ? c1 - j : NR);
+          Tile t = {(const float *)(g->a + i * g->aRow), (const float *)(g->b + j * size), g->aRow, g->bRow,
+                    g->k, (float *)g->c + i * g->cRow + j, g->cRow};
+          int64_t width = c1 - j < NR ? c1 - j : NR;
+          if (g->dtype == lullFloat32) tile_open_f32(&t, lines, width);
+          else if (g->dtype == lullFloat16) tile_open_f16(&t, lines, width);
+          else tile_open_bf16(&t, lines, width);
         }
       }
 }
@@ -427,12 +439,21 @@ FEW(2)
 FEW(3)
 FEW(4)
 
+TARGET void lull_gemm_widen(float *to, const char *from, int dtype, int64_t n) {
+  int size = lull_dtype_size(dtype);
+  int64_t k = 0;
+  for (; k + 16 <= n; k += 16) _mm512_storeu_ps(to + k, load16(from + k * size, dtype, 0xffff));
+  if (k < n) _mm512_mask_storeu_ps(to + k, first(n - k), load16(from + k * size, dtype, first(n - k)));
+}
+void lull_gemm_narrow(char *to, const float *from, int dtype, int64_t n) {
+  lull_level_avx512.store(to, from, dtype, n);
+}
+
 TARGET void lull_gemm_widen_rows(const LullGemm *g, float *a) {
   for (int64_t i = 0; i < g->m; ++i) {
     const char *row = g->a + i * g->aRow;
     if (g->aColumn == lull_dtype_size(g->dtype)) {
-      for (int64_t k = 0; k < g->k; k += 16)
-        _mm512_mask_storeu_ps(a + i * g->k + k, first(g->k - k), load16(row + k * g->aColumn, g->dtype, first(g->k - k)));
+      lull_gemm_widen(a + i * g->k, row, g->dtype, g->k);
     } else {
       for (int64_t k = 0; k < g->k; ++k) a[i * g->k + k] = _mm512_cvtss_f32(load16(row + k * g->aColumn, g->dtype, 1));
     }

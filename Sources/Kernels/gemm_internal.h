@@ -26,8 +26,12 @@ void lull_gemm_pack_rows(const LullGemm *g, int64_t panel);
 void lull_gemm_rows(const LullGemm *g, int64_t p0, int64_t p1, int64_t c0, int64_t c1, float *scratch);
 // All rows, packed beforehand; columns are packed here.
 void lull_gemm_columns(const LullGemm *g, int64_t c0, int64_t c1, float *scratch);
-// Without packing: rows from ..< to, columns c0 ..< c1.
+// Without packing: rows from ..< to, columns c0 ..< c1. a and c are float32, b is of g's dtype.
 void lull_gemm_open(const LullGemm *g, int64_t from, int64_t to, int64_t c0, int64_t c1);
+
+// n elements to float32, and back.
+void lull_gemm_widen(float *to, const char *from, int dtype, int64_t n);
+void lull_gemm_narrow(char *to, const float *from, int dtype, int64_t n);
 
 // Up to lullGemmFew rows without packing b, whose rows or columns are contiguous: `a` is
 // [m][k] in float32 (made by widen_rows), columns from ..< to (whole groups of 64).
