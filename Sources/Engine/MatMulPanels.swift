@@ -3,15 +3,9 @@
 import Kernels
 
 extension MatMul {
-  /// Whether our kernels do it: half precision, few rows, and float32 from 128 x 128 x 128 on, where
-  /// they are level with OpenBLAS or ahead. It is ahead on small products.
+  /// Whether our kernels do it.
   func usesPanels(_ out: NDArray) -> Bool {
-    guard lull_gemm_works(Int32(out.dtype.rawValue)) != 0, out.size > 0 else { return false }
-    let r = out.rank
-    let (m, n, k) = (out.shape[r - 2], out.shape[r - 1], out.input(0).shape.last!)
-    if k == 0 { return false }
-    if out.dtype != .float32 || n == 1 || m <= 8 { return true }
-    return out.size == m &* n && 2 * Double(m) * Double(n) * Double(k) >= 4e6
+    lull_gemm_works(Int32(out.dtype.rawValue)) != 0 && out.size > 0 && out.input(0).shape.last! > 0
   }
 
   func multiplyPanels(_ out: NDArray) throws(ArrayError) {
@@ -21,30 +15,44 @@ extension MatMul {
     let (r, width) = (out.rank, out.dtype.byteCount)
     let (m, n, k) = (out.shape[r - 2], out.shape[r - 1], a.shape.last!)
     let dtype = Int32(out.dtype.rawValue)
-    // Many products: each worker does whole ones, in scratch of its own.
     let batch = out.size / (m * n)
-    let isLarge = 2 * Double(out.size) * Double(k) >= 400_000
-    let workers = isLarge ? Swift.min(batch, Int(lull_thread_count())) : 1
-    let each = (Int(lull_gemm_scratch(dtype, Int64(m), Int64(n), Int64(k))) + 63) & ~63
-    let (needed, overflow) = each.multipliedReportingOverflow(by: workers)
+    var job = PanelJob(
+      a: UnsafeRawPointer(a.pointer).assumingMemoryBound(to: CChar.self),
+      b: UnsafeRawPointer(b.pointer).assumingMemoryBound(to: CChar.self), c: nil, dtype: dtype,
+      m: Int64(m), n: Int64(n), k: Int64(k), aRow: Int64(a.strides[a.rank - 2] * width),
+      aColumn: Int64(a.strides[a.rank - 1] * width), bRow: Int64(b.strides[b.rank - 2] * width),
+      bColumn: Int64(b.strides[b.rank - 1] * width), entryBytes: m * n * width)
+    // Many products: each worker does whole ones, in scratch of its own. A few large ones are
+    // shared out one by one.
+    let work = 2 * Double(m) * Double(n) * Double(k)
+    let threads = Int(lull_thread_count())
+    let isShared = work * Double(batch) >= 400_000 && batch > 1
+      && (work < 4e6 || batch >= 4 * threads)
+    job.scratchBytes = (job.scratchNeeded + 63) & ~63
+    let (needed, overflow) = job.scratchBytes.multipliedReportingOverflow(by: isShared ? threads : 1)
     if overflow { throw .tooLarge(op: name, shape: out.shape.array) }
-    let scratch = try Buffer(byteCount: needed)
+    let scratch = needed > 0 ? try Buffer(byteCount: needed) : nil
+    job.scratch = scratch?.pointer.assumingMemoryBound(to: CChar.self)
     try out.allocate()
-    withEntryOffsets(a, b, out) { offsets, batch in
-      var job = PanelJob(
-        a: UnsafeRawPointer(a.pointer).assumingMemoryBound(to: CChar.self),
-        b: UnsafeRawPointer(b.pointer).assumingMemoryBound(to: CChar.self),
-        c: out.pointer.assumingMemoryBound(to: CChar.self), dtype: dtype, m: Int64(m), n: Int64(n),
-        k: Int64(k), aRow: Int64(a.strides[a.rank - 2] * width),
-        aColumn: Int64(a.strides[a.rank - 1] * width), bRow: Int64(b.strides[b.rank - 2] * width),
-        bColumn: Int64(b.strides[b.rank - 1] * width), entryBytes: m * n * width,
-        scratch: scratch.pointer.assumingMemoryBound(to: CChar.self), scratchBytes: each,
-        offsets: offsets, batch: batch, workers: workers)
-      lull_parallel_for(
-        Int64(workers),
-        { context, chunk, _ in
-          context!.assumingMemoryBound(to: PanelJob.self).pointee.run(Int(chunk))
-        }, &job)
+    job.c = out.pointer.assumingMemoryBound(to: CChar.self)
+    if batch == 1 {
+      job.multiply(0, 0, 0, job.scratch)
+    } else {
+      withEntryOffsets(a, b, out) { offsets, batch in
+        job.offsets = offsets
+        job.batch = batch
+        // Pieces of some 10 us.
+        job.each = isShared ? Swift.min(Int(1e6 / work) + 1, batch) : batch
+        if isShared {
+          lull_parallel_for(
+            Int64((batch + job.each - 1) / job.each),
+            { context, chunk, worker in
+              context!.assumingMemoryBound(to: PanelJob.self).pointee.run(Int(chunk), Int(worker))
+            }, &job)
+        } else {
+          job.run(0, 0)
+        }
+      }
     }
     withExtendedLifetime((a, b, scratch)) {}
   }
@@ -52,24 +60,33 @@ extension MatMul {
 
 private struct PanelJob {
   let a: UnsafePointer<CChar>, b: UnsafePointer<CChar>
-  let c: UnsafeMutablePointer<CChar>
+  var c: UnsafeMutablePointer<CChar>?
   let dtype: Int32
   let m: Int64, n: Int64, k: Int64
   let aRow: Int64, aColumn: Int64, bRow: Int64, bColumn: Int64
   let entryBytes: Int
-  let scratch: UnsafeMutablePointer<CChar>
-  let scratchBytes: Int
+  var scratch: UnsafeMutablePointer<CChar>?
+  var scratchBytes = 0
   /// See `withEntryOffsets`.
-  let offsets: UnsafeMutablePointer<Int>
-  let batch: Int, workers: Int
+  var offsets: UnsafeMutablePointer<Int>?
+  var batch = 1
+  /// Products of a piece.
+  var each = 1
 
-  /// Every `workers`th product from `first` on.
-  func run(_ first: Int) {
-    for i in stride(from: first, to: batch, by: workers) {
+  var scratchNeeded: Int { Int(lull_gemm_scratch(dtype, aRow, aColumn, bRow, bColumn, m, n, k)) }
+
+  func multiply(
+    _ entry: Int, _ aOffset: Int, _ bOffset: Int, _ scratch: UnsafeMutablePointer<CChar>?
+  ) {
+    lull_gemm(
+      dtype, c! + entry * entryBytes, a + aOffset, aRow, aColumn, b + bOffset, bRow, bColumn, m, n, k,
+      scratch)
+  }
+
+  func run(_ chunk: Int, _ worker: Int) {
+    for i in (chunk * each)..<Swift.min((chunk + 1) * each, batch) {
       if lull_interrupt_stops() != 0 { return }
-      lull_gemm(
-        dtype, c + i * entryBytes, a + offsets[2 * i], aRow, aColumn, b + offsets[2 * i + 1], bRow, bColumn,
-        m, n, k, scratch + first * scratchBytes)
+      multiply(i, offsets![2 * i], offsets![2 * i + 1], scratch.map { $0 + worker * scratchBytes })
     }
   }
 }

@@ -5,8 +5,9 @@
 // Whether this machine has them, for a dtype (numbered as DType is).
 int lull_gemm_works(int dtype);
 
-// Bytes of scratch that lull_gemm needs.
-int64_t lull_gemm_scratch(int dtype, int64_t m, int64_t n, int64_t k);
+// Bytes of scratch that lull_gemm needs with the same arguments.
+int64_t lull_gemm_scratch(int dtype, int64_t aRow, int64_t aColumn, int64_t bRow, int64_t bColumn,
+                          int64_t m, int64_t n, int64_t k);
 
 // c[m][n] = a[m][k] b[k][n]. a and b have any strides (bytes), c is row-major; all of one dtype.
 // The work is spread over the pool where that pays. `scratch` is aligned to 64 bytes.
