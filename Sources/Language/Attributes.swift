@@ -148,6 +148,15 @@ func getAttributeOrNil(_ v: Value, _ name: Value) throws(LullError) -> Value? {
   if v.tag == .type { return try typeAttribute(v, n) }
   if v.tag == .superObject { return try superAttribute(v, n) }
   let t = v.type
+  if t.pointee.hasGetattribute {
+    try checkNativeStack()
+    do throws(LullError) {
+      return try call2(t.lookup(.__getattribute__), v, Value(.str, n))
+    } catch {
+      guard t.pointee.hasGetattr, isKind(error, "AttributeError") else { throw error }
+      return try call2(t.lookup(.__getattr__), v, Value(.str, n))
+    }
+  }
   let f = t.lookup(n)
   if !f.isUndefined, isDataDescriptor(f) {
     f.retained()
@@ -194,6 +203,13 @@ func getAttributeOrNil(_ v: Value, _ name: Value) throws(LullError) -> Value? {
 
 private func typeAttribute(_ v: Value, _ n: StrPtr) throws(LullError) -> Value? {
   let t = v.typeObject
+  // A class's own, made on first need; not its base's.
+  if n == Name.__annotations__.pointer, t.pointee.isUserDefined {
+    if let own = t.pointee.dict.dict.get(n) { return own.retained() }
+    let made = makeDict()
+    t.pointee.dict.dict.set(Value(.str, n), made.retained())
+    return made
+  }
   let f = t.lookup(n)
   if !f.isUndefined { return try bindDescriptor(f, .undefined, t) }
   switch n {
@@ -313,12 +329,25 @@ private func specialAttribute(_ v: Value, _ n: StrPtr) throws(LullError) -> Valu
     case Name.__kwdefaults__.pointer:
       return f.pointee.keywordDefaults.isUndefined ? Value.none : f.pointee.keywordDefaults.retained()
     case Name.__globals__.pointer: return f.pointee.globals.retained()
-    case Name.__annotations__.pointer: return makeDict()
+    case Name.__code__.pointer:
+      let p = allocateObject(MemoryLayout<CodeBody>.size).bindMemory(to: CodeBody.self, capacity: 1)
+      p.initialize(to: CodeBody(h: Header(.code), code: f.pointee.codeOwner))
+      return Value(.code, p)
+    case Name.__closure__.pointer:
+      guard let cells = f.pointee.cells, f.pointee.cellCount > 0 else { return Value.none }
+      return makeTuple((0..<f.pointee.cellCount).map { cells[$0].retained() })
+    case Name.__annotations__.pointer:
+      if f.pointee.annotations.tag != .dict { f.pointee.annotations = makeDict() }
+      return f.pointee.annotations.retained()
     default: return nil
     }
   case .builtin:
     if n == Name.__name__.pointer || n == Name.__qualname__.pointer {
       return makeStr(v.body(BuiltinBody.self).pointee.builtin.name)
+    }
+    if n.string == "__text_signature__" {
+      let b = v.body(BuiltinBody.self).pointee.builtin
+      return makeStr(String(b.signature.drop { $0 != "(" }))
     }
   case .boundMethod:
     let m = v.method
@@ -346,6 +375,11 @@ private func specialAttribute(_ v: Value, _ n: StrPtr) throws(LullError) -> Valu
       if name == "code", v.type.isSubtype(of: exceptionType("SystemExit")) {
         return t.pointee.count > 0 ? t.items[0].retained() : Value.none
       }
+      if t.pointee.count == 5, v.type.isSubtype(of: exceptionType("UnicodeError")),
+        let k = unicodeErrorParts.firstIndex(of: name)
+      {
+        return t.items[k].retained()
+      }
       if v.type.isSubtype(of: exceptionType("OSError")) {
         let hasNumber = t.pointee.count == 2
         if name == "errno" { return hasNumber ? t.items[0].retained() : Value.none }
@@ -366,10 +400,14 @@ private func specialAttribute(_ v: Value, _ n: StrPtr) throws(LullError) -> Valu
     let name = n.string
     if name == "real" { return Value(v.body(ComplexBody.self).pointee.re) }
     if name == "imag" { return Value(v.body(ComplexBody.self).pointee.im) }
-  case .int, .bool, .float, .bigInt:
+  case .float:
+    let name = n.string
+    if name == "real" { return v.retained() }
+    if name == "imag" { return Value(0.0) }
+  case .int, .bool, .bigInt:
     let name = n.string
     if name == "real" || name == "numerator" { return v.tag == .bool ? Value(v.asInt) : v.retained() }
-    if name == "imag" { return v.tag == .float ? Value(0.0) : Value(0) }
+    if name == "imag" { return Value(0) }
     if name == "denominator" { return Value(1) }
   case .property:
     let w = v.wrapper
@@ -378,6 +416,12 @@ private func specialAttribute(_ v: Value, _ n: StrPtr) throws(LullError) -> Valu
     case "fset": return w.pointee.b.retained()
     case "fdel": return w.pointee.c.retained()
     default: return nil
+    }
+  case .code: return codeAttribute(v.body(CodeBody.self).pointee.code, n.string)
+  case .cell:
+    if n.string == "cell_contents" {
+      if v.cell.pointee.value.isUndefined { throw LullError.valueError("Cell is empty") }
+      return v.cell.pointee.value.retained()
     }
   case .classMethod, .staticMethod:
     if n == Name.__func__.pointer { return v.wrapper.pointee.a.retained() }
@@ -389,10 +433,32 @@ private func specialAttribute(_ v: Value, _ n: StrPtr) throws(LullError) -> Valu
   return nil
 }
 
+/// What a function's `__code__` tells about its parameters and names.
+private func codeAttribute(_ code: Code, _ name: String) -> Value? {
+  switch name {
+  case "co_name": return makeStr(code.name)
+  case "co_qualname": return makeStr(code.qualname)
+  case "co_filename": return makeStr(code.source.file)
+  case "co_firstlineno": return Value(code.source.line(at: code.span.start))
+  case "co_argcount": return Value(code.positionalCount)
+  case "co_posonlyargcount": return Value(code.positionalOnly)
+  case "co_kwonlyargcount": return Value(code.keywordOnlyCount)
+  case "co_varnames":
+    let parameters = code.parameterNames.map(\.string)
+    let others = code.localNames.filter { !parameters.contains($0) && !$0.hasPrefix(".") && !$0.hasPrefix(" ") }
+    return makeTuple((parameters + others).map { makeStr($0) })
+  case "co_nlocals": return Value(Set(code.parameterNames.map(\.string) + code.localNames).count)
+  case "co_freevars": return makeTuple(code.freeNames.map { makeStr($0) })
+  case "co_flags":
+    return Value((code.hasRest ? 4 : 0) | (code.hasKeywords ? 8 : 0) | (code.isGenerator ? 32 : 0) | 3)
+  default: return nil
+  }
+}
+
 @inline(never) func getAttributeCaching(
   _ o: Value, _ name: Value, _ i: UnsafeMutablePointer<Instruction>
 ) throws(LullError) -> Value {
-  if o.tag == .instance {
+  if o.tag == .instance, !o.type.pointee.hasGetattribute {
     let s = o.instance.pointee.shape
     if !s.pointee.isDict {
       let x = s.find(name.str)
@@ -416,7 +482,9 @@ private func specialAttribute(_ v: Value, _ n: StrPtr) throws(LullError) -> Valu
   if o.tag != .type, o.tag != .module, o.tag != .superObject {
     let t = o.type
     let f = t.lookup(n)
-    if f.tag == .function || f.tag == .builtin, ownAttribute(o, n).isUndefined {
+    if f.tag == .function || f.tag == .builtin, !t.pointee.hasGetattribute,
+      ownAttribute(o, n).isUndefined
+    {
       if i.pointee.b < 0x7FFE,
         o.tag != .instance || !o.instance.pointee.shape.pointee.isDict,
         o.tag == .instance || ownDictSlot(o) == nil
@@ -557,6 +625,12 @@ func setAttributePlain(_ o: Value, _ n: StrPtr, _ v: Value) throws(LullError) {
     case Name.__module__.pointer:
       swap(&o.function.pointee.module, v)
     case Name.__defaults__.pointer: swap(&o.function.pointee.defaults, v)
+    case Name.__annotations__.pointer:
+      guard v.isNone || v.kind == .dict else {
+        v.release()
+        throw LullError.typeError("__annotations__ must be set to a dict object")
+      }
+      swap(&o.function.pointee.annotations, v)
     case Name.__dict__.pointer: swap(&o.function.pointee.dict, v)
     default:
       if o.function.pointee.dict.tag != .dict { o.function.pointee.dict = makeDict() }

@@ -6,8 +6,8 @@ import Glibc
 
 extension Value {
   var isByteArray: Bool { kind == .bytes && header.pointee.flags & Header.flagMutable != 0 }
-  /// The bytes of bytes and bytearray objects.
-  var bytesLike: [UInt8]? { kind == .bytes ? bytes : nil }
+  /// The bytes of bytes, bytearray and memoryview objects.
+  var bytesLike: [UInt8]? { kind == .bytes ? bytes : memoryViewBytes(self) }
 }
 
 func makeByteArray(_ value: [UInt8]) -> Value {

@@ -37,6 +37,8 @@ func installBuiltins() {
     t.pointee.h.count = immortal
     builtinTypes[name] = t
   }
+  installMemoryView()
+  installTypeAliases()
   d.set("NotImplemented", .notImplemented)
   d.set("Ellipsis", .ellipsis)
   d.set("__debug__", Value(true))
@@ -151,9 +153,25 @@ private func fold(
   return best
 }
 
+/// What an abstract class says of a class that does not inherit from it: its own `_class_hook` (stdlib/abc.lull).
+@inline(never) private func abstractAccepts(_ t: TypePtr, _ c: TypePtr) throws(LullError) -> Bool {
+  guard t.pointee.isUserDefined, let hook = t.pointee.dict.dict.get(classHook) else { return false }
+  try checkNativeStack()
+  let f = try bindDescriptor(hook, .undefined, t)
+  defer { f.release() }
+  return try truthReleasing(try call1(f, Value(c)))
+}
+nonisolated(unsafe) private let classHook = internedPointer("_class_hook")
+
 func isInstanceOf(_ v: Value, _ t: Value) throws(LullError) -> Bool {
-  if t.tag == .type { return v.type.isSubtype(of: t.typeObject) }
+  if t.tag == .type {
+    return v.type.isSubtype(of: t.typeObject) ? true : try abstractAccepts(t.typeObject, v.type)
+  }
   if t.isNone { return v.isNone }
+  if let members = try unionMembers(t) {
+    for m in members where try isInstanceOf(v, m) { return true }
+    return false
+  }
   if let tuple = t.asTuple {
     try checkNativeStack()
     for i in 0..<tuple.pointee.count {
@@ -161,17 +179,34 @@ func isInstanceOf(_ v: Value, _ t: Value) throws(LullError) -> Bool {
     }
     return false
   }
+  if isCustom(t) {
+    let f = t.type.lookup(instanceCheck)
+    if !f.isUndefined { return try truthReleasing(try callMethod(f, t, v)) }
+  }
   throw LullError.typeError("isinstance() arg 2 must be a type, a tuple of types, or a union")
 }
+nonisolated(unsafe) private let instanceCheck = internedPointer("__instancecheck__")
+nonisolated(unsafe) private let subclassCheck = internedPointer("__subclasscheck__")
 private func isSubclassOf(_ c: Value, _ t: Value) throws(LullError) -> Bool {
   guard c.tag == .type else { throw LullError.typeError("issubclass() arg 1 must be a class") }
-  if t.tag == .type { return c.typeObject.isSubtype(of: t.typeObject) }
+  if t.tag == .type {
+    return c.typeObject.isSubtype(of: t.typeObject)
+      ? true : try abstractAccepts(t.typeObject, c.typeObject)
+  }
+  if let members = try unionMembers(t) {
+    for m in members where try isSubclassOf(c, m) { return true }
+    return false
+  }
   if let tuple = t.asTuple {
     try checkNativeStack()
     for i in 0..<tuple.pointee.count {
       if try isSubclassOf(c, tuple.items[i]) { return true }
     }
     return false
+  }
+  if isCustom(t) {
+    let f = t.type.lookup(subclassCheck)
+    if !f.isUndefined { return try truthReleasing(try callMethod(f, t, c)) }
   }
   throw LullError.typeError("issubclass() arg 2 must be a class, a tuple of classes, or a union")
 }
@@ -462,6 +497,10 @@ let builtinFunctions: [Builtin] = [
     }
     guard let b = a[0].integer, let e = a[1].integer, let m = a[2].integer else {
       func isNumber(_ v: Value) -> Bool { v.isInteger || v.kind == .float || v.kind == .complex }
+      // The first two decide which type's power is asked first; only that of int and float looks at all three.
+      if a[0].kind == .float, isNumber(a[1]) || a[1].kind == .float, a[1].kind != .complex, a[2].kind != .complex {
+        throw LullError.typeError("pow() 3rd argument not allowed unless all arguments are integers")
+      }
       if isNumber(a[0]), isNumber(a[1]), isNumber(a[2]) {
         throw a[0].kind == .complex || a[1].kind == .complex || a[2].kind == .complex
           ? LullError.valueError("complex modulo")

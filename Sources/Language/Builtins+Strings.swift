@@ -348,7 +348,9 @@ private func justify(_ name: String, _ align: Character) -> Builtin {
   Builtin(name, "\(name)(self, width, fillchar=' ', /)", chapter: "str", doc: "Pad to a width.") {
     (a) throws(LullError) in
     let width = try a.int(1)
-    let fill = try a.str(2)
+    guard let fill = a[2].asStr else {
+      throw LullError.typeError("The fill character must be a unicode character, not \(typeName(a[2]))")
+    }
     if fill.pointee.count != 1 {
       throw LullError.typeError("The fill character must be exactly one character long")
     }
@@ -575,7 +577,7 @@ func installStrings() {
       try formatTemplate(a[0].str, Array(a.rest(1)), a[2].asDict)
     },
     Builtin("format_map", "format_map(self, mapping, /)", chapter: "str", doc: "Fill the fields from a mapping.") { (a) throws(LullError) in
-      try formatTemplate(a[0].str, [], a[1].asDict)
+      try formatTemplate(a[0].str, [], nil, mapping: a[1])
     },
     Builtin("encode", "encode(self, encoding='utf-8', errors='strict')", chapter: "str", doc: "As bytes.") { (a) throws(LullError) in
       makeBytes(try encodeString(a[0].str, try a.string(1), try a.string(2)))

@@ -46,6 +46,21 @@ private func plainDecimal(_ text: String) -> Int? {
   }
   return digits == 0 ? nil : isNegative ? -value : value
 }
+/// The text with the decimal digits of every script as ASCII digits.
+private func asciiDigits(_ text: String) -> String {
+  if text.utf8.allSatisfy({ $0 < 128 }) { return text }
+  var out = String.UnicodeScalarView()
+  for u in text.unicodeScalars {
+    if u.value > 127, u.properties.numericType == .decimal, let n = u.properties.numericValue,
+      let digit = UnicodeScalar(48 + UInt32(n))
+    {
+      out.append(digit)
+    } else {
+      out.append(u)
+    }
+  }
+  return String(out)
+}
 /// `shown`: how messages write the text; nil: as a str.
 func parseInt(_ text: String, _ radix: Int, shown: String? = nil) throws(LullError) -> Value {
   func bad() -> LullError {
@@ -59,7 +74,8 @@ func parseInt(_ text: String, _ radix: Int, shown: String? = nil) throws(LullErr
       throw bad()
     }
   }
-  var s = Substring(text)
+  let plain = asciiDigits(text)
+  var s = Substring(plain)
   while let c = s.first, c.isWhitespace { s = s.dropFirst() }
   while let c = s.last, c.isWhitespace { s = s.dropLast() }
   var negative = false
@@ -93,14 +109,16 @@ func parseInt(_ text: String, _ radix: Int, shown: String? = nil) throws(LullErr
   guard digits.allSatisfy({ $0.isASCII }), let b = BigInt(digits, radix: base) else { throw bad() }
   return makeBig(negative ? -b : b)
 }
-func parseFloat(_ text: String) throws(LullError) -> Double {
+/// `shown`: how messages write the text; nil: as a str.
+func parseFloat(_ text: String, shown: String? = nil) throws(LullError) -> Double {
   let u = text.utf8
   if let a = u.first, let z = u.last, a == 45 || (a >= 48 && a <= 57), z >= 48, z <= 57,
     u.allSatisfy({ ($0 >= 48 && $0 <= 57) || $0 == 46 }), let d = Double(text)
   {
     return d
   }
-  var s = Substring(text)
+  let digits = asciiDigits(text)
+  var s = Substring(digits)
   while let c = s.first, c.isWhitespace { s = s.dropFirst() }
   while let c = s.last, c.isWhitespace { s = s.dropLast() }
   let plain = String(s.filter { $0 != "_" })
@@ -114,7 +132,7 @@ func parseFloat(_ text: String) throws(LullError) -> Double {
   if let c = lower.first(where: { !($0.isNumber || "+-.e".contains($0)) }) { _ = c } else if let d = Double(plain.hasSuffix(".") ? plain + "0" : plain.replacingDotE()) {
     return d
   }
-  throw LullError.valueError("could not convert string to float: \(quoted(makeStr(text).str))")
+  throw LullError.valueError("could not convert string to float: \(shown ?? quoted(makeStr(text).str))")
 }
 extension String {
   /// "1.e5" and ".5" in a form that Swift reads.
@@ -184,8 +202,11 @@ private func parseComplex(_ text: String) -> (Double, Double)? {
 
 func installTypes() {
   installStrings()
-  constructor("object", "object()", doc: "The base of all classes.") { (_) throws(LullError) in
-    makeInstance(core.pointee.object)
+  constructor("object", "object(*args, **kwargs)", doc: "The base of all classes.") { (a) throws(LullError) in
+    if a.rest(0).count > 0 || a[1].dict.pointee.count > 0 {
+      throw LullError.typeError("object() takes no arguments")
+    }
+    return makeInstance(core.pointee.object)
   }
   constructor("int", "int(x=0, /, base=...)", doc: "An integer from a number or text.") {
     (a) throws(LullError) in
@@ -227,6 +248,9 @@ func installTypes() {
     (a) throws(LullError) in
     let v = a[0]
     if v.kind == .str { return Value(try parseFloat(v.string)) }
+    if let b = v.bytesLike {
+      return Value(try parseFloat(String(decoding: b, as: UTF8.self), shown: v.kind == .bytes ? try repr(v) : nil))
+    }
     do throws(LullError) { return Value(try doubleOf(v)) } catch {
       if error.kind == "TypeError", error.message.hasPrefix("must be real") {
         throw LullError.typeError(
@@ -319,8 +343,13 @@ func installTypes() {
     if !a.has(1) { return makeSlice(.none, a[0].retained(), .none) }
     return makeSlice(a[0].retained(), a[1].retained(), a[2].retained())
   }
-  constructor("type", "type(object, /)", doc: "The class of a value.") { (a) throws(LullError) in
-    Value(a[0].type).retained()
+  constructor("type", "type(object, bases=..., dict=..., /, **keywords)", doc: "The class of a value, or a new class.") {
+    (a) throws(LullError) in
+    if a.has(1), a.has(2) { return try makeClass(a[0], a[1], a[2], a[3]) }
+    if a.has(1) || a[3].asDict.map({ $0.pointee.count > 0 }) ?? false {
+      throw LullError.typeError("type() takes 1 or 3 arguments")
+    }
+    return Value(a[0].type).retained()
   }
   constructor("property", "property(fget=None, fset=None, fdel=None, doc=None)", doc: "A computed attribute.") {
     (a) throws(LullError) in
@@ -589,10 +618,9 @@ func installTypes() {
     Builtin("bit_count", "bit_count(self, /)") { (a) throws(LullError) in
       Value((a[0].integer ?? 0).magnitude.words.reduce(0) { $0 + $1.nonzeroBitCount })
     },
-    Builtin("conjugate", "conjugate(self, /)") { (a) throws(LullError) in a[0].retained() },
-    Builtin("is_integer", "is_integer(self, /)") { (a) throws(LullError) in Value(true) },
+    Builtin("conjugate", "conjugate(self, /)") { (a) throws(LullError) in try indexValue(plainView(a[0])) },
     Builtin("as_integer_ratio", "as_integer_ratio(self, /)") { (a) throws(LullError) in
-      makePair(a[0].retained(), Value(1))
+      makePair(try indexValue(plainView(a[0])), Value(1))
     },
     Builtin("to_bytes", "to_bytes(self, length=1, byteorder='big', *, signed=False)") { (a) throws(LullError) in
       let n = a[0].integer ?? 0
@@ -776,7 +804,7 @@ private func setMethods(_ frozen: Bool) -> [Builtin] {
   var out = [
     Builtin("union", "union(self, *others)") { (a) throws(LullError) in
       let r = a[0].set.copy(frozen: a[0].set.isFrozen)
-      for x in a.rest(1) {
+      for x in a.rest(1) where !x.isSame(a[0]) {
         if x.kind == .set { try r.set.merge(x.set) } else {
           try forEach(x) { (y) throws(LullError) in try r.set.add(y) }
         }

@@ -241,7 +241,8 @@ func appendFormattedInt(_ v: Value, _ f: FormatSpec, _ out: inout TextBuilder) t
     if f.sign != 45 {
       throw LullError.valueError("Sign not allowed with integer format specifier 'c'")
     }
-    guard v.isIntOrBool, v.asInt >= 0, v.asInt < 0x110000 else {
+    if !v.isIntOrBool { throw LullError.overflow("Python int too large to convert to C long") }
+    guard v.asInt >= 0, v.asInt < 0x110000 else {
       throw LullError.overflow("%c arg not in range(0x110000)")
     }
     var b = TextBuilder()

@@ -174,9 +174,14 @@ func appendQuoted(_ s: StrPtr, _ out: inout TextBuilder, ascii: Bool = false) {
   }
   out.append(q)
 }
+/// Whether a character is in Unicode 14, which CPython 3.11 has; Swift's tables are newer.
+private func isKnown(_ u: Unicode.Scalar) -> Bool {
+  guard let age = u.properties.age else { return false }
+  return age.major <= 14
+}
 func isPrintable(_ c: UInt32) -> Bool {
   if c >= 32, c < 127 { return true }
-  guard let u = Unicode.Scalar(c) else { return false }
+  guard let u = Unicode.Scalar(c), isKnown(u) else { return false }
   switch u.properties.generalCategory {
   case .control, .format, .surrogate, .privateUse, .unassigned, .lineSeparator,
     .paragraphSeparator:

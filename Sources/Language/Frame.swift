@@ -577,7 +577,7 @@ func construct(
 ) throws(LullError) -> Value {
   if !t.pointee.isUserDefined, !t.pointee.isException {
     defer { releaseArguments(w, argc) }
-    if t == typeTable[Int(Tag.type.rawValue)], argc == 1 { return Value(w[0].type).retained() }
+    if t == typeTable[Int(Tag.type.rawValue)], argc == 1, kwCount == 0 { return Value(w[0].type).retained() }
     guard let c = t.pointee.constructor else {
       throw LullError.typeError("cannot create '\(t.pointee.name)' instances")
     }

@@ -119,6 +119,22 @@ public func makeIterator(_ v: Value) throws(LullError) -> Value {
   throw LullError.typeError("'\(typeName(v))' object is not iterable")
 }
 
+/// How many elements an iterator still has, as its `__length_hint__` tells.
+func lengthHint(_ p: UnsafeMutablePointer<IteratorBody>) -> Int {
+  let n = p.pointee.index
+  switch p.pointee.kind {
+  case .range, .dictKeys, .dictValues, .dictItems, .set: return max(0, p.pointee.limit - n)
+  case .list: return n == Int.max ? 0 : max(0, p.pointee.a.list.pointee.count - n)
+  case .tuple: return max(0, p.pointee.a.tuple.pointee.count - n)
+  case .str: return Array(p.pointee.a.str.buffer.dropFirst(n)).count { $0 & 0xC0 != 0x80 }
+  case .bytes: return max(0, p.pointee.a.bytes.count - n)
+  case .reversed:
+    if p.pointee.a.tag == .list, n >= p.pointee.a.list.pointee.count { return 0 }
+    return n + 1
+  default: return 0
+  }
+}
+
 @inline(never) func nextNative(_ p: UnsafeMutablePointer<IteratorBody>) throws(LullError) -> Value {
   switch p.pointee.kind {
   case .range:

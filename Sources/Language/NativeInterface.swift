@@ -226,7 +226,7 @@ extension Value {
     default: UnsafeBufferPointer(start: nil, count: 0)
     }
   }
-  public var byteArray: [UInt8]? { kind == .bytes ? bytes : nil }
+  public var byteArray: [UInt8]? { bytesLike }
   /// start, stop, step of a slice (None where left out), borrowed.
   public var sliceParts: (start: Value, stop: Value, step: Value)? {
     guard kind == .slice else { return nil }

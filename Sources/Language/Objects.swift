@@ -82,6 +82,8 @@ struct FunctionBody {
   var codeOwner: Code
   /// The name of the module, a str or undefined; owned.
   var module: Value
+  /// Dict of annotations by parameter name, or undefined; owned.
+  var annotations: Value
 }
 
 struct GeneratorBody {

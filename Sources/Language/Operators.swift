@@ -46,6 +46,7 @@ public func binary(_ op: BinaryOperator, _ a: Value, _ b: Value) throws(LullErro
     }
     if a.kind == .bytes { throw LullError.typeError("can't concat \(typeName(b)) to \(typeName(a))") }
   }
+  if op == .bitOr, let union = try typeUnion(a, b) { return union }
   if op == .multiply {
     if a.kind == .str || a.kind == .list || a.kind == .tuple || a.kind == .bytes {
       throw LullError.typeError(
@@ -305,6 +306,10 @@ public func inplace(_ op: BinaryOperator, _ a: Value, _ b: Value) throws(LullErr
   let r = try binaryOrNil(op, a, b)
   if !r.isUndefined { return r }
   if op == .add, a.kind == .str || a.kind == .tuple { return try binary(op, a, b) }
+  if op == .multiply || op == .bitOr {
+    let sequences: [Tag] = [.str, .list, .tuple, .bytes, .type]
+    if sequences.contains(a.kind) || sequences.contains(b.kind) { return try binary(op, a, b) }
+  }
   throw LullError.typeError(
     "unsupported operand type(s) for \(op == .power ? "**" : symbol(op))=: '\(typeName(a))' and '\(typeName(b))'")
 }

@@ -391,6 +391,9 @@ private func makeTables() {
         if v.isUndefined { throw stopIteration(.undefined) }
         return v
       }
+      if type.pointee.name.hasSuffix("iterator") || type.pointee.name == "reversed" {
+        t.add("__length_hint__") { (a) throws(LullError) in Value(lengthHint(a[0].iterator)) }
+      }
     }
   }
   for (name, kind) in [

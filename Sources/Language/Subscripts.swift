@@ -169,7 +169,10 @@ public func getItem(_ o: Value, _ k: Value) throws(LullError) -> Value {
       return try call(b, [k])
     }
     // Annotations such as list[int].
-    if !o.typeObject.pointee.isUserDefined { return o.retained() }
+    let generic: Set<String> = ["list", "dict", "tuple", "set", "frozenset", "type", "enumerate", "filter", "map", "zip"]
+    if !o.typeObject.pointee.isUserDefined, generic.contains(o.typeObject.pointee.name) {
+      return makeGenericAlias(o, k)
+    }
   default: break
   }
   if o.tag == .type {

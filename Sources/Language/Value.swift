@@ -310,7 +310,7 @@ private func destroyNow(_ h: UnsafeMutablePointer<Header>) {
     let f = p.assumingMemoryBound(to: FunctionBody.self)
     for v in [
       f.pointee.globals, f.pointee.defaults, f.pointee.keywordDefaults, f.pointee.dict,
-      f.pointee.name, f.pointee.qualname, f.pointee.doc, f.pointee.module,
+      f.pointee.name, f.pointee.qualname, f.pointee.doc, f.pointee.module, f.pointee.annotations,
     ] { v.release() }
     if let cells = f.pointee.cells {
       for i in 0..<f.pointee.cellCount { cells[i].release() }
