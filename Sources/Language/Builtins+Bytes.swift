@@ -124,13 +124,16 @@ private func find(_ name: String, fromEnd: Bool, fails: Bool) -> Builtin {
 private func affix(_ name: String, atEnd: Bool) -> Builtin {
   Builtin(name, "\(name)(self, prefix, start=None, end=None, /)", chapter: "bytes", doc: "Whether it starts or ends so.") {
     (a) throws(LullError) in
-    guard let r = try range(a[0].bytes.count, a, 2) else { return Value(false) }
-    let h = a[0].bytes[r]
+    if a[1].kind != .tuple, a[1].bytesLike == nil {
+      throw LullError.typeError("\(name) first arg must be bytes or a tuple of bytes, not \(typeName(a[1]))")
+    }
+    let taken = try range(a[0].bytes.count, a, 2)
+    let h = a[0].bytes[taken ?? 0..<0]
     func check(_ v: Value) throws(LullError) -> Bool {
       guard let p = v.bytesLike else {
-        throw LullError.typeError("\(name) first arg must be bytes or a tuple of bytes, not \(typeName(v))")
+        throw LullError.typeError("a bytes-like object is required, not '\(typeName(v))'")
       }
-      return p.count <= h.count && (atEnd ? h.suffix(p.count) : h.prefix(p.count)).elementsEqual(p)
+      return taken != nil && p.count <= h.count && (atEnd ? h.suffix(p.count) : h.prefix(p.count)).elementsEqual(p)
     }
     if let t = a[1].asTuple {
       for x in t.array where try check(x) { return Value(true) }
@@ -471,7 +474,10 @@ private func arrayMethods() -> [Builtin] {
       return .none
     },
     Builtin("extend", "extend(self, iterable, /)", chapter: "bytes", doc: "Add bytes at the end.") { (a) throws(LullError) in
-      let b = try bytesFromIterable(a[1])
+      if a[1].kind == .str, a[1].str.pointee.count > 0 {
+        throw LullError.typeError("'str' object cannot be interpreted as an integer")
+      }
+      let b = a[1].kind == .str ? [] : try bytesFromIterable(a[1])
       try mutate(a[0]) { (v) throws(LullError) in v += b }
       return .none
     },

@@ -44,18 +44,24 @@ func installBuiltins() {
   d.set("__debug__", Value(true))
   d.set(
     " init",
-    makeBuiltin(Builtin("__init__", "__init__(self, *args, **kwargs)") { (a) throws(LullError) in
-      try initialiseBase(a[0], a.rest(1), a[2])
+    makeBuiltin(Builtin("__init__", "__init__(*args, **kwargs)") { (a) throws(LullError) in
+      guard let me = a.rest(0).first else {
+        throw LullError.typeError("descriptor '__init__' of 'object' object needs an argument")
+      }
+      try initialiseBase(me, UnsafeBufferPointer(rebasing: a.rest(0).dropFirst()), a[1])
       return .none
     }))
   d.set(
     " new",
-    makeBuiltin(Builtin("__new__", "__new__(cls, *args, **kwargs)") { (a) throws(LullError) in
-      guard a[0].tag == .type else {
-        throw LullError.typeError("object.__new__(X): X is not a type object (\(typeName(a[0])))")
+    makeBuiltin(Builtin("__new__", "__new__(*args, **kwargs)") { (a) throws(LullError) in
+      guard let first = a.rest(0).first else {
+        throw LullError.typeError("object.__new__(): not enough arguments")
       }
-      let t = a[0].typeObject
-      let rest = a.rest(1)
+      guard first.tag == .type else {
+        throw LullError.typeError("object.__new__(X): X is not a type object (\(typeName(first)))")
+      }
+      let t = first.typeObject
+      let rest = UnsafeBufferPointer(rebasing: a.rest(0).dropFirst())
       if t.pointee.kind == .instance { return makeInstance(t) }
       let w = UnsafeMutablePointer<Value>.allocate(capacity: rest.count + 1 + windowSlack)
       defer { w.deallocate() }
@@ -562,6 +568,7 @@ let builtinFunctions: [Builtin] = [
     }
     let n: Int
     do throws(LullError) { n = try length(v) } catch {
+      if isCustom(v), !v.type.lookup(.__len__).isUndefined { throw error }
       throw LullError.typeError("'\(typeName(v))' object is not reversible")
     }
     return makeIterator(kind: .reversed, v.retained(), index: n - 1, type: "reversed")

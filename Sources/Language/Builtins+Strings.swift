@@ -323,14 +323,16 @@ private func affix(_ name: String, _ atEnd: Bool) -> Builtin {
   Builtin(name, "\(name)(self, prefix, start=None, end=None, /)", chapter: "str", doc: "Whether the text starts or ends so.") {
     (a) throws(LullError) in
     let s = a[0].str
-    guard let (i, j) = try bounds(s, a, 2) else { return Value(false) }
+    if a[1].kind != .str, a[1].kind != .tuple {
+      throw LullError.typeError("\(name) first arg must be str or a tuple of str, not \(typeName(a[1]))")
+    }
+    let range = try bounds(s, a, 2)
     func check(_ v: Value) throws(LullError) -> Bool {
       guard let p = v.asStr else {
         throw LullError.typeError(
-          a[1].kind == .tuple
-            ? "tuple for \(name) must only contain str, not \(typeName(v))"
-            : "\(name) first arg must be str or a tuple of str, not \(typeName(v))")
+          "tuple for \(name) must only contain str, not \(typeName(v))")
       }
+      guard let (i, j) = range else { return false }
       let n = p.pointee.byteCount
       if j - i < n { return false }
       return memcmp(s.bytes + (atEnd ? j - n : i), p.bytes, n) == 0

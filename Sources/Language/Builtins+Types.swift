@@ -97,6 +97,7 @@ func parseInt(_ text: String, _ radix: Int, shown: String? = nil) throws(LullErr
   } else if base == 0 {
     base = 10
   }
+  if radix == 0, base == 10, s.first == "0", s.contains(where: { $0 != "0" && $0 != "_" }) { throw bad() }
   if s.isEmpty || s.first == "_" && base == 10 || s.last == "_" || s.contains("__") { throw bad() }
   let digits = String(s.filter { $0 != "_" })
   if digits.isEmpty || digits.first == "-" || digits.first == "+" { throw bad() }
@@ -108,6 +109,16 @@ func parseInt(_ text: String, _ radix: Int, shown: String? = nil) throws(LullErr
   }
   guard digits.allSatisfy({ $0.isASCII }), let b = BigInt(digits, radix: base) else { throw bad() }
   return makeBig(negative ? -b : b)
+}
+/// A nan that is identical to no other one, as each `float('nan')` of CPython is an object of its own: floats lie inside
+/// their values, so low bits that nothing else uses tell them apart. `plainNaN` takes them out of what is written.
+@exclusivity(unchecked) nonisolated(unsafe) private var nanCount: UInt64 = 0
+private func freshNaN() -> Double {
+  nanCount = nanCount % 0xFFF_FFFF + 1
+  return Double(bitPattern: Double.nan.bitPattern | nanCount)
+}
+func plainNaN(_ d: Double) -> Double {
+  d.isNaN && d.bitPattern & 0x7FFF_FFFF_F000_0000 == 0x7FF8_0000_0000_0000 ? .nan : d
 }
 /// `shown`: how messages write the text; nil: as a str.
 func parseFloat(_ text: String, shown: String? = nil) throws(LullError) -> Double {
@@ -121,12 +132,12 @@ func parseFloat(_ text: String, shown: String? = nil) throws(LullError) -> Doubl
   var s = Substring(digits)
   while let c = s.first, c.isWhitespace { s = s.dropFirst() }
   while let c = s.last, c.isWhitespace { s = s.dropLast() }
-  let plain = String(s.filter { $0 != "_" })
+  let plain = hasPlainUnderscores(String(s)) ? String(s.filter { $0 != "_" }) : "_"
   let lower = plain.lowercased()
   switch lower {
   case "inf", "+inf", "infinity", "+infinity": return .infinity
   case "-inf", "-infinity": return -.infinity
-  case "nan", "+nan", "-nan": return .nan
+  case "nan", "+nan", "-nan": return freshNaN()
   default: break
   }
   if let c = lower.first(where: { !($0.isNumber || "+-.e".contains($0)) }) { _ = c } else if let d = Double(plain.hasSuffix(".") ? plain + "0" : plain.replacingDotE()) {
@@ -158,6 +169,7 @@ private func complexOf(_ v: Value) throws(LullError) -> (Double, Double)? {
   }
 }
 
+/// Whether each underscore stands between two digits.
 /// Whether each underscore stands between two digits.
 private func hasPlainUnderscores(_ text: String) -> Bool {
   let c = Array(text.unicodeScalars)
@@ -828,9 +840,18 @@ private func setMethods(_ frozen: Bool) -> [Builtin] {
       return r
     },
     Builtin("symmetric_difference", "symmetric_difference(self, other, /)") { (a) throws(LullError) in
-      let o = try asSet(a[1])
-      defer { o.release() }
-      return try setBinary(.bitXor, a[0], o) ?? .none
+      if a[1].kind == .set { return try setBinary(.bitXor, a[0], a[1]) ?? .none }
+      // As CPython: the new set begins with the other's elements, which decides the order.
+      let o = try setFrom(a[1], frozen: a[0].set.isFrozen)
+      do throws(LullError) {
+        try a[0].set.eachElement { (e) throws(LullError) in
+          if !(try o.set.remove(e.key)) { try o.set.add(e.key, e.hash) }
+        }
+      } catch {
+        o.release()
+        throw error
+      }
+      return o
     },
     test("issubset", .lessEqual), test("issuperset", .greaterEqual),
     Builtin("isdisjoint", "isdisjoint(self, other, /)") { (a) throws(LullError) in

@@ -430,8 +430,7 @@ extension Builtin {
     if s.positionalOnly == s.parameters.count {
       return .typeError("\(shownName)() takes no keyword arguments")
     }
-    let e = LullError.typeError(
-      "\(name)() got an unexpected keyword argument '\(keyword)'")
+    let e = LullError.typeError("'\(keyword)' is an invalid keyword argument for \(name)()")
     let names = s.parameters[s.positionalOnly...].map(\.name)
     if let near = nearestName(keyword, among: names) {
       e.notes.append("did you mean '\(near)'?")

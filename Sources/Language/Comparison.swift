@@ -405,7 +405,7 @@ private func tuplesEqual(_ x: TuplePtr, _ y: TuplePtr) throws(LullError) -> Bool
   for k in 0..<n {
     let p = x.items[k]
     let q = y.items[k]
-    if !p.isSame(q) || p.tag == .float, !(try valuesEqual(p, q)) { return false }
+    if !p.isSame(q), !(try valuesEqual(p, q)) { return false }
   }
   return true
 }

@@ -202,14 +202,30 @@ func appendFormat(
   case .complex:
     let f = try FormatSpec(spec, typeName: "complex")
     let p = v.body(ComplexBody.self).pointee
+    if f.fill == 48 { throw LullError.valueError("Zero padding is not allowed in complex format specifier") }
+    if f.align == 61 {
+      throw LullError.valueError("'=' alignment flag is not allowed in complex format specifier")
+    }
     var plain = f
+    // Without a type: like str, in brackets unless the real part is a plain zero.
+    let isPlain = f.type == 0
+    let skipsReal = isPlain && p.re == 0 && p.re.sign == .plus
+    if isPlain, f.precision >= 0 { plain.type = 103 }
+    func part(_ d: Double, _ b: inout TextBuilder) throws(LullError) {
+      try appendFormattedFloat(d, plain, "complex", &b)
+      if isPlain, f.precision < 0, b.count >= 2, b.bytes[b.count - 1] == 48, b.bytes[b.count - 2] == 46 { b.count -= 2 }
+    }
     plain.width = 0
     plain.align = 0
     var b = TextBuilder()
-    try appendFormattedFloat(p.re, plain, "complex", &b)
-    plain.sign = 43
-    try appendFormattedFloat(p.im, plain, "complex", &b)
+    if isPlain, !skipsReal { b.append(40) }
+    if !skipsReal {
+      try part(p.re, &b)
+      plain.sign = 43
+    }
+    try part(p.im, &b)
     b.append(106)
+    if isPlain, !skipsReal { b.append(41) }
     f.pad(b, &out, defaultAlign: 62)
   default:
     throw LullError.typeError("unsupported format string passed to \(typeName(v)).__format__")

@@ -161,7 +161,7 @@ final class MemoryView {
       let d: Double
       do throws(LullError) { d = try doubleOf(v) } catch { throw wrongType() }
       u = code == UInt8(ascii: "d")
-        ? d.bitPattern
+        ? plainNaN(d).bitPattern
         : code == UInt8(ascii: "f") ? UInt64(Float(d).bitPattern) : UInt64(Float16(d).bitPattern)
     default:
       let index: Value

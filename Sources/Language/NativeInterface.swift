@@ -250,6 +250,7 @@ public func sliceIndices(_ slice: Value, length: @autoclosure () throws(LullErro
   func clip(_ v: Value) throws(LullError) -> Int {
     let r: Value
     do throws(LullError) { r = try indexValue(v) } catch {
+      if isCustom(v), !v.type.lookup(.__index__).isUndefined { throw error }
       throw LullError.typeError(
         "slice indices must be integers or None or have an __index__ method")
     }

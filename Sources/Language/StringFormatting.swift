@@ -380,6 +380,7 @@ func percentFormat(_ s: StrPtr, _ values: Value, forBytes: Bool = false) throws(
     switch t {
     case 115, 114, 97, 99, 100, 105, 117, 120, 88, 111, 102, 70, 101, 69, 103, 71: break
     default:
+      if keyed.isUndefined { _ = try args.take() }
       let (scalar, _) = s.decode(at)
       throw LullError.valueError(
         "unsupported format character '\(scalar > 31 && scalar < 127 ? String(UnicodeScalar(UInt8(scalar))) : "?")' "
@@ -388,6 +389,15 @@ func percentFormat(_ s: StrPtr, _ values: Value, forBytes: Bool = false) throws(
     var v = keyed.isUndefined ? try args.take() : keyed
     v.retained()
     defer { v.release() }
+    if forBytes, t == 99 {
+      if v.isInteger {
+        let i = try indexValue(v)
+        defer { i.release() }
+        guard i.tag == .int, i.asInt >= 0, i.asInt < 256 else { throw LullError.overflow("%c arg not in range(256)") }
+      } else if v.kind != .bytes || v.bytes.count != 1 {
+        throw LullError.typeError("%c requires an integer in range(256) or a single byte")
+      }
+    }
     if forBytes, t == 115 || t == 99 && v.kind == .bytes {
       let text = t == 99 && v.bytes.count != 1 ? Value.none : try bytesArgument(v)
       v.release()

@@ -44,6 +44,7 @@ private func sequenceIndex(_ k: Value, _ length: @autoclosure () -> Int, _ what:
 {
   let i: Value
   do throws(LullError) { i = try indexValue(k) } catch {
+    if isCustom(k), !k.type.lookup(.__index__).isUndefined { throw error }
     throw LullError.typeError(
       what == "string"
         ? "string indices must be integers, not '\(typeName(k))'"
@@ -378,7 +379,7 @@ private func containsByIteration(_ c: Value, _ x: Value) throws(LullError) -> Bo
     var k = 0
     while k < l.pointee.count {
       let y = l.pointee.items[k]
-      if y.isSame(x), y.tag != .float { return true }
+      if y.isSame(x) { return true }
       if y.tag.rawValue <= Tag.float.rawValue, y.tag == x.tag {
         if y.tag == .float ? y.asDouble == x.asDouble : y.bits == x.bits { return true }
       } else {
