@@ -176,6 +176,7 @@ func getAttributeOrNil(_ v: Value, _ name: Value) throws(LullError) -> Value? {
   if !f.isUndefined { return try bindDescriptor(f, v, t) }
   if let r = try specialAttribute(v, n) { return r }
   if v.kind != .native || v.tag == .derived, let m = slotMethod(t, n) { return bindSlot(m, v) }
+  if v.kind == .native, let m = nativeSlotMethod(t, n) { return bindSlot(m, v) }
   if t.pointee.hasGetattr {
     let g = t.lookup(.__getattr__)
     try checkNativeStack()
@@ -214,7 +215,9 @@ private func typeAttribute(_ v: Value, _ n: StrPtr) throws(LullError) -> Value? 
   if !f.isUndefined { return try bindDescriptor(f, .undefined, t) }
   switch n {
   case Name.__init__.pointer: return core.pointee.builtins.dict.get(" init")?.retained()
-  case Name.__new__.pointer: return core.pointee.builtins.dict.get(" new")?.retained()
+  case Name.__new__.pointer:
+    return t.pointee.isUserDefined || t == core.pointee.object
+      ? core.pointee.builtins.dict.get(" new")?.retained() : makeBuiltin(newMethod(t))
   case Name.__setattr__.pointer: return core.pointee.builtins.dict.get(" setattr")?.retained()
   case Name.__name__.pointer: return makeStr(t.pointee.name)
   case Name.__qualname__.pointer: return makeStr(t.pointee.qualname)
@@ -261,6 +264,23 @@ private func typeAttribute(_ v: Value, _ n: StrPtr) throws(LullError) -> Value? 
   let m = v.type.lookup(n)
   if !m.isUndefined { return try bindDescriptor(m, v, v.type) }
   return nil
+}
+
+/// `int.__new__` and the like: they make instances of their class and its subclasses only.
+private func newMethod(_ t: TypePtr) -> Builtin {
+  let name = t.pointee.name
+  return Builtin("__new__", "__new__(*args, **kwargs)") { (a) throws(LullError) in
+    guard let cls = a.rest(0).first else { throw LullError.typeError("\(name).__new__(): not enough arguments") }
+    guard cls.tag == .type else {
+      throw LullError.typeError("\(name).__new__(X): X is not a type object (\(typeName(cls)))")
+    }
+    guard cls.typeObject.isSubtype(of: t) else {
+      let n = cls.typeObject.pointee.name
+      throw LullError.typeError("\(name).__new__(\(n)): \(n) is not a subtype of \(name)")
+    }
+    guard let make = core.pointee.builtins.dict.get(" new") else { return .none }
+    return try call(make, Array(a.rest(0)), keywords: dictItems(a[1]).map { ($0.key.string, $0.value) })
+  }
 }
 
 private func superAttribute(_ v: Value, _ n: StrPtr) throws(LullError) -> Value? {

@@ -297,6 +297,7 @@ func installTypes() {
       first = r
     }
     guard let x = try complexOf(first) else {
+      if isCustom(first), !first.type.lookup(.__float__).isUndefined { _ = try doubleOf(first) }
       throw LullError.typeError(
         "complex() first argument must be a string or a number, not '\(typeName(a[0]))'")
     }

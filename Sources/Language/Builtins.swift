@@ -398,6 +398,10 @@ extension Builtin {
     if most == 1, least == 1 {
       return .typeError("\(title) takes exactly one argument (\(n) given)")
     }
+    if s.positionalOnly < s.firstKeywordOnly {
+      return .typeError(
+        "\(name)() takes \(most == least ? "exactly" : "at most") \(most) argument\(most == 1 ? "" : "s") (\(n) given)")
+    }
     if most == least {
       return .typeError("\(name) expected \(most) arguments, got \(n)")
     }

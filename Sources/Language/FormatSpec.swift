@@ -74,9 +74,18 @@ struct FormatSpec {
       i += 1
     }
     width = max(try number(), 0)
-    if i < n, c[i] == 44 || c[i] == 95 {
-      grouping = c[i]
+    if i < n, c[i] == 44 {
+      grouping = 44
       i += 1
+    }
+    if i < n, c[i] == 95 {
+      if grouping != 0 { throw LullError.valueError("Cannot specify both ',' and '_'.") }
+      grouping = 95
+      i += 1
+    }
+    if i < n, c[i] == 44, grouping != 0 {
+      throw LullError.valueError(
+        grouping == 95 ? "Cannot specify both ',' and '_'." : "Cannot specify ',' with ','.")
     }
     if i < n, c[i] == 46 {
       i += 1
@@ -179,7 +188,7 @@ func appendFormat(
     if f.type != 0, f.type != 115 { throw unknownCode(f.type, "str") }
     if f.sign != 45 { throw LullError.valueError("Sign not allowed in string format specifier") }
     if f.alternate { throw LullError.valueError("Alternate form (#) not allowed in string format specifier") }
-    if f.align == 61 {
+    if f.align == 61, !f.zero || f.fill != 48 {
       throw LullError.valueError("'=' alignment not allowed in string format specifier")
     }
     if f.grouping != 0 {
@@ -192,7 +201,10 @@ func appendFormat(
       count = f.precision
       bytes = s.offset(of: count)
     }
-    f.pad(s.bytes, bytes, count, &out, 60)
+    // A zero before the width fills, but on the right.
+    var padded = f
+    if f.zero, f.align == 61 { padded.align = 60 }
+    padded.pad(s.bytes, bytes, count, &out, 60)
   case .bool, .int, .bigInt:
     let f = try FormatSpec(spec, typeName: typeName(v))
     try appendFormattedInt(v, f, &out)
@@ -269,8 +281,12 @@ func appendFormattedInt(_ v: Value, _ f: FormatSpec, _ out: inout TextBuilder) t
   if f.precision >= 0 {
     throw LullError.valueError("Precision not allowed in integer format specifier")
   }
-  if f.grouping == 44, t != 100 {
+  if f.grouping == 44, t != 100 || f.type == 110 {
     throw LullError.valueError("Cannot specify ',' with '\(UnicodeScalar(UInt8(t)))'.")
+  }
+  if f.grouping == 95, t == 110 { throw LullError.valueError("Cannot specify '_' with 'n'.") }
+  if f.negativeZero {
+    throw LullError.valueError("Negative zero coercion (z) not allowed in integer format specifier")
   }
   var digits = TextBuilder()
   let isNegative: Bool
@@ -363,7 +379,7 @@ func appendFormattedFloat(
 /// Precision without a type: like g, but with at least one digit after the point, and with an
 /// exponent one place earlier.
 private func appendGeneral(_ d: Double, _ p: Int, _ alternate: Bool, _ out: inout TextBuilder) {
-  if d == 0 { return out.append("0.0") }
+  if d == 0, p > 1 { return out.append("0.0") }
   var e = TextBuilder()
   e.append(d, conversion: 101, precision: p - 1)
   var mark = e.count - 1

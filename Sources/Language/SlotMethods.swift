@@ -19,6 +19,70 @@ func slotMethod(_ t: TypePtr, _ name: StrPtr) -> Value? {
   }
   return nil
 }
+/// The same for a type made in Swift: the slots that it fills.
+func nativeSlotMethod(_ t: TypePtr, _ name: StrPtr) -> Value? {
+  guard name.pointee.byteCount > 4, name.bytes[0] == 95, name.bytes[1] == 95 else { return nil }
+  let type = t.builtinBase
+  guard let n = type.pointee.native else { return nil }
+  if tables[type] == nil { tables[type] = nativeTable(type, n).methods }
+  return tables[type]?[name]
+}
+private func nativeTable(_ type: TypePtr, _ n: NativeType) -> Table {
+  var t = Table(type: type, kinds: [.native])
+  if let f = n.getItem { t.add("__getitem__", "self, key, /") { (a) throws(LullError) in try f(a[0], a[1]) } }
+  if let f = n.setItem {
+    t.add("__setitem__", "self, key, value, /") { (a) throws(LullError) in
+      try f(a[0], a[1], a[2])
+      return .none
+    }
+  }
+  if let f = n.deleteItem {
+    t.add("__delitem__", "self, key, /") { (a) throws(LullError) in
+      try f(a[0], a[1])
+      return .none
+    }
+  }
+  if let f = n.len { t.add("__len__") { (a) throws(LullError) in Value(try f(a[0])) } }
+  if n.contains != nil || n.getItem != nil {
+    t.add("__contains__", "self, key, /") { (a) throws(LullError) in Value(try containsValue(a[0], a[1])) }
+  }
+  if n.iter != nil || n.next != nil || (n.getItem != nil && n.len != nil) {
+    t.add("__iter__") { (a) throws(LullError) in try makeIterator(a[0]) }
+  }
+  if n.bool != nil { t.add("__bool__") { (a) throws(LullError) in Value(try truth(a[0])) } }
+  if let f = n.float { t.add("__float__") { (a) throws(LullError) in Value(try f(a[0])) } }
+  if let f = n.int { t.add("__int__") { (a) throws(LullError) in try f(a[0]) } }
+  if let f = n.index { t.add("__index__") { (a) throws(LullError) in try f(a[0]) } }
+  if n.hash != nil { addHash(&t) }
+  if let f = n.call {
+    t.add("__call__", "self, /, *args, **kwargs") { (a) throws(LullError) in
+      try f(a[0], a.rest(1), dictItems(a[2]).map { ($0.key.string, $0.value) })
+    }
+  }
+  if let f = n.binary {
+    for (name, op) in arithmetic + bitwise + [("matmul", .matmul)] {
+      for isReflected in [false, true] {
+        t.add(isReflected ? "__r\(name)__" : "__\(name)__", "self, value, /") { (a) throws(LullError) in
+          try f(op, a[0], a[1], isReflected) ?? .notImplemented
+        }
+      }
+    }
+  }
+  if let f = n.compare {
+    for (name, op) in comparisons {
+      t.add("__\(name)__", "self, value, /") { (a) throws(LullError) in try f(op, a[0], a[1]) ?? .notImplemented }
+    }
+  }
+  if let f = n.unary {
+    for (name, op) in [("neg", UnaryOperator.negate), ("pos", .plus), ("invert", .invert)] {
+      t.add("__\(name)__") { (a) throws(LullError) in
+        guard let r = try f(op, a[0]) else { throw LullError.typeError("bad operand type for unary operator: '\(typeName(a[0]))'") }
+        return r
+      }
+    }
+  }
+  return t
+}
 
 /// A value as its builtin class sees it.
 func plainView(_ v: Value) -> Value {
