@@ -122,8 +122,20 @@ func nativeStackLimit() -> UInt {
   }
 }
 
+/// What the flag that calls, loops and jumps look at asks for.
+enum Request {
+  static let interrupt: Int32 = 1
+  /// The collector of cycles wants to run; only the machine and what calls into it let it.
+  static let collection: Int32 = 2
+}
+
 @inline(never) func interrupted() throws(LullError) {
+  let request = vm.pointee.interrupt.pointee
   vm.pointee.interrupt.pointee = 0
+  if request == Request.collection {
+    collectWhenAsked()
+    return
+  }
   throw LullError("KeyboardInterrupt", "")
 }
 

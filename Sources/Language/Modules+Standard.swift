@@ -405,6 +405,8 @@ func registerStandardModules() {
     ("_trace", { () throws(LullError) in traceModule() }),
     ("_json", { () throws(LullError) in jsonModule() }),
     ("_re", { () throws(LullError) in regexModule() }),
+    ("_gc", { () throws(LullError) in collectorModule() }),
+    ("_weakref", { () throws(LullError) in weakModule() }),
     ("_heapq", { () throws(LullError) in heapModule() }),
     ("builtins", { () throws(LullError) in
       NativeModule(values: dictItems(core.pointee.builtins).map { ($0.key.string, $0.value.retained()) })
