@@ -287,6 +287,9 @@ let builtinFunctions: [Builtin] = [
     (a) throws(LullError) in
     if a[0].kind == .bytes, a[0].bytes.count == 1 { return Value(Int(a[0].bytes[0])) }
     guard let s = a[0].asStr else {
+      if let n = a[0].kind == .bytes ? a[0].bytes.count : nil {
+        throw LullError.typeError("ord() expected a character, but string of length \(n) found")
+      }
       throw LullError.typeError("ord() expected string of length 1, but \(typeName(a[0])) found")
     }
     if s.pointee.count != 1 {
@@ -531,6 +534,7 @@ let builtinFunctions: [Builtin] = [
   },
   Builtin("sorted", "sorted(iterable, /, *, key=None, reverse=False)", doc: "A new sorted list; stable.", examples: [">>> sorted([3, 1, 2])\n[1, 2, 3]"]) {
     (a) throws(LullError) in
+    try askLength(a[0])
     let l = makeList(try collect(a[0]))
     do throws(LullError) {
       try sortList(l.list, key: a[1], reverse: try truth(a[2]))

@@ -794,19 +794,6 @@ private func asSet(_ v: Value) throws(LullError) -> Value {
   v.kind == .set ? v.retained() : try setFrom(v, frozen: false)
 }
 private func setMethods(_ frozen: Bool) -> [Builtin] {
-  func each(
-    _ a: Args, _ step: (Value, Value) throws(LullError) -> Value
-  ) throws(LullError) -> Value {
-    var r = a[0].set.copy(frozen: a[0].set.isFrozen)
-    for x in a.rest(1) {
-      let o = try asSet(x)
-      defer { o.release() }
-      let n = try step(r, o)
-      r.release()
-      r = n
-    }
-    return r
-  }
   func test(_ name: String, _ op: CompareOperator) -> Builtin {
     Builtin(name, "\(name)(self, other, /)") { (a) throws(LullError) in
       let o = try asSet(a[1])
@@ -825,7 +812,26 @@ private func setMethods(_ frozen: Bool) -> [Builtin] {
       return r
     },
     Builtin("intersection", "intersection(self, *others)") { (a) throws(LullError) in
-      try each(a) { (r, o) throws(LullError) in try setIntersection(r.set, o.set, r.set.isFrozen) }
+      var r = a[0].set.copy(frozen: a[0].set.isFrozen)
+      for x in a.rest(1) {
+        let n: Value
+        if x.kind == .set {
+          n = try setIntersection(r.set, x.set, r.set.isFrozen)
+        } else {
+          // In the order of the other, as CPython.
+          n = makeSet(frozen: r.set.isFrozen)
+          do throws(LullError) {
+            try forEach(x) { (y) throws(LullError) in if try r.set.contains(y) { try n.set.add(y) } }
+          } catch {
+            n.release()
+            r.release()
+            throw error
+          }
+        }
+        r.release()
+        r = n
+      }
+      return r
     },
     Builtin("difference", "difference(self, *others)") { (a) throws(LullError) in
       var r = a[0].set.copy(frozen: a[0].set.isFrozen)

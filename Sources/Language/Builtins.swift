@@ -387,6 +387,11 @@ extension Builtin {
     return try run(Args(bound, slots, Unmanaged.passUnretained(self)))
   }
 
+  /// Functions whose arguments CPython reads in an older way, with other messages.
+  private static let parsedByHand: Set<String> = [
+    "count", "find", "rfind", "index", "rindex", "startswith", "endswith",
+  ]
+
   private var selfOffset: Int { owner == nil ? 0 : 1 }
 
   private func tooMany(_ given: Int, _ s: Signature) -> LullError {
@@ -427,6 +432,9 @@ extension Builtin {
       return .typeError("\(title) takes exactly one argument (\(given) given)")
     }
     if least == most { return .typeError("\(name) expected \(least) arguments, got \(given)") }
+    if Self.parsedByHand.contains(name) {
+      return .typeError("\(name)() takes at least \(least) argument\(least == 1 ? "" : "s") (\(given) given)")
+    }
     return .typeError(
       "\(name) expected at least \(least) argument\(least == 1 ? "" : "s"), got \(given)")
   }

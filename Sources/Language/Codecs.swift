@@ -53,9 +53,10 @@ func decodeBytes(_ b: [UInt8], _ encoding: String, _ errors: String) throws(Lull
   if case .utf8 = codec, String(validating: b, as: UTF8.self) != nil { return makeStr(b) }
   var out: [UInt32] = []
   out.reserveCapacity(b.count)
+  var named = codec
   func bad(_ i: Int, _ n: Int, _ why: String) throws(LullError) {
     switch errors {
-    case "strict": throw decodeError(codec, b, i, n, why)
+    case "strict": throw decodeError(named, b, i, n, why)
     case "ignore": return
     case "replace": out.append(0xFFFD)
     case "backslashreplace":
@@ -113,6 +114,7 @@ func decodeBytes(_ b: [UInt8], _ encoding: String, _ errors: String) throws(Lull
         i = size
       }
     }
+    if order == nil { named = .wide(size, littleEndian: little) }
     while i < b.count {
       if i + size > b.count {
         try bad(i, b.count - i, "truncated data")

@@ -9,8 +9,8 @@
 // an object owns, the same that `destroyNow` gives up: forgetting one keeps garbage too; naming one that is not
 // owned would be an error, so a count below zero ends the run.
 //
-// It runs where the machine looks at the interrupt flag, when the chunks of objects have grown by half since the last
-// run. Garbage generators that still have a `finally` or a `with` to run are closed first and wait for the next run.
+// It runs where the machine looks at the interrupt flag, when there are twice as many chunks of objects as after the
+// last run, so that its cost stays a part of what making them cost. Garbage generators that still have a `finally` or a `with` to run are closed first and wait for the next run.
 import Glibc
 
 let chunkBytes = 65536
@@ -65,7 +65,7 @@ func takeChunk(units: Int, isStorage: Bool) -> UnsafeMutableRawPointer {
 
 @exclusivity(unchecked) nonisolated(unsafe) private var isEnabled = true
 @exclusivity(unchecked) nonisolated(unsafe) private var isCollecting = false
-/// The number of chunks of objects at which it runs: 4 MiB, or half more than the last run left.
+/// The number of chunks of objects at which it runs: 4 MiB, or twice what the last run left.
 @exclusivity(unchecked) nonisolated(unsafe) private var nextCollection = 64
 @exclusivity(unchecked) nonisolated(unsafe) private var collections = 0
 
@@ -191,18 +191,22 @@ private struct Run {
   let chunks: Chunks
   /// The number of the first place of each chunk; chunks of storage have none.
   var firsts: [Int] = []
+  /// 2^32 divided by the size of a chunk's places, rounded up: the place of an offset without a division.
+  var reciprocals: [UInt64] = []
   var placeCount = 0
 
   init(_ chunks: Chunks) {
     self.chunks = chunks
     for c in 0..<chunks.count {
       firsts.append(placeCount)
+      let size = UInt64(chunks.kinds[c] & 0x7FFF) * 16
+      reciprocals.append(((1 << 32) + size - 1) / size)
       if chunks.kinds[c] & 0x8000 == 0 { placeCount += chunkBytes / (Int(chunks.kinds[c]) * 16) }
     }
   }
 
   /// Calls `body` with each object that owns references, and its place.
-  func eachObject(_ body: (UnsafeMutablePointer<Header>, Int) -> Void) {
+  @inline(__always) func eachObject(_ body: (UnsafeMutablePointer<Header>, Int) -> Void) {
     for c in 0..<chunks.count where chunks.kinds[c] & 0x8000 == 0 {
       let size = Int(chunks.kinds[c]) * 16
       let start = chunks.base + c * chunkBytes
@@ -217,8 +221,8 @@ private struct Run {
     guard v.isHeap else { return nil }
     let offset = v.raw - chunks.base
     guard offset >= 0, offset < chunks.count * chunkBytes else { return nil }
-    let c = offset / chunkBytes
-    return firsts[c] + offset % chunkBytes / (Int(chunks.kinds[c]) * 16)
+    let c = offset >> 16
+    return firsts[c] + Int((UInt64(offset & (chunkBytes - 1)) &* reciprocals[c]) >> 32)
   }
 
   /// The objects that nothing outside reaches.
@@ -284,7 +288,7 @@ private struct Run {
     for h in found { Value(tag: valueTag(h), bits: UInt64(UInt(bitPattern: h))).release() }
     runWeakCallbacks(callbacks)
   }
-  if let c = chunks { nextCollection = max(64, c.objectChunks + c.objectChunks / 2) }
+  if let c = chunks { nextCollection = max(64, c.objectChunks * 2) }
   return total
 }
 

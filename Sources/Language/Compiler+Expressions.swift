@@ -59,9 +59,9 @@ extension FunctionCompiler {
       return k
     case .imaginary(let d): return try addConstant(makeComplex(0, d))
     case .string(let s):
-      if let k = stringConstants[s] { return k }
+      if let k = stringConstants[TextKey(text: s)] { return k }
       let k = try addConstant(s.utf8.count <= 40 ? interned(s).retained() : makeStr(s))
-      stringConstants[s] = k
+      stringConstants[TextKey(text: s)] = k
       return k
     case .bytes(let b): return try addConstant(makeBytes(b))
     case .ellipsis: return try addConstant(.ellipsis)

@@ -37,7 +37,7 @@ final class FunctionCompiler {
   var constants: [Value] = []
   var intConstants: [Int: UInt16] = [:]
   var nameConstants: [String: UInt16] = [:]
-  var stringConstants: [String: UInt16] = [:]
+  var stringConstants: [TextKey: UInt16] = [:]
   var floatConstants: [UInt64: UInt16] = [:]
   var locals: [String: Reg] = [:]
   var localNames: [String] = []

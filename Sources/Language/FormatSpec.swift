@@ -269,6 +269,9 @@ func appendFormattedInt(_ v: Value, _ f: FormatSpec, _ out: inout TextBuilder) t
     if f.sign != 45 {
       throw LullError.valueError("Sign not allowed with integer format specifier 'c'")
     }
+    if f.alternate {
+      throw LullError.valueError("Alternate form (#) not allowed with integer format specifier 'c'")
+    }
     if !v.isIntOrBool { throw LullError.overflow("Python int too large to convert to C long") }
     guard v.asInt >= 0, v.asInt < 0x110000 else {
       throw LullError.overflow("%c arg not in range(0x110000)")
@@ -324,6 +327,9 @@ func appendFormattedFloat(
   let t = f.type
   let p = f.precision
   if p > 100_000 { throw LullError.valueError("precision too big") }
+  if t == 110, f.grouping != 0 {
+    throw LullError.valueError("Cannot specify '\(UnicodeScalar(f.grouping))' with 'n'.")
+  }
   switch t {
   case 0, 102, 70, 101, 69, 103, 110, 71, 37: break
   default: throw unknownCode(t, typeName)

@@ -373,6 +373,31 @@ public func forEach(_ v: Value, _ body: (Value) throws(LullError) -> Void) throw
   }
 }
 
+/// Asks an object how many elements it has before it is read, as CPython does to make room: only what the program's
+/// own methods do, or raise, can be noticed.
+func askLength(_ v: Value) throws(LullError) {
+  guard isCustom(v) else { return }
+  if v.type.lookup(.__len__).tag == .function {
+    do throws(LullError) { _ = try length(v) } catch {
+      if !isKind(error, "TypeError") { throw error }
+    }
+    return
+  }
+  let f = v.type.lookup(.__length_hint__)
+  if f.tag != .function { return }
+  let r: Value
+  do throws(LullError) { r = try callMethod(f, v) } catch {
+    if isKind(error, "TypeError") { return }
+    throw error
+  }
+  defer { r.release() }
+  if r.isNotImplemented { return }
+  guard r.isInteger else {
+    throw LullError.typeError("__length_hint__ must be an integer, not \(typeName(r))")
+  }
+  if (r.integer ?? 0).sign == .minus { throw LullError.valueError("__length_hint__() should return >= 0") }
+}
+
 func extendList(_ l: ListPtr, _ v: Value) throws(LullError) {
   if v.kind == .list, v.tag != .list, v.list == l {
     let items = try collect(v)
@@ -394,6 +419,7 @@ func extendList(_ l: ListPtr, _ v: Value) throws(LullError) {
   }
   let it = try makeIterator(v)
   defer { it.release() }
+  try askLength(v)
   var ticks = 0
   while true {
     let x = try iteratorNext(it)
