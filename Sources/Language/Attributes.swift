@@ -400,6 +400,16 @@ private func specialAttribute(_ v: Value, _ n: StrPtr) throws(LullError) -> Valu
       {
         return t.items[k].retained()
       }
+      if v.type.isSubtype(of: exceptionType("ImportError")) {
+        if name == "name" || name == "path" { return Value.none }
+        if name == "msg" { return t.pointee.count == 1 ? t.items[0].retained() : Value.none }
+      }
+      if name == "name", v.type.isSubtype(of: exceptionType("NameError")) { return Value.none }
+      if name == "name" || name == "obj", v.type.isSubtype(of: exceptionType("AttributeError")) { return Value.none }
+      if v.type.isSubtype(of: exceptionType("SyntaxError")) {
+        if name == "msg" { return t.pointee.count > 0 ? t.items[0].retained() : Value.none }
+        if ["filename", "lineno", "offset", "text", "end_lineno", "end_offset"].contains(name) { return Value.none }
+      }
       if v.type.isSubtype(of: exceptionType("OSError")) {
         let hasNumber = t.pointee.count == 2
         if name == "errno" { return hasNumber ? t.items[0].retained() : Value.none }
@@ -664,9 +674,18 @@ func setAttributePlain(_ o: Value, _ n: StrPtr, _ v: Value) throws(LullError) {
       let items = try collect(v)
       swap(&b.pointee.args, makeTuple(items))
     case Name.__cause__.pointer:
+      guard v.isNone || v.tag == .exception else {
+        v.release()
+        throw LullError.typeError("exception cause must be None or derive from BaseException")
+      }
       swap(&b.pointee.cause, v)
       b.pointee.suppressContext = true
-    case Name.__context__.pointer: swap(&b.pointee.context, v)
+    case Name.__context__.pointer:
+      guard v.isNone || v.tag == .exception else {
+        v.release()
+        throw LullError.typeError("exception context must be None or derive from BaseException")
+      }
+      swap(&b.pointee.context, v)
     case Name.__suppress_context__.pointer:
       b.pointee.suppressContext = try truthReleasing(v)
     case Name.__traceback__.pointer:

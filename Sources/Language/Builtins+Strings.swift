@@ -371,9 +371,9 @@ private func justify(_ name: String, _ align: Character) -> Builtin {
 }
 
 func installStrings() {
-  let str = Builtin("str", "str(object='', /, encoding=..., errors='strict')", chapter: "types", doc: "The text of a value.") {
+  let str = Builtin("str", "str(object='', /, encoding=..., errors=...)", chapter: "types", doc: "The text of a value.") {
     (a) throws(LullError) in
-    if a.has(1) {
+    if a.has(1) || a.has(2) {
       if let b = a[0].bytesLike {
         return try decodeBytes(b, a.has(1) ? try a.string(1) : "utf-8", a.has(2) ? try a.string(2) : "strict")
       }

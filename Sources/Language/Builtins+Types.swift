@@ -403,8 +403,9 @@ func installTypes() {
     },
     Builtin("throw", "throw(self, type, value=None, tb=None, /)") { (a) throws(LullError) in
       let g = a[0].body(GeneratorBody.self)
-      let e = try raiseError(a.isNone(2) ? a[1] : a[2], .undefined)
-      let v = try throwIntoGenerator(g, e)
+      let thrown = try thrownException(a[1], a[2])
+      defer { thrown.release() }
+      let v = try throwIntoGenerator(g, try raiseError(thrown, .undefined))
       if v.isUndefined { throw stopIteration(g.pointee.returned) }
       return v
     },

@@ -42,6 +42,23 @@ func exceptionValue(_ e: LullError, caught: Bool = false) -> Value {
 /// A LullError that carries an exception object (borrowed), ready to be thrown.
 func wrap(_ v: Value) -> LullError { LullError(carrying: v) }
 
+/// What `throw(type, value)` of a generator raises, owned: an exception, or its class and what to make it of.
+func thrownException(_ type: Value, _ value: Value) throws(LullError) -> Value {
+  if type.tag == .type, type.typeObject.pointee.isException {
+    if value.tag == .exception { return value.retained() }
+    if value.isNone || value.isUndefined { return try call(type, []) }
+    return try call(type, value.asTuple?.array ?? [value])
+  }
+  guard type.tag == .exception else {
+    throw LullError.typeError(
+      "exceptions must be classes or instances deriving from BaseException, not \(typeName(type))")
+  }
+  if !value.isNone, !value.isUndefined {
+    throw LullError.typeError("instance exception may not have a separate value")
+  }
+  return type.retained()
+}
+
 /// `raise v` / `raise v from cause` (undefined: none given); operands borrowed.
 func raiseError(_ v: Value, _ cause: Value) throws(LullError) -> LullError {
   var object = v.retained()

@@ -663,6 +663,15 @@ func allocateInstance(
   if t.pointee.isException {
     let args = makeTuple(uninitialized: argc - kwCount)
     for i in 0..<(argc - kwCount) { args.tuple.items[i] = w[i].retained() }
+    if kwCount > 0, t.isSubtype(of: exceptionType("ImportError")), let kwNames,
+      (0..<kwCount).allSatisfy({ ["name", "path"].contains(kwNames[$0].string) })
+    {
+      let e = makeException(t, args: args)
+      let d = makeDict()
+      for k in 0..<kwCount { d.dict.set(kwNames[k], w[argc - kwCount + k].retained()) }
+      e.exceptionBody.pointee.dict = d
+      return e
+    }
     if kwCount > 0, t.lookup(.__init__).isUndefined {
       args.release()
       throw LullError.typeError("\(t.pointee.name)() takes no keyword arguments")

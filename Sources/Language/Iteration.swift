@@ -602,6 +602,35 @@ func throwIntoGenerator(_ g: GeneratorPtr, _ e: LullError) throws(LullError) -> 
       f.pointee.returnRegister = i.pointee.a
       return try resumeGenerator(g, r.isUndefined ? .none : r)
     }
+    if inner.tag != .iterator {
+      // Another iterator gets it by its `throw` (or learns of the end by its `close`), if it has one.
+      let isClosing = isKind(e, "GeneratorExit")
+      if let method = try getAttributeOrNil(inner, isClosing ? Name.close.str : Name.throw.str) {
+        g.pointee.isRunning = true
+        let me = Value(.generator, g).retained()
+        defer {
+          method.release()
+          me.release()
+        }
+        do throws(LullError) {
+          let thrown = exceptionValue(e)
+          defer { thrown.release() }
+          let v = try call(method, isClosing ? [] : [thrown])
+          g.pointee.isRunning = false
+          if !isClosing { return v }
+          v.release()
+        } catch {
+          g.pointee.isRunning = false
+          g.pointee.isDelegating = false
+          f.pointee.ip = i + 1
+          if !isClosing, isKind(error, "StopIteration") {
+            f.pointee.returnRegister = i.pointee.a
+            return try resumeGenerator(g, stopValue(error))
+          }
+          return try resumeGenerator(g, .none, throwing: error)
+        }
+      }
+    }
     g.pointee.isDelegating = false
     f.pointee.ip = i + 1
   }

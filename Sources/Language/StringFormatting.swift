@@ -383,7 +383,7 @@ func percentFormat(_ s: StrPtr, _ values: Value, forBytes: Bool = false) throws(
       if keyed.isUndefined { _ = try args.take() }
       let (scalar, _) = s.decode(at)
       throw LullError.valueError(
-        "unsupported format character '\(scalar > 31 && scalar < 127 ? String(UnicodeScalar(UInt8(scalar))) : "?")' "
+        "unsupported format character '\(scalar < 127 && (forBytes || scalar > 30) ? String(UnicodeScalar(UInt8(scalar))) : "?")' "
           + "(0x\(String(scalar, radix: 16))) at index \(s.index(ofOffset: at))")
     }
     var v = keyed.isUndefined ? try args.take() : keyed
