@@ -46,6 +46,9 @@ private func source(_ a: Args, _ name: String) throws(LullError) -> [UInt8] {
   }
   if a.has(1) { throw LullError.typeError("encoding without a string argument") }
   if let b = a[0].bytesLike { return b }
+  if a[0].kind == .native, let b = try exportBuffer?(a[0]) {
+    return try rowMajorBytes(b)
+  }
   if a[0].tag == .instance || a[0].tag == .derived {
     let f = a[0].type.lookup(.__bytes__)
     if !f.isUndefined {

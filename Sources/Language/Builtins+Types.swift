@@ -424,6 +424,9 @@ func installTypes() {
   define("BaseException", [
     Builtin("with_traceback", "with_traceback(self, tb, /)") { (a) throws(LullError) in a[0].retained() },
     Builtin("add_note", "add_note(self, note, /)") { (a) throws(LullError) in
+      guard a[1].kind == .str else {
+        throw LullError.typeError("note must be a str, not '\(typeName(a[1]))'")
+      }
       a[0].exceptionBody.pointee.notes.append(try a.string(1))
       return .none
     },

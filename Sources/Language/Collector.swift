@@ -146,7 +146,11 @@ private func eachReference(_ h: UnsafeMutablePointer<Header>, _ body: (Value) ->
     body(e.pointee.dict)
     body(Value(h.pointee.type))
   case .native:
-    body(p.assumingMemoryBound(to: NativeBody.self).pointee.dict)
+    let n = p.assumingMemoryBound(to: NativeBody.self)
+    body(n.pointee.dict)
+    if let references = h.pointee.type.pointee.native?.references {
+      for v in references(n.pointee.object) { body(v) }
+    }
     size = MemoryLayout<NativeBody>.size
   case .property, .staticMethod, .classMethod:
     let w = p.assumingMemoryBound(to: WrapperBody.self)

@@ -1,23 +1,33 @@
 // `memoryview`: a window on the bytes of another object.
 //
 // Over bytes and bytearray it is the object's own memory: writes are seen on both sides, and each access is checked
-// against the present length, so that nothing dangles when a bytearray changes size. Over other objects (arrays, whose
-// values never change behind a program's back) it is a copy in the same format, read-only. Formats, casts and errors
-// are CPython's.
+// against the present length, so that nothing dangles when a bytearray changes size. Over arrays it is a copy in the
+// same format, since their values never change behind a program's back; what is written goes to the array as well, by
+// the assignment that a program could write. Formats, casts and errors are CPython's.
 import BigInt
 
-/// What an object of a native type offers as a buffer: its bytes in row-major order.
+/// What an object of a native type offers as a buffer.
 public struct BufferCopy {
   public var bytes: [UInt8]
   public var format: String
   public var itemSize: Int
   public var shape: [Int]
-  public init(bytes: [UInt8], format: String, itemSize: Int, shape: [Int]) {
+  /// Bytes from one element to the next; nil: row by row.
+  public var strides: [Int]?
+  public init(bytes: [UInt8], format: String, itemSize: Int, shape: [Int], strides: [Int]? = nil) {
     self.bytes = bytes
     self.format = format
     self.itemSize = itemSize
     self.shape = shape
+    self.strides = strides
   }
+}
+
+/// The elements under a memoryview in row-major order; nil for anything else.
+public func memoryViewContents(_ v: Value) throws(LullError) -> BufferCopy? {
+  guard v.kind == .native, v.native(MemoryView.self) != nil else { return nil }
+  let m = try view(v)
+  return BufferCopy(bytes: try m.gathered(), format: m.format, itemSize: m.itemSize, shape: m.shape)
 }
 
 /// Set by the library: the buffer of an array; nil for what has none.
@@ -26,7 +36,7 @@ nonisolated(unsafe) public var exportBuffer: ((Value) throws(LullError) -> Buffe
 final class MemoryView {
   /// The object viewed (owned), with its bytes in `copy` unless it is a bytes or bytearray object.
   let owner: Value
-  let copy: [UInt8]?
+  var copy: [UInt8]?
   var format: String
   var itemSize: Int
   var shape: [Int]
@@ -183,11 +193,35 @@ final class MemoryView {
     return out
   }
   func store(_ bytes: ArraySlice<UInt8>, at: Int) throws(LullError) {
+    if copy != nil { return try storeInArray(bytes, at: at) }
     let body = owner.body(BytesBody.self)
     guard at >= 0, at + bytes.count <= body.pointee.value.count else {
       throw LullError("BufferError", "the object under the memoryview has become shorter")
     }
     for (k, b) in bytes.enumerated() { body.pointee.value[at + k] = b }
+  }
+}
+
+extension MemoryView {
+  /// An element of an array: in the copy, and in the array at its indices.
+  private func storeInArray(_ bytes: ArraySlice<UInt8>, at: Int) throws(LullError) {
+    guard let place = offsets().firstIndex(of: at), let set = owner.type.pointee.native?.setItem else {
+      throw LullError.typeError("memoryview: only whole elements of an array can be assigned")
+    }
+    for (k, b) in bytes.enumerated() { copy?[at + k] = b }
+    var rest = place
+    var indices: [Value] = []
+    for n in shape.reversed() {
+      indices.insert(Value(rest % n), at: 0)
+      rest /= n
+    }
+    let key = makeTuple(indices)
+    let value = try element(at: indices.map(\.asInt))
+    defer {
+      key.release()
+      value.release()
+    }
+    try set(owner, key, value)
   }
 }
 
@@ -209,6 +243,15 @@ private func sizeOf(_ format: String) -> Int? {
     return 8
   default: return nil
   }
+}
+
+/// The bytes of a buffer in row-major order.
+func rowMajorBytes(_ b: BufferCopy) throws(LullError) -> [UInt8] {
+  guard let strides = b.strides else { return b.bytes }
+  return try MemoryView(
+    owner: .none, copy: b.bytes, format: b.format, itemSize: b.itemSize, shape: b.shape, strides: strides,
+    offset: 0, isReadOnly: true
+  ).gathered()
 }
 
 // MARK: - The type
@@ -241,7 +284,8 @@ private func makeView(_ v: Value) throws(LullError) -> Value {
     return memoryViewType.make(
       MemoryView(
         owner: v, copy: b.bytes, format: b.format, itemSize: b.itemSize, shape: b.shape,
-        strides: rowMajor(b.shape, b.itemSize), offset: 0, isReadOnly: true))
+        strides: b.strides ?? rowMajor(b.shape, b.itemSize), offset: 0,
+        isReadOnly: v.type.pointee.native?.setItem == nil))
   }
   throw LullError.typeError("memoryview: a bytes-like object is required, not '\(typeName(v))'")
 }

@@ -86,6 +86,8 @@ public final class NativeType: @unchecked Sendable {
   /// Gets the exception or None; true swallows it.
   public var exit: ((Value, Value) throws(LullError) -> Bool)?
   public var allowsAttributes = false
+  /// The values that the Swift object owns, borrowed, so that cycles through it are found. Each must be held by it alone.
+  public var references: ((AnyObject) -> [Value])?
   private(set) var pointer: TypePtr?
 
   public init(
