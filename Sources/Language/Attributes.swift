@@ -53,7 +53,12 @@ func bindDescriptor(_ f: Value, _ me: Value, _ t: TypePtr) throws(LullError) -> 
   case .property:
     if me.isUndefined { return f.retained() }
     let getter = f.wrapper.pointee.a
-    if getter.isNone { throw LullError.attribute("property has no getter") }
+    if getter.isNone {
+      for (k, v) in dictItems(t.pointee.dict) where v.isSame(f) {
+        throw LullError.attribute("property '\(k.string)' of '\(t.pointee.qualname)' object has no getter")
+      }
+      throw LullError.attribute("property has no getter")
+    }
     return try call1(getter, me)
   case .staticMethod: return f.wrapper.pointee.a.retained()
   case .classMethod:
@@ -320,6 +325,10 @@ private func specialAttribute(_ v: Value, _ n: StrPtr) throws(LullError) -> Valu
     if v.tag == .boundMethod {
       return try getAttributeOrNil(v.method.pointee.function, Name.__doc__.str)
     }
+    if v.tag == .property {
+      if !v.wrapper.pointee.doc.isNone { return v.wrapper.pointee.doc.retained() }
+      return try getAttributeOrNil(v.wrapper.pointee.a, Name.__doc__.str)
+    }
     return v.tag == .module ? Value.none : (v.type.pointee.doc.isEmpty ? .none : makeStr(v.type.pointee.doc))
   case Name.__dict__.pointer:
     if v.tag == .instance {
@@ -455,7 +464,17 @@ private func specialAttribute(_ v: Value, _ n: StrPtr) throws(LullError) -> Valu
     }
   case .classMethod, .staticMethod:
     if n == Name.__func__.pointer { return v.wrapper.pointee.a.retained() }
+  case .dictView:
+    if n.string == "mapping" {
+      let types = try importModule("types", level: 0, globals: core.pointee.builtins.dict, top: false)
+      defer { types.release() }
+      let proxy = try getAttribute(types, interned("MappingProxyType"))
+      defer { proxy.release() }
+      return try call1(proxy, v.body(DictViewBody.self).pointee.dict)
+    }
   case .generator:
+    if n.string == "gi_running" { return Value(v.body(GeneratorBody.self).pointee.isRunning) }
+    if n.string == "gi_frame", v.body(GeneratorBody.self).pointee.frame == nil { return Value.none }
     if n == Name.__name__.pointer { return makeStr(v.body(GeneratorBody.self).pointee.name) }
     if n == Name.__qualname__.pointer { return makeStr(v.body(GeneratorBody.self).pointee.qualname) }
   default: break

@@ -44,6 +44,9 @@ private func source(_ a: Args, _ name: String) throws(LullError) -> [UInt8] {
     if !a.has(1) { throw LullError.typeError("string argument without an encoding") }
     return try encodeString(s, try a.string(1), try a.string(2))
   }
+  if a.has(1), a[1].kind != .str {
+    throw LullError.typeError("\(name)() argument 'encoding' must be str, not \(typeName(a[1]))")
+  }
   if a.has(1) { throw LullError.typeError("encoding without a string argument") }
   if let b = a[0].bytesLike { return b }
   if a[0].kind == .native, let b = try exportBuffer?(a[0]) {

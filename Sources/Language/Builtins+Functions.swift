@@ -244,6 +244,9 @@ let builtinFunctions: [Builtin] = [
   Builtin("print", "print(*args, sep=' ', end='\\n', file=None, flush=False)", doc: "Print values to the output, separated by sep and followed by end.", examples: [">>> print(1, 2, sep='-')\n1-2"]) {
     (a) throws(LullError) in
     var out = ""
+    for (i, name) in [(1, "sep"), (2, "end")] where !a[i].isNone && a[i].kind != .str {
+      throw LullError.typeError("\(name) must be None or a string, not \(typeName(a[i]))")
+    }
     let sep = a[1].isNone ? " " : a[1].string
     for (i, v) in a.rest(0).enumerated() {
       if i > 0 { out += sep }
@@ -350,6 +353,7 @@ let builtinFunctions: [Builtin] = [
   },
   Builtin("iter", "iter(object, sentinel=..., /)", doc: "An iterator over a value, or over calls until a sentinel.", examples: [">>> next(iter([5]))\n5"]) {
     (a) throws(LullError) in
+    if a.has(1), !isCallableValue(a[0]) { throw LullError.typeError("iter(v, w): v must be callable") }
     if a.has(1) { return makeIterator(kind: .callable, a[0].retained(), a[1].retained()) }
     return try makeIterator(a[0])
   },
@@ -605,10 +609,10 @@ let builtinFunctions: [Builtin] = [
     }
     return makeIterator(kind: .zip, makeTuple(its), index: try truth(a[1]) ? 1 : 0, type: "zip")
   },
-  Builtin("map", "map(function, *iterables)", doc: "The function applied to each element.", examples: [">>> list(map(str, [1, 2]))\n['1', '2']"]) {
+  Builtin("map", "map(function=..., *iterables)", doc: "The function applied to each element.", examples: [">>> list(map(str, [1, 2]))\n['1', '2']"]) {
     (a) throws(LullError) in
     let items = a.rest(1)
-    if items.count == 0 { throw LullError.typeError("map() must have at least two arguments.") }
+    if !a.has(0) || items.count == 0 { throw LullError.typeError("map() must have at least two arguments.") }
     var its: [Value] = []
     for x in items { its.append(try makeIterator(x)) }
     return makeIterator(kind: .map, a[0].retained(), makeTuple(its), type: "map")

@@ -376,6 +376,9 @@ func installTypes() {
   }
   constructor("super", "super(type=..., object=..., /)", doc: "The methods of the base class.") {
     (a) throws(LullError) in
+    if !a.has(1), a.has(0), a[0].tag != .type {
+      throw LullError.typeError("super() argument 1 must be a type, not \(typeName(a[0]))")
+    }
     if !a.has(1) { throw LullError.runtime("super(): no arguments") }
     return try makeSuper(a[0], a[1])
   }
@@ -494,6 +497,9 @@ func installTypes() {
       return .none
     },
     Builtin("index", "index(self, value, start=0, stop=9223372036854775807, /)") { (a) throws(LullError) in
+      for k in [2, 3] where !a[k].isInteger && (!isCustom(a[k]) || a[k].type.lookup(.__index__).isUndefined) {
+        throw LullError.typeError("slice indices must be integers or have an __index__ method")
+      }
       let n = me(a).pointee.count
       var i = try a.int(2)
       var end = try a.int(3)
@@ -873,7 +879,7 @@ private func setMethods(_ frozen: Bool) -> [Builtin] {
       return Value(r.set.pointee.count == 0)
     },
     Builtin("copy", "copy(self, /)") { (a) throws(LullError) in
-      a[0].set.copy(frozen: a[0].set.isFrozen)
+      a[0].tag == .set && a[0].set.isFrozen ? a[0].retained() : a[0].set.copy(frozen: a[0].set.isFrozen)
     },
   ]
   if frozen { return out }

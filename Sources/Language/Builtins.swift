@@ -399,6 +399,7 @@ extension Builtin {
     let least = s.required - selfOffset
     let n = given - selfOffset
     let title = "\(shownName)()"
+    if most == 0, s.parameters.count > selfOffset { return .typeError("\(name)() takes no positional arguments") }
     if most == 0 { return .typeError("\(title) takes no arguments (\(n) given)") }
     if most == 1, least == 1 {
       return .typeError("\(title) takes exactly one argument (\(n) given)")
@@ -432,7 +433,7 @@ extension Builtin {
       return .typeError("\(title) takes exactly one argument (\(given) given)")
     }
     if least == most { return .typeError("\(name) expected \(least) arguments, got \(given)") }
-    if Self.parsedByHand.contains(name) {
+    if owner == "str" || owner == "bytes" || owner == "bytearray", Self.parsedByHand.contains(name) {
       return .typeError("\(name)() takes at least \(least) argument\(least == 1 ? "" : "s") (\(given) given)")
     }
     return .typeError(

@@ -121,6 +121,17 @@ public func compare(_ op: CompareOperator, _ a: Value, _ b: Value) throws(LullEr
   if isCustom(a) || isCustom(b) {
     let r = op == .notEqual ? try customNotEqual(a, b) : try customCompare(op, a, b)
     if !r.isNotImplemented { return r }
+    if a.tag == .derived || b.tag == .derived, a.tag != .instance, b.tag != .instance, a.kind != .native,
+      b.kind != .native
+    {
+      // The methods have nothing to say: what is left is the builtin class of an operand that has none of its own.
+      if hasOwn(op, a), hasOwn(op, b) {
+        if op == .equal { return Value(a.isSame(b)) }
+        if op == .notEqual { return Value(!a.isSame(b)) }
+        throw notOrdered(op, a, b)
+      }
+      return try compare(op, plainView(a), plainView(b))
+    }
     if a.tag == .instance || b.tag == .instance || a.tag == .exception || b.tag == .exception {
       if a.kind == .native || b.kind == .native, let r = try nativeCompare(op, a, b) { return r }
       if op == .equal { return Value(a.isSame(b)) }
@@ -182,6 +193,13 @@ public func compare(_ op: CompareOperator, _ a: Value, _ b: Value) throws(LullEr
     return Value(try compareSets(op, x.set, y.set))
   }
   throw notOrdered(op, a, b)
+}
+/// Whether the class of an operand has a method of its own for a comparison.
+private func hasOwn(_ op: CompareOperator, _ v: Value) -> Bool {
+  guard isCustom(v) else { return false }
+  let (name, reflected) = compareName(op)
+  return !v.type.lookup(name).isUndefined || !v.type.lookup(reflected).isUndefined
+    || (op == .notEqual && !v.type.lookup(.__eq__).isUndefined)
 }
 /// What the methods of the operands' classes say; NotImplemented when none decides.
 private func customCompare(_ op: CompareOperator, _ a: Value, _ b: Value) throws(LullError) -> Value {

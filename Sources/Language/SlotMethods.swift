@@ -10,7 +10,8 @@
 
 /// The special method of a builtin class in the chain of `t`, borrowed.
 func slotMethod(_ t: TypePtr, _ name: StrPtr) -> Value? {
-  guard name.pointee.byteCount > 4, name.bytes[0] == 95, name.bytes[1] == 95 else { return nil }
+  guard name.pointee.byteCount > 4, name.bytes[0] == 95 && name.bytes[1] == 95 || t.pointee.kind == .dictView
+  else { return nil }
   if tables.isEmpty { makeTables() }
   var c: TypePtr? = t
   while let type = c {
@@ -160,7 +161,8 @@ private func addComparisons(_ t: inout Table, ordered: Bool = true, _ accepts: @
 private func addText(_ t: inout Table) {
   t.add("__repr__") { (a) throws(LullError) in
     var b = TextBuilder()
-    let v = plainView(a[0])
+    // A set's text names its class.
+    let v = a[0].kind == .set ? a[0] : plainView(a[0])
     if v.tag.rawValue < Tag.firstHeap { try appendRepr(v, &b) } else { try appendBuiltinRepr(v, &b) }
     return b.value()
   }
@@ -433,6 +435,14 @@ private func makeTables() {
     table(name, [.dictView]) { t in
       addSequence(&t, reversible: true)
       if name == "dict_values" { return }
+      t.methods[internedPointer("isdisjoint")] = makeBuiltin(
+        Builtin("isdisjoint", "isdisjoint(self, other, /)") { (a) throws(LullError) in
+          let mine = try setFrom(a[0], frozen: false)
+          defer { mine.release() }
+          var meets = false
+          try forEach(a[1]) { (x) throws(LullError) in if try mine.set.contains(x) { meets = true } }
+          return Value(!meets)
+        })
       addOperators(
         &t, [("or", .bitOr), ("and", .bitAnd), ("sub", .subtract), ("xor", .bitXor)], reflected: true
       ) { $0.kind == .set || $0.kind == .dictView }
