@@ -162,8 +162,8 @@ public indirect enum StmtKind {
   /// tuple/list of targets, or starred target inside one.
   case assign(targets: [Expr], value: Expr)
   case augmentedAssign(target: Expr, BinaryOperator, value: Expr)
-  /// `target: annotation [= value]`; the annotation is not evaluated (only its source span matters,
-  /// and, in a class body, that the name was annotated: dataclasses read that).
+  /// `target: annotation [= value]`; the annotation is evaluated in modules and class bodies, where
+  /// `__annotations__` keeps it.
   case annotatedAssign(target: Expr, annotation: Expr, value: Expr?)
   case `return`(Expr?)
   case delete([Expr])

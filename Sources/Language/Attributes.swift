@@ -53,7 +53,12 @@ func bindDescriptor(_ f: Value, _ me: Value, _ t: TypePtr) throws(LullError) -> 
   case .property:
     if me.isUndefined { return f.retained() }
     let getter = f.wrapper.pointee.a
-    if getter.isNone { throw LullError.attribute("property has no getter") }
+    if getter.isNone {
+      for (k, v) in dictItems(t.pointee.dict) where v.isSame(f) {
+        throw LullError.attribute("property '\(k.string)' of '\(t.pointee.qualname)' object has no getter")
+      }
+      throw LullError.attribute("property has no getter")
+    }
     return try call1(getter, me)
   case .staticMethod: return f.wrapper.pointee.a.retained()
   case .classMethod:
@@ -148,6 +153,15 @@ func getAttributeOrNil(_ v: Value, _ name: Value) throws(LullError) -> Value? {
   if v.tag == .type { return try typeAttribute(v, n) }
   if v.tag == .superObject { return try superAttribute(v, n) }
   let t = v.type
+  if t.pointee.hasGetattribute {
+    try checkNativeStack()
+    do throws(LullError) {
+      return try call2(t.lookup(.__getattribute__), v, Value(.str, n))
+    } catch {
+      guard t.pointee.hasGetattr, isKind(error, "AttributeError") else { throw error }
+      return try call2(t.lookup(.__getattr__), v, Value(.str, n))
+    }
+  }
   let f = t.lookup(n)
   if !f.isUndefined, isDataDescriptor(f) {
     f.retained()
@@ -167,6 +181,7 @@ func getAttributeOrNil(_ v: Value, _ name: Value) throws(LullError) -> Value? {
   if !f.isUndefined { return try bindDescriptor(f, v, t) }
   if let r = try specialAttribute(v, n) { return r }
   if v.kind != .native || v.tag == .derived, let m = slotMethod(t, n) { return bindSlot(m, v) }
+  if v.kind == .native, let m = nativeSlotMethod(t, n) { return bindSlot(m, v) }
   if t.pointee.hasGetattr {
     let g = t.lookup(.__getattr__)
     try checkNativeStack()
@@ -194,11 +209,20 @@ func getAttributeOrNil(_ v: Value, _ name: Value) throws(LullError) -> Value? {
 
 private func typeAttribute(_ v: Value, _ n: StrPtr) throws(LullError) -> Value? {
   let t = v.typeObject
+  // A class's own, made on first need; not its base's.
+  if n == Name.__annotations__.pointer, t.pointee.isUserDefined {
+    if let own = t.pointee.dict.dict.get(n) { return own.retained() }
+    let made = makeDict()
+    t.pointee.dict.dict.set(Value(.str, n), made.retained())
+    return made
+  }
   let f = t.lookup(n)
   if !f.isUndefined { return try bindDescriptor(f, .undefined, t) }
   switch n {
   case Name.__init__.pointer: return core.pointee.builtins.dict.get(" init")?.retained()
-  case Name.__new__.pointer: return core.pointee.builtins.dict.get(" new")?.retained()
+  case Name.__new__.pointer:
+    return t.pointee.isUserDefined || t == core.pointee.object
+      ? core.pointee.builtins.dict.get(" new")?.retained() : makeBuiltin(newMethod(t))
   case Name.__setattr__.pointer: return core.pointee.builtins.dict.get(" setattr")?.retained()
   case Name.__name__.pointer: return makeStr(t.pointee.name)
   case Name.__qualname__.pointer: return makeStr(t.pointee.qualname)
@@ -247,6 +271,23 @@ private func typeAttribute(_ v: Value, _ n: StrPtr) throws(LullError) -> Value? 
   return nil
 }
 
+/// `int.__new__` and the like: they make instances of their class and its subclasses only.
+private func newMethod(_ t: TypePtr) -> Builtin {
+  let name = t.pointee.name
+  return Builtin("__new__", "__new__(*args, **kwargs)") { (a) throws(LullError) in
+    guard let cls = a.rest(0).first else { throw LullError.typeError("\(name).__new__(): not enough arguments") }
+    guard cls.tag == .type else {
+      throw LullError.typeError("\(name).__new__(X): X is not a type object (\(typeName(cls)))")
+    }
+    guard cls.typeObject.isSubtype(of: t) else {
+      let n = cls.typeObject.pointee.name
+      throw LullError.typeError("\(name).__new__(\(n)): \(n) is not a subtype of \(name)")
+    }
+    guard let make = core.pointee.builtins.dict.get(" new") else { return .none }
+    return try call(make, Array(a.rest(0)), keywords: dictItems(a[1]).map { ($0.key.string, $0.value) })
+  }
+}
+
 private func superAttribute(_ v: Value, _ n: StrPtr) throws(LullError) -> Value? {
   let s = v.body(SuperBody.self)
   let me = s.pointee.receiver
@@ -284,6 +325,10 @@ private func specialAttribute(_ v: Value, _ n: StrPtr) throws(LullError) -> Valu
     if v.tag == .boundMethod {
       return try getAttributeOrNil(v.method.pointee.function, Name.__doc__.str)
     }
+    if v.tag == .property {
+      if !v.wrapper.pointee.doc.isNone { return v.wrapper.pointee.doc.retained() }
+      return try getAttributeOrNil(v.wrapper.pointee.a, Name.__doc__.str)
+    }
     return v.tag == .module ? Value.none : (v.type.pointee.doc.isEmpty ? .none : makeStr(v.type.pointee.doc))
   case Name.__dict__.pointer:
     if v.tag == .instance {
@@ -313,12 +358,25 @@ private func specialAttribute(_ v: Value, _ n: StrPtr) throws(LullError) -> Valu
     case Name.__kwdefaults__.pointer:
       return f.pointee.keywordDefaults.isUndefined ? Value.none : f.pointee.keywordDefaults.retained()
     case Name.__globals__.pointer: return f.pointee.globals.retained()
-    case Name.__annotations__.pointer: return makeDict()
+    case Name.__code__.pointer:
+      let p = allocateObject(MemoryLayout<CodeBody>.size).bindMemory(to: CodeBody.self, capacity: 1)
+      p.initialize(to: CodeBody(h: Header(.code), code: f.pointee.codeOwner))
+      return Value(.code, p)
+    case Name.__closure__.pointer:
+      guard let cells = f.pointee.cells, f.pointee.cellCount > 0 else { return Value.none }
+      return makeTuple((0..<f.pointee.cellCount).map { cells[$0].retained() })
+    case Name.__annotations__.pointer:
+      if f.pointee.annotations.tag != .dict { f.pointee.annotations = makeDict() }
+      return f.pointee.annotations.retained()
     default: return nil
     }
   case .builtin:
     if n == Name.__name__.pointer || n == Name.__qualname__.pointer {
       return makeStr(v.body(BuiltinBody.self).pointee.builtin.name)
+    }
+    if n.string == "__text_signature__" {
+      let b = v.body(BuiltinBody.self).pointee.builtin
+      return makeStr(String(b.signature.drop { $0 != "(" }))
     }
   case .boundMethod:
     let m = v.method
@@ -346,6 +404,21 @@ private func specialAttribute(_ v: Value, _ n: StrPtr) throws(LullError) -> Valu
       if name == "code", v.type.isSubtype(of: exceptionType("SystemExit")) {
         return t.pointee.count > 0 ? t.items[0].retained() : Value.none
       }
+      if t.pointee.count == 5, v.type.isSubtype(of: exceptionType("UnicodeError")),
+        let k = unicodeErrorParts.firstIndex(of: name)
+      {
+        return t.items[k].retained()
+      }
+      if v.type.isSubtype(of: exceptionType("ImportError")) {
+        if name == "name" || name == "path" { return Value.none }
+        if name == "msg" { return t.pointee.count == 1 ? t.items[0].retained() : Value.none }
+      }
+      if name == "name", v.type.isSubtype(of: exceptionType("NameError")) { return Value.none }
+      if name == "name" || name == "obj", v.type.isSubtype(of: exceptionType("AttributeError")) { return Value.none }
+      if v.type.isSubtype(of: exceptionType("SyntaxError")) {
+        if name == "msg" { return t.pointee.count > 0 ? t.items[0].retained() : Value.none }
+        if ["filename", "lineno", "offset", "text", "end_lineno", "end_offset"].contains(name) { return Value.none }
+      }
       if v.type.isSubtype(of: exceptionType("OSError")) {
         let hasNumber = t.pointee.count == 2
         if name == "errno" { return hasNumber ? t.items[0].retained() : Value.none }
@@ -366,10 +439,14 @@ private func specialAttribute(_ v: Value, _ n: StrPtr) throws(LullError) -> Valu
     let name = n.string
     if name == "real" { return Value(v.body(ComplexBody.self).pointee.re) }
     if name == "imag" { return Value(v.body(ComplexBody.self).pointee.im) }
-  case .int, .bool, .float, .bigInt:
+  case .float:
+    let name = n.string
+    if name == "real" { return v.retained() }
+    if name == "imag" { return Value(0.0) }
+  case .int, .bool, .bigInt:
     let name = n.string
     if name == "real" || name == "numerator" { return v.tag == .bool ? Value(v.asInt) : v.retained() }
-    if name == "imag" { return v.tag == .float ? Value(0.0) : Value(0) }
+    if name == "imag" { return Value(0) }
     if name == "denominator" { return Value(1) }
   case .property:
     let w = v.wrapper
@@ -379,9 +456,25 @@ private func specialAttribute(_ v: Value, _ n: StrPtr) throws(LullError) -> Valu
     case "fdel": return w.pointee.c.retained()
     default: return nil
     }
+  case .code: return codeAttribute(v.body(CodeBody.self).pointee.code, n.string)
+  case .cell:
+    if n.string == "cell_contents" {
+      if v.cell.pointee.value.isUndefined { throw LullError.valueError("Cell is empty") }
+      return v.cell.pointee.value.retained()
+    }
   case .classMethod, .staticMethod:
     if n == Name.__func__.pointer { return v.wrapper.pointee.a.retained() }
+  case .dictView:
+    if n.string == "mapping" {
+      let types = try importModule("types", level: 0, globals: core.pointee.builtins.dict, top: false)
+      defer { types.release() }
+      let proxy = try getAttribute(types, interned("MappingProxyType"))
+      defer { proxy.release() }
+      return try call1(proxy, v.body(DictViewBody.self).pointee.dict)
+    }
   case .generator:
+    if n.string == "gi_running" { return Value(v.body(GeneratorBody.self).pointee.isRunning) }
+    if n.string == "gi_frame", v.body(GeneratorBody.self).pointee.frame == nil { return Value.none }
     if n == Name.__name__.pointer { return makeStr(v.body(GeneratorBody.self).pointee.name) }
     if n == Name.__qualname__.pointer { return makeStr(v.body(GeneratorBody.self).pointee.qualname) }
   default: break
@@ -389,10 +482,32 @@ private func specialAttribute(_ v: Value, _ n: StrPtr) throws(LullError) -> Valu
   return nil
 }
 
+/// What a function's `__code__` tells about its parameters and names.
+private func codeAttribute(_ code: Code, _ name: String) -> Value? {
+  switch name {
+  case "co_name": return makeStr(code.name)
+  case "co_qualname": return makeStr(code.qualname)
+  case "co_filename": return makeStr(code.source.file)
+  case "co_firstlineno": return Value(code.source.line(at: code.span.start))
+  case "co_argcount": return Value(code.positionalCount)
+  case "co_posonlyargcount": return Value(code.positionalOnly)
+  case "co_kwonlyargcount": return Value(code.keywordOnlyCount)
+  case "co_varnames":
+    let parameters = code.parameterNames.map(\.string)
+    let others = code.localNames.filter { !parameters.contains($0) && !$0.hasPrefix(".") && !$0.hasPrefix(" ") }
+    return makeTuple((parameters + others).map { makeStr($0) })
+  case "co_nlocals": return Value(Set(code.parameterNames.map(\.string) + code.localNames).count)
+  case "co_freevars": return makeTuple(code.freeNames.map { makeStr($0) })
+  case "co_flags":
+    return Value((code.hasRest ? 4 : 0) | (code.hasKeywords ? 8 : 0) | (code.isGenerator ? 32 : 0) | 3)
+  default: return nil
+  }
+}
+
 @inline(never) func getAttributeCaching(
   _ o: Value, _ name: Value, _ i: UnsafeMutablePointer<Instruction>
 ) throws(LullError) -> Value {
-  if o.tag == .instance {
+  if o.tag == .instance, !o.type.pointee.hasGetattribute {
     let s = o.instance.pointee.shape
     if !s.pointee.isDict {
       let x = s.find(name.str)
@@ -416,7 +531,9 @@ private func specialAttribute(_ v: Value, _ n: StrPtr) throws(LullError) -> Valu
   if o.tag != .type, o.tag != .module, o.tag != .superObject {
     let t = o.type
     let f = t.lookup(n)
-    if f.tag == .function || f.tag == .builtin, ownAttribute(o, n).isUndefined {
+    if f.tag == .function || f.tag == .builtin, !t.pointee.hasGetattribute,
+      ownAttribute(o, n).isUndefined
+    {
       if i.pointee.b < 0x7FFE,
         o.tag != .instance || !o.instance.pointee.shape.pointee.isDict,
         o.tag == .instance || ownDictSlot(o) == nil
@@ -557,6 +674,12 @@ func setAttributePlain(_ o: Value, _ n: StrPtr, _ v: Value) throws(LullError) {
     case Name.__module__.pointer:
       swap(&o.function.pointee.module, v)
     case Name.__defaults__.pointer: swap(&o.function.pointee.defaults, v)
+    case Name.__annotations__.pointer:
+      guard v.isNone || v.kind == .dict else {
+        v.release()
+        throw LullError.typeError("__annotations__ must be set to a dict object")
+      }
+      swap(&o.function.pointee.annotations, v)
     case Name.__dict__.pointer: swap(&o.function.pointee.dict, v)
     default:
       if o.function.pointee.dict.tag != .dict { o.function.pointee.dict = makeDict() }
@@ -570,9 +693,18 @@ func setAttributePlain(_ o: Value, _ n: StrPtr, _ v: Value) throws(LullError) {
       let items = try collect(v)
       swap(&b.pointee.args, makeTuple(items))
     case Name.__cause__.pointer:
+      guard v.isNone || v.tag == .exception else {
+        v.release()
+        throw LullError.typeError("exception cause must be None or derive from BaseException")
+      }
       swap(&b.pointee.cause, v)
       b.pointee.suppressContext = true
-    case Name.__context__.pointer: swap(&b.pointee.context, v)
+    case Name.__context__.pointer:
+      guard v.isNone || v.tag == .exception else {
+        v.release()
+        throw LullError.typeError("exception context must be None or derive from BaseException")
+      }
+      swap(&b.pointee.context, v)
     case Name.__suppress_context__.pointer:
       b.pointee.suppressContext = try truthReleasing(v)
     case Name.__traceback__.pointer:

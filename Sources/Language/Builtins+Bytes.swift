@@ -6,8 +6,8 @@ import Glibc
 
 extension Value {
   var isByteArray: Bool { kind == .bytes && header.pointee.flags & Header.flagMutable != 0 }
-  /// The bytes of bytes and bytearray objects.
-  var bytesLike: [UInt8]? { kind == .bytes ? bytes : nil }
+  /// The bytes of bytes, bytearray and memoryview objects.
+  var bytesLike: [UInt8]? { kind == .bytes ? bytes : memoryViewBytes(self) }
 }
 
 func makeByteArray(_ value: [UInt8]) -> Value {
@@ -44,8 +44,14 @@ private func source(_ a: Args, _ name: String) throws(LullError) -> [UInt8] {
     if !a.has(1) { throw LullError.typeError("string argument without an encoding") }
     return try encodeString(s, try a.string(1), try a.string(2))
   }
+  if a.has(1), a[1].kind != .str {
+    throw LullError.typeError("\(name)() argument 'encoding' must be str, not \(typeName(a[1]))")
+  }
   if a.has(1) { throw LullError.typeError("encoding without a string argument") }
   if let b = a[0].bytesLike { return b }
+  if a[0].kind == .native, let b = try exportBuffer?(a[0]) {
+    return try rowMajorBytes(b)
+  }
   if a[0].tag == .instance || a[0].tag == .derived {
     let f = a[0].type.lookup(.__bytes__)
     if !f.isUndefined {
@@ -124,13 +130,16 @@ private func find(_ name: String, fromEnd: Bool, fails: Bool) -> Builtin {
 private func affix(_ name: String, atEnd: Bool) -> Builtin {
   Builtin(name, "\(name)(self, prefix, start=None, end=None, /)", chapter: "bytes", doc: "Whether it starts or ends so.") {
     (a) throws(LullError) in
-    guard let r = try range(a[0].bytes.count, a, 2) else { return Value(false) }
-    let h = a[0].bytes[r]
+    if a[1].kind != .tuple, a[1].bytesLike == nil {
+      throw LullError.typeError("\(name) first arg must be bytes or a tuple of bytes, not \(typeName(a[1]))")
+    }
+    let taken = try range(a[0].bytes.count, a, 2)
+    let h = a[0].bytes[taken ?? 0..<0]
     func check(_ v: Value) throws(LullError) -> Bool {
       guard let p = v.bytesLike else {
-        throw LullError.typeError("\(name) first arg must be bytes or a tuple of bytes, not \(typeName(v))")
+        throw LullError.typeError("a bytes-like object is required, not '\(typeName(v))'")
       }
-      return p.count <= h.count && (atEnd ? h.suffix(p.count) : h.prefix(p.count)).elementsEqual(p)
+      return taken != nil && p.count <= h.count && (atEnd ? h.suffix(p.count) : h.prefix(p.count)).elementsEqual(p)
     }
     if let t = a[1].asTuple {
       for x in t.array where try check(x) { return Value(true) }
@@ -471,7 +480,10 @@ private func arrayMethods() -> [Builtin] {
       return .none
     },
     Builtin("extend", "extend(self, iterable, /)", chapter: "bytes", doc: "Add bytes at the end.") { (a) throws(LullError) in
-      let b = try bytesFromIterable(a[1])
+      if a[1].kind == .str, a[1].str.pointee.count > 0 {
+        throw LullError.typeError("'str' object cannot be interpreted as an integer")
+      }
+      let b = a[1].kind == .str ? [] : try bytesFromIterable(a[1])
       try mutate(a[0]) { (v) throws(LullError) in v += b }
       return .none
     },

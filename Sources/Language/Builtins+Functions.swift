@@ -37,23 +37,31 @@ func installBuiltins() {
     t.pointee.h.count = immortal
     builtinTypes[name] = t
   }
+  installMemoryView()
+  installTypeAliases()
   d.set("NotImplemented", .notImplemented)
   d.set("Ellipsis", .ellipsis)
   d.set("__debug__", Value(true))
   d.set(
     " init",
-    makeBuiltin(Builtin("__init__", "__init__(self, *args, **kwargs)") { (a) throws(LullError) in
-      try initialiseBase(a[0], a.rest(1), a[2])
+    makeBuiltin(Builtin("__init__", "__init__(*args, **kwargs)") { (a) throws(LullError) in
+      guard let me = a.rest(0).first else {
+        throw LullError.typeError("descriptor '__init__' of 'object' object needs an argument")
+      }
+      try initialiseBase(me, UnsafeBufferPointer(rebasing: a.rest(0).dropFirst()), a[1])
       return .none
     }))
   d.set(
     " new",
-    makeBuiltin(Builtin("__new__", "__new__(cls, *args, **kwargs)") { (a) throws(LullError) in
-      guard a[0].tag == .type else {
-        throw LullError.typeError("object.__new__(X): X is not a type object (\(typeName(a[0])))")
+    makeBuiltin(Builtin("__new__", "__new__(*args, **kwargs)") { (a) throws(LullError) in
+      guard let first = a.rest(0).first else {
+        throw LullError.typeError("object.__new__(): not enough arguments")
       }
-      let t = a[0].typeObject
-      let rest = a.rest(1)
+      guard first.tag == .type else {
+        throw LullError.typeError("object.__new__(X): X is not a type object (\(typeName(first)))")
+      }
+      let t = first.typeObject
+      let rest = UnsafeBufferPointer(rebasing: a.rest(0).dropFirst())
       if t.pointee.kind == .instance { return makeInstance(t) }
       let w = UnsafeMutablePointer<Value>.allocate(capacity: rest.count + 1 + windowSlack)
       defer { w.deallocate() }
@@ -151,9 +159,25 @@ private func fold(
   return best
 }
 
+/// What an abstract class says of a class that does not inherit from it: its own `_class_hook` (stdlib/abc.lull).
+@inline(never) private func abstractAccepts(_ t: TypePtr, _ c: TypePtr) throws(LullError) -> Bool {
+  guard t.pointee.isUserDefined, let hook = t.pointee.dict.dict.get(classHook) else { return false }
+  try checkNativeStack()
+  let f = try bindDescriptor(hook, .undefined, t)
+  defer { f.release() }
+  return try truthReleasing(try call1(f, Value(c)))
+}
+nonisolated(unsafe) private let classHook = internedPointer("_class_hook")
+
 func isInstanceOf(_ v: Value, _ t: Value) throws(LullError) -> Bool {
-  if t.tag == .type { return v.type.isSubtype(of: t.typeObject) }
+  if t.tag == .type {
+    return v.type.isSubtype(of: t.typeObject) ? true : try abstractAccepts(t.typeObject, v.type)
+  }
   if t.isNone { return v.isNone }
+  if let members = try unionMembers(t) {
+    for m in members where try isInstanceOf(v, m) { return true }
+    return false
+  }
   if let tuple = t.asTuple {
     try checkNativeStack()
     for i in 0..<tuple.pointee.count {
@@ -161,17 +185,34 @@ func isInstanceOf(_ v: Value, _ t: Value) throws(LullError) -> Bool {
     }
     return false
   }
+  if isCustom(t) {
+    let f = t.type.lookup(instanceCheck)
+    if !f.isUndefined { return try truthReleasing(try callMethod(f, t, v)) }
+  }
   throw LullError.typeError("isinstance() arg 2 must be a type, a tuple of types, or a union")
 }
+nonisolated(unsafe) private let instanceCheck = internedPointer("__instancecheck__")
+nonisolated(unsafe) private let subclassCheck = internedPointer("__subclasscheck__")
 private func isSubclassOf(_ c: Value, _ t: Value) throws(LullError) -> Bool {
   guard c.tag == .type else { throw LullError.typeError("issubclass() arg 1 must be a class") }
-  if t.tag == .type { return c.typeObject.isSubtype(of: t.typeObject) }
+  if t.tag == .type {
+    return c.typeObject.isSubtype(of: t.typeObject)
+      ? true : try abstractAccepts(t.typeObject, c.typeObject)
+  }
+  if let members = try unionMembers(t) {
+    for m in members where try isSubclassOf(c, m) { return true }
+    return false
+  }
   if let tuple = t.asTuple {
     try checkNativeStack()
     for i in 0..<tuple.pointee.count {
       if try isSubclassOf(c, tuple.items[i]) { return true }
     }
     return false
+  }
+  if isCustom(t) {
+    let f = t.type.lookup(subclassCheck)
+    if !f.isUndefined { return try truthReleasing(try callMethod(f, t, c)) }
   }
   throw LullError.typeError("issubclass() arg 2 must be a class, a tuple of classes, or a union")
 }
@@ -203,6 +244,9 @@ let builtinFunctions: [Builtin] = [
   Builtin("print", "print(*args, sep=' ', end='\\n', file=None, flush=False)", doc: "Print values to the output, separated by sep and followed by end.", examples: [">>> print(1, 2, sep='-')\n1-2"]) {
     (a) throws(LullError) in
     var out = ""
+    for (i, name) in [(1, "sep"), (2, "end")] where !a[i].isNone && a[i].kind != .str {
+      throw LullError.typeError("\(name) must be None or a string, not \(typeName(a[i]))")
+    }
     let sep = a[1].isNone ? " " : a[1].string
     for (i, v) in a.rest(0).enumerated() {
       if i > 0 { out += sep }
@@ -246,6 +290,9 @@ let builtinFunctions: [Builtin] = [
     (a) throws(LullError) in
     if a[0].kind == .bytes, a[0].bytes.count == 1 { return Value(Int(a[0].bytes[0])) }
     guard let s = a[0].asStr else {
+      if let n = a[0].kind == .bytes ? a[0].bytes.count : nil {
+        throw LullError.typeError("ord() expected a character, but string of length \(n) found")
+      }
       throw LullError.typeError("ord() expected string of length 1, but \(typeName(a[0])) found")
     }
     if s.pointee.count != 1 {
@@ -306,6 +353,7 @@ let builtinFunctions: [Builtin] = [
   },
   Builtin("iter", "iter(object, sentinel=..., /)", doc: "An iterator over a value, or over calls until a sentinel.", examples: [">>> next(iter([5]))\n5"]) {
     (a) throws(LullError) in
+    if a.has(1), !isCallableValue(a[0]) { throw LullError.typeError("iter(v, w): v must be callable") }
     if a.has(1) { return makeIterator(kind: .callable, a[0].retained(), a[1].retained()) }
     return try makeIterator(a[0])
   },
@@ -462,6 +510,10 @@ let builtinFunctions: [Builtin] = [
     }
     guard let b = a[0].integer, let e = a[1].integer, let m = a[2].integer else {
       func isNumber(_ v: Value) -> Bool { v.isInteger || v.kind == .float || v.kind == .complex }
+      // The first two decide which type's power is asked first; only that of int and float looks at all three.
+      if a[0].kind == .float, isNumber(a[1]) || a[1].kind == .float, a[1].kind != .complex, a[2].kind != .complex {
+        throw LullError.typeError("pow() 3rd argument not allowed unless all arguments are integers")
+      }
       if isNumber(a[0]), isNumber(a[1]), isNumber(a[2]) {
         throw a[0].kind == .complex || a[1].kind == .complex || a[2].kind == .complex
           ? LullError.valueError("complex modulo")
@@ -486,6 +538,7 @@ let builtinFunctions: [Builtin] = [
   },
   Builtin("sorted", "sorted(iterable, /, *, key=None, reverse=False)", doc: "A new sorted list; stable.", examples: [">>> sorted([3, 1, 2])\n[1, 2, 3]"]) {
     (a) throws(LullError) in
+    try askLength(a[0])
     let l = makeList(try collect(a[0]))
     do throws(LullError) {
       try sortList(l.list, key: a[1], reverse: try truth(a[2]))
@@ -523,6 +576,7 @@ let builtinFunctions: [Builtin] = [
     }
     let n: Int
     do throws(LullError) { n = try length(v) } catch {
+      if isCustom(v), !v.type.lookup(.__len__).isUndefined { throw error }
       throw LullError.typeError("'\(typeName(v))' object is not reversible")
     }
     return makeIterator(kind: .reversed, v.retained(), index: n - 1, type: "reversed")
@@ -555,10 +609,10 @@ let builtinFunctions: [Builtin] = [
     }
     return makeIterator(kind: .zip, makeTuple(its), index: try truth(a[1]) ? 1 : 0, type: "zip")
   },
-  Builtin("map", "map(function, *iterables)", doc: "The function applied to each element.", examples: [">>> list(map(str, [1, 2]))\n['1', '2']"]) {
+  Builtin("map", "map(function=..., *iterables)", doc: "The function applied to each element.", examples: [">>> list(map(str, [1, 2]))\n['1', '2']"]) {
     (a) throws(LullError) in
     let items = a.rest(1)
-    if items.count == 0 { throw LullError.typeError("map() must have at least two arguments.") }
+    if !a.has(0) || items.count == 0 { throw LullError.typeError("map() must have at least two arguments.") }
     var its: [Value] = []
     for x in items { its.append(try makeIterator(x)) }
     return makeIterator(kind: .map, a[0].retained(), makeTuple(its), type: "map")

@@ -9,17 +9,17 @@ func isSpace(_ c: UInt32) -> Bool {
 private func lowered(_ s: StrPtr) -> Value {
   let points = s.codePoints
   var out = ""
-  for (i, c) in points.enumerated() {
-    guard c == 0x3A3 else {
-      out += lower(c)
-      continue
-    }
-    func isIgnorable(_ c: UInt32) -> Bool { Unicode.Scalar(c)?.properties.isCaseIgnorable ?? false }
-    let before = points[..<i].last { !isIgnorable($0) }
-    let after = points[(i + 1)...].first { !isIgnorable($0) }
-    out += before.map(isCased) == true && after.map(isCased) != true ? "ς" : "σ"
-  }
+  for i in points.indices { out += lowered(points, i) }
   return makeStr(out)
+}
+/// A character in lower case where it stands: a sigma at the end of a word has a form of its own.
+private func lowered(_ points: [UInt32], _ i: Int) -> String {
+  guard points[i] == 0x3A3 else { return lower(points[i]) }
+  func isIgnorable(_ c: UInt32) -> Bool { Unicode.Scalar(c)?.properties.isCaseIgnorable ?? false }
+  let before = points[..<i].last { !isIgnorable($0) }
+  let after = points[(i + 1)...].first { !isIgnorable($0) }
+  let isFinal = before.map(isCased) ?? false && !(after.map(isCased) ?? false)
+  return isFinal ? "\u{3C2}" : "\u{3C3}"
 }
 private func mapped(_ s: StrPtr, _ f: (UInt32) -> String) -> Value {
   var out = ""
@@ -84,6 +84,9 @@ private func isUpper(_ c: UInt32) -> Bool {
 private func isLower(_ c: UInt32) -> Bool {
   if c < 128 { return c >= 97 && c <= 122 }
   return Unicode.Scalar(c)?.properties.isLowercase ?? false
+}
+private func isTitle(_ c: UInt32) -> Bool {
+  c >= 128 && Unicode.Scalar(c)?.properties.generalCategory == .titlecaseLetter
 }
 private func isCased(_ c: UInt32) -> Bool {
   if c < 128 { return isASCIILetter(c) }
@@ -323,14 +326,16 @@ private func affix(_ name: String, _ atEnd: Bool) -> Builtin {
   Builtin(name, "\(name)(self, prefix, start=None, end=None, /)", chapter: "str", doc: "Whether the text starts or ends so.") {
     (a) throws(LullError) in
     let s = a[0].str
-    guard let (i, j) = try bounds(s, a, 2) else { return Value(false) }
+    if a[1].kind != .str, a[1].kind != .tuple {
+      throw LullError.typeError("\(name) first arg must be str or a tuple of str, not \(typeName(a[1]))")
+    }
+    let range = try bounds(s, a, 2)
     func check(_ v: Value) throws(LullError) -> Bool {
       guard let p = v.asStr else {
         throw LullError.typeError(
-          a[1].kind == .tuple
-            ? "tuple for \(name) must only contain str, not \(typeName(v))"
-            : "\(name) first arg must be str or a tuple of str, not \(typeName(v))")
+          "tuple for \(name) must only contain str, not \(typeName(v))")
       }
+      guard let (i, j) = range else { return false }
       let n = p.pointee.byteCount
       if j - i < n { return false }
       return memcmp(s.bytes + (atEnd ? j - n : i), p.bytes, n) == 0
@@ -348,7 +353,9 @@ private func justify(_ name: String, _ align: Character) -> Builtin {
   Builtin(name, "\(name)(self, width, fillchar=' ', /)", chapter: "str", doc: "Pad to a width.") {
     (a) throws(LullError) in
     let width = try a.int(1)
-    let fill = try a.str(2)
+    guard let fill = a[2].asStr else {
+      throw LullError.typeError("The fill character must be a unicode character, not \(typeName(a[2]))")
+    }
     if fill.pointee.count != 1 {
       throw LullError.typeError("The fill character must be exactly one character long")
     }
@@ -364,10 +371,12 @@ private func justify(_ name: String, _ align: Character) -> Builtin {
 }
 
 func installStrings() {
-  let str = Builtin("str", "str(object='', /, encoding=..., errors='strict')", chapter: "types", doc: "The text of a value.") {
+  let str = Builtin("str", "str(object='', /, encoding=..., errors=...)", chapter: "types", doc: "The text of a value.") {
     (a) throws(LullError) in
-    if a.has(1) {
-      if let b = a[0].bytesLike { return try decodeBytes(b, try a.string(1), try a.string(2)) }
+    if a.has(1) || a.has(2) {
+      if let b = a[0].bytesLike {
+        return try decodeBytes(b, a.has(1) ? try a.string(1) : "utf-8", a.has(2) ? try a.string(2) : "strict")
+      }
       throw LullError.typeError(
         a[0].kind == .str
           ? "decoding str is not supported"
@@ -392,7 +401,12 @@ func installStrings() {
       mapped(a[0].str, fold)
     },
     Builtin("swapcase", "swapcase(self, /)", chapter: "str", doc: "Cases swapped.") { (a) throws(LullError) in
-      mapped(a[0].str) { isUpper($0) ? lower($0) : isLower($0) ? upper($0) : scalarText($0) }
+      let points = a[0].str.codePoints
+      var out = ""
+      for (i, c) in points.enumerated() {
+        out += isUpper(c) ? lowered(points, i) : isLower(c) ? upper(c) : scalarText(c)
+      }
+      return makeStr(out)
     },
     Builtin("capitalize", "capitalize(self, /)", chapter: "str", doc: "First character upper, rest lower.") { (a) throws(LullError) in
       var first = true
@@ -402,20 +416,23 @@ func installStrings() {
           return first ? upperASCII(c) : lowerASCII(c)
         }
       }
-      return mapped(a[0].str) { c in
-        defer { first = false }
-        return first ? title(c) : lower(c)
-      }
+      let points = a[0].str.codePoints
+      var out = ""
+      for (i, c) in points.enumerated() { out += i == 0 ? title(c) : lowered(points, i) }
+      return makeStr(out)
     },
     Builtin("title", "title(self, /)", chapter: "str", doc: "Each word capitalised.") { (a) throws(LullError) in
       var previous = false
       if a[0].str.isASCII {
         return mappedASCII(a[0].str) { c, inWord in inWord ? lowerASCII(c) : upperASCII(c) }
       }
-      return mapped(a[0].str) { c in
-        defer { previous = isCased(c) }
-        return previous ? lower(c) : title(c)
+      let points = a[0].str.codePoints
+      var out = ""
+      for (i, c) in points.enumerated() {
+        out += previous ? lowered(points, i) : title(c)
+        previous = isCased(c)
       }
+      return makeStr(out)
     },
     Builtin("strip", "strip(self, chars=None, /)", chapter: "str", doc: "Without white space at both ends.") { (a) throws(LullError) in
       try trim(a[0].str, a[1], left: true, right: true)
@@ -575,7 +592,7 @@ func installStrings() {
       try formatTemplate(a[0].str, Array(a.rest(1)), a[2].asDict)
     },
     Builtin("format_map", "format_map(self, mapping, /)", chapter: "str", doc: "Fill the fields from a mapping.") { (a) throws(LullError) in
-      try formatTemplate(a[0].str, [], a[1].asDict)
+      try formatTemplate(a[0].str, [], nil, mapping: a[1])
     },
     Builtin("encode", "encode(self, encoding='utf-8', errors='strict')", chapter: "str", doc: "As bytes.") { (a) throws(LullError) in
       makeBytes(try encodeString(a[0].str, try a.string(1), try a.string(2)))
@@ -588,6 +605,9 @@ func installStrings() {
           defer { v.release() }
           if v.isNone { continue }
           if v.kind != .str {
+            guard v.isInteger else {
+              throw LullError.typeError("character mapping must return integer, None or str")
+            }
             let i = try indexOf(v)
             if i < 0 || i > 0x10FFFF {
               throw LullError.valueError("character mapping must be in range(0x110000)")
@@ -610,11 +630,11 @@ func installStrings() {
     },
     Builtin("isupper", "isupper(self, /)", chapter: "str", doc: "Cased and all upper.") { (a) throws(LullError) in
       let p = a[0].str.codePoints
-      return Value(p.contains(where: isCased) && !p.contains { isCased($0) && !isUpper($0) })
+      return Value(p.contains(where: isUpper) && !p.contains { isLower($0) || isTitle($0) })
     },
     Builtin("islower", "islower(self, /)", chapter: "str", doc: "Cased and all lower.") { (a) throws(LullError) in
       let p = a[0].str.codePoints
-      return Value(p.contains(where: isCased) && !p.contains { isCased($0) && !isLower($0) })
+      return Value(p.contains(where: isLower) && !p.contains { isUpper($0) || isTitle($0) })
     },
     Builtin("istitle", "istitle(self, /)", chapter: "str", doc: "Title-cased.") { (a) throws(LullError) in
       var previous = false
@@ -634,8 +654,9 @@ func installStrings() {
     },
     Builtin("isidentifier", "isidentifier(self, /)", chapter: "str", doc: "A valid name.") { (a) throws(LullError) in
       let p = a[0].str.codePoints
-      guard let first = p.first, first == 95 || isAlpha(first) else { return Value(false) }
-      return Value(p.allSatisfy { $0 == 95 || isAlpha($0) || isDecimal($0) })
+      func properties(_ c: UInt32) -> Unicode.Scalar.Properties? { Unicode.Scalar(c)?.properties }
+      guard let first = p.first, first == 95 || properties(first)?.isXIDStart ?? false else { return Value(false) }
+      return Value(p.allSatisfy { properties($0)?.isXIDContinue ?? false })
     },
   ]
   guard let t = builtinTypes["str"] else { return }
@@ -665,6 +686,9 @@ func installStrings() {
         for (k, v) in dictItems(a[0]) {
           if k.kind == .str, k.str.pointee.count != 1 {
             throw LullError.valueError("string keys in translate table must be of length 1")
+          }
+          if k.kind != .str, !k.isInteger {
+            throw LullError.typeError("keys in translate table must be strings or integers")
           }
           let key = k.kind == .str ? Value(Int(k.str.decode(0).0)) : k
           try d.dict.store(key, v.retained())

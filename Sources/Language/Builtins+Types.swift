@@ -46,6 +46,21 @@ private func plainDecimal(_ text: String) -> Int? {
   }
   return digits == 0 ? nil : isNegative ? -value : value
 }
+/// The text with the decimal digits of every script as ASCII digits.
+private func asciiDigits(_ text: String) -> String {
+  if text.utf8.allSatisfy({ $0 < 128 }) { return text }
+  var out = String.UnicodeScalarView()
+  for u in text.unicodeScalars {
+    if u.value > 127, u.properties.numericType == .decimal, let n = u.properties.numericValue,
+      let digit = UnicodeScalar(48 + UInt32(n))
+    {
+      out.append(digit)
+    } else {
+      out.append(u)
+    }
+  }
+  return String(out)
+}
 /// `shown`: how messages write the text; nil: as a str.
 func parseInt(_ text: String, _ radix: Int, shown: String? = nil) throws(LullError) -> Value {
   func bad() -> LullError {
@@ -59,7 +74,8 @@ func parseInt(_ text: String, _ radix: Int, shown: String? = nil) throws(LullErr
       throw bad()
     }
   }
-  var s = Substring(text)
+  let plain = asciiDigits(text)
+  var s = Substring(plain)
   while let c = s.first, c.isWhitespace { s = s.dropFirst() }
   while let c = s.last, c.isWhitespace { s = s.dropLast() }
   var negative = false
@@ -81,6 +97,7 @@ func parseInt(_ text: String, _ radix: Int, shown: String? = nil) throws(LullErr
   } else if base == 0 {
     base = 10
   }
+  if radix == 0, base == 10, s.first == "0", s.contains(where: { $0 != "0" && $0 != "_" }) { throw bad() }
   if s.isEmpty || s.first == "_" && base == 10 || s.last == "_" || s.contains("__") { throw bad() }
   let digits = String(s.filter { $0 != "_" })
   if digits.isEmpty || digits.first == "-" || digits.first == "+" { throw bad() }
@@ -93,28 +110,40 @@ func parseInt(_ text: String, _ radix: Int, shown: String? = nil) throws(LullErr
   guard digits.allSatisfy({ $0.isASCII }), let b = BigInt(digits, radix: base) else { throw bad() }
   return makeBig(negative ? -b : b)
 }
-func parseFloat(_ text: String) throws(LullError) -> Double {
+/// A nan that is identical to no other one, as each `float('nan')` of CPython is an object of its own: floats lie inside
+/// their values, so low bits that nothing else uses tell them apart. `plainNaN` takes them out of what is written.
+@exclusivity(unchecked) nonisolated(unsafe) private var nanCount: UInt64 = 0
+private func freshNaN() -> Double {
+  nanCount = nanCount % 0xFFF_FFFF + 1
+  return Double(bitPattern: Double.nan.bitPattern | nanCount)
+}
+func plainNaN(_ d: Double) -> Double {
+  d.isNaN && d.bitPattern & 0x7FFF_FFFF_F000_0000 == 0x7FF8_0000_0000_0000 ? .nan : d
+}
+/// `shown`: how messages write the text; nil: as a str.
+func parseFloat(_ text: String, shown: String? = nil) throws(LullError) -> Double {
   let u = text.utf8
   if let a = u.first, let z = u.last, a == 45 || (a >= 48 && a <= 57), z >= 48, z <= 57,
     u.allSatisfy({ ($0 >= 48 && $0 <= 57) || $0 == 46 }), let d = Double(text)
   {
     return d
   }
-  var s = Substring(text)
+  let digits = asciiDigits(text)
+  var s = Substring(digits)
   while let c = s.first, c.isWhitespace { s = s.dropFirst() }
   while let c = s.last, c.isWhitespace { s = s.dropLast() }
-  let plain = String(s.filter { $0 != "_" })
+  let plain = hasPlainUnderscores(String(s)) ? String(s.filter { $0 != "_" }) : "_"
   let lower = plain.lowercased()
   switch lower {
   case "inf", "+inf", "infinity", "+infinity": return .infinity
   case "-inf", "-infinity": return -.infinity
-  case "nan", "+nan", "-nan": return .nan
+  case "nan", "+nan", "-nan": return freshNaN()
   default: break
   }
   if let c = lower.first(where: { !($0.isNumber || "+-.e".contains($0)) }) { _ = c } else if let d = Double(plain.hasSuffix(".") ? plain + "0" : plain.replacingDotE()) {
     return d
   }
-  throw LullError.valueError("could not convert string to float: \(quoted(makeStr(text).str))")
+  throw LullError.valueError("could not convert string to float: \(shown ?? quoted(makeStr(text).str))")
 }
 extension String {
   /// "1.e5" and ".5" in a form that Swift reads.
@@ -140,6 +169,7 @@ private func complexOf(_ v: Value) throws(LullError) -> (Double, Double)? {
   }
 }
 
+/// Whether each underscore stands between two digits.
 /// Whether each underscore stands between two digits.
 private func hasPlainUnderscores(_ text: String) -> Bool {
   let c = Array(text.unicodeScalars)
@@ -184,8 +214,11 @@ private func parseComplex(_ text: String) -> (Double, Double)? {
 
 func installTypes() {
   installStrings()
-  constructor("object", "object()", doc: "The base of all classes.") { (_) throws(LullError) in
-    makeInstance(core.pointee.object)
+  constructor("object", "object(*args, **kwargs)", doc: "The base of all classes.") { (a) throws(LullError) in
+    if a.rest(0).count > 0 || a[1].dict.pointee.count > 0 {
+      throw LullError.typeError("object() takes no arguments")
+    }
+    return makeInstance(core.pointee.object)
   }
   constructor("int", "int(x=0, /, base=...)", doc: "An integer from a number or text.") {
     (a) throws(LullError) in
@@ -227,6 +260,9 @@ func installTypes() {
     (a) throws(LullError) in
     let v = a[0]
     if v.kind == .str { return Value(try parseFloat(v.string)) }
+    if let b = v.bytesLike {
+      return Value(try parseFloat(String(decoding: b, as: UTF8.self), shown: v.kind == .bytes ? try repr(v) : nil))
+    }
     do throws(LullError) { return Value(try doubleOf(v)) } catch {
       if error.kind == "TypeError", error.message.hasPrefix("must be real") {
         throw LullError.typeError(
@@ -261,6 +297,7 @@ func installTypes() {
       first = r
     }
     guard let x = try complexOf(first) else {
+      if isCustom(first), !first.type.lookup(.__float__).isUndefined { _ = try doubleOf(first) }
       throw LullError.typeError(
         "complex() first argument must be a string or a number, not '\(typeName(a[0]))'")
     }
@@ -319,8 +356,13 @@ func installTypes() {
     if !a.has(1) { return makeSlice(.none, a[0].retained(), .none) }
     return makeSlice(a[0].retained(), a[1].retained(), a[2].retained())
   }
-  constructor("type", "type(object, /)", doc: "The class of a value.") { (a) throws(LullError) in
-    Value(a[0].type).retained()
+  constructor("type", "type(object, bases=..., dict=..., /, **keywords)", doc: "The class of a value, or a new class.") {
+    (a) throws(LullError) in
+    if a.has(1), a.has(2) { return try makeClass(a[0], a[1], a[2], a[3]) }
+    if a.has(1) || a[3].asDict.map({ $0.pointee.count > 0 }) ?? false {
+      throw LullError.typeError("type() takes 1 or 3 arguments")
+    }
+    return Value(a[0].type).retained()
   }
   constructor("property", "property(fget=None, fset=None, fdel=None, doc=None)", doc: "A computed attribute.") {
     (a) throws(LullError) in
@@ -334,6 +376,9 @@ func installTypes() {
   }
   constructor("super", "super(type=..., object=..., /)", doc: "The methods of the base class.") {
     (a) throws(LullError) in
+    if !a.has(1), a.has(0), a[0].tag != .type {
+      throw LullError.typeError("super() argument 1 must be a type, not \(typeName(a[0]))")
+    }
     if !a.has(1) { throw LullError.runtime("super(): no arguments") }
     return try makeSuper(a[0], a[1])
   }
@@ -361,8 +406,9 @@ func installTypes() {
     },
     Builtin("throw", "throw(self, type, value=None, tb=None, /)") { (a) throws(LullError) in
       let g = a[0].body(GeneratorBody.self)
-      let e = try raiseError(a.isNone(2) ? a[1] : a[2], .undefined)
-      let v = try throwIntoGenerator(g, e)
+      let thrown = try thrownException(a[1], a[2])
+      defer { thrown.release() }
+      let v = try throwIntoGenerator(g, try raiseError(thrown, .undefined))
       if v.isUndefined { throw stopIteration(g.pointee.returned) }
       return v
     },
@@ -381,6 +427,9 @@ func installTypes() {
   define("BaseException", [
     Builtin("with_traceback", "with_traceback(self, tb, /)") { (a) throws(LullError) in a[0].retained() },
     Builtin("add_note", "add_note(self, note, /)") { (a) throws(LullError) in
+      guard a[1].kind == .str else {
+        throw LullError.typeError("note must be a str, not '\(typeName(a[1]))'")
+      }
       a[0].exceptionBody.pointee.notes.append(try a.string(1))
       return .none
     },
@@ -448,6 +497,9 @@ func installTypes() {
       return .none
     },
     Builtin("index", "index(self, value, start=0, stop=9223372036854775807, /)") { (a) throws(LullError) in
+      for k in [2, 3] where !a[k].isInteger && (!isCustom(a[k]) || a[k].type.lookup(.__index__).isUndefined) {
+        throw LullError.typeError("slice indices must be integers or have an __index__ method")
+      }
       let n = me(a).pointee.count
       var i = try a.int(2)
       var end = try a.int(3)
@@ -589,10 +641,9 @@ func installTypes() {
     Builtin("bit_count", "bit_count(self, /)") { (a) throws(LullError) in
       Value((a[0].integer ?? 0).magnitude.words.reduce(0) { $0 + $1.nonzeroBitCount })
     },
-    Builtin("conjugate", "conjugate(self, /)") { (a) throws(LullError) in a[0].retained() },
-    Builtin("is_integer", "is_integer(self, /)") { (a) throws(LullError) in Value(true) },
+    Builtin("conjugate", "conjugate(self, /)") { (a) throws(LullError) in try indexValue(plainView(a[0])) },
     Builtin("as_integer_ratio", "as_integer_ratio(self, /)") { (a) throws(LullError) in
-      makePair(a[0].retained(), Value(1))
+      makePair(try indexValue(plainView(a[0])), Value(1))
     },
     Builtin("to_bytes", "to_bytes(self, length=1, byteorder='big', *, signed=False)") { (a) throws(LullError) in
       let n = a[0].integer ?? 0
@@ -753,19 +804,6 @@ private func asSet(_ v: Value) throws(LullError) -> Value {
   v.kind == .set ? v.retained() : try setFrom(v, frozen: false)
 }
 private func setMethods(_ frozen: Bool) -> [Builtin] {
-  func each(
-    _ a: Args, _ step: (Value, Value) throws(LullError) -> Value
-  ) throws(LullError) -> Value {
-    var r = a[0].set.copy(frozen: a[0].set.isFrozen)
-    for x in a.rest(1) {
-      let o = try asSet(x)
-      defer { o.release() }
-      let n = try step(r, o)
-      r.release()
-      r = n
-    }
-    return r
-  }
   func test(_ name: String, _ op: CompareOperator) -> Builtin {
     Builtin(name, "\(name)(self, other, /)") { (a) throws(LullError) in
       let o = try asSet(a[1])
@@ -776,7 +814,7 @@ private func setMethods(_ frozen: Bool) -> [Builtin] {
   var out = [
     Builtin("union", "union(self, *others)") { (a) throws(LullError) in
       let r = a[0].set.copy(frozen: a[0].set.isFrozen)
-      for x in a.rest(1) {
+      for x in a.rest(1) where !x.isSame(a[0]) {
         if x.kind == .set { try r.set.merge(x.set) } else {
           try forEach(x) { (y) throws(LullError) in try r.set.add(y) }
         }
@@ -784,7 +822,26 @@ private func setMethods(_ frozen: Bool) -> [Builtin] {
       return r
     },
     Builtin("intersection", "intersection(self, *others)") { (a) throws(LullError) in
-      try each(a) { (r, o) throws(LullError) in try setIntersection(r.set, o.set, r.set.isFrozen) }
+      var r = a[0].set.copy(frozen: a[0].set.isFrozen)
+      for x in a.rest(1) {
+        let n: Value
+        if x.kind == .set {
+          n = try setIntersection(r.set, x.set, r.set.isFrozen)
+        } else {
+          // In the order of the other, as CPython.
+          n = makeSet(frozen: r.set.isFrozen)
+          do throws(LullError) {
+            try forEach(x) { (y) throws(LullError) in if try r.set.contains(y) { try n.set.add(y) } }
+          } catch {
+            n.release()
+            r.release()
+            throw error
+          }
+        }
+        r.release()
+        r = n
+      }
+      return r
     },
     Builtin("difference", "difference(self, *others)") { (a) throws(LullError) in
       var r = a[0].set.copy(frozen: a[0].set.isFrozen)
@@ -800,9 +857,18 @@ private func setMethods(_ frozen: Bool) -> [Builtin] {
       return r
     },
     Builtin("symmetric_difference", "symmetric_difference(self, other, /)") { (a) throws(LullError) in
-      let o = try asSet(a[1])
-      defer { o.release() }
-      return try setBinary(.bitXor, a[0], o) ?? .none
+      if a[1].kind == .set { return try setBinary(.bitXor, a[0], a[1]) ?? .none }
+      // As CPython: the new set begins with the other's elements, which decides the order.
+      let o = try setFrom(a[1], frozen: a[0].set.isFrozen)
+      do throws(LullError) {
+        try a[0].set.eachElement { (e) throws(LullError) in
+          if !(try o.set.remove(e.key)) { try o.set.add(e.key, e.hash) }
+        }
+      } catch {
+        o.release()
+        throw error
+      }
+      return o
     },
     test("issubset", .lessEqual), test("issuperset", .greaterEqual),
     Builtin("isdisjoint", "isdisjoint(self, other, /)") { (a) throws(LullError) in
@@ -813,7 +879,7 @@ private func setMethods(_ frozen: Bool) -> [Builtin] {
       return Value(r.set.pointee.count == 0)
     },
     Builtin("copy", "copy(self, /)") { (a) throws(LullError) in
-      a[0].set.copy(frozen: a[0].set.isFrozen)
+      a[0].tag == .set && a[0].set.isFrozen ? a[0].retained() : a[0].set.copy(frozen: a[0].set.isFrozen)
     },
   ]
   if frozen { return out }

@@ -387,6 +387,11 @@ extension Builtin {
     return try run(Args(bound, slots, Unmanaged.passUnretained(self)))
   }
 
+  /// Functions whose arguments CPython reads in an older way, with other messages.
+  private static let parsedByHand: Set<String> = [
+    "count", "find", "rfind", "index", "rindex", "startswith", "endswith",
+  ]
+
   private var selfOffset: Int { owner == nil ? 0 : 1 }
 
   private func tooMany(_ given: Int, _ s: Signature) -> LullError {
@@ -394,9 +399,14 @@ extension Builtin {
     let least = s.required - selfOffset
     let n = given - selfOffset
     let title = "\(shownName)()"
+    if most == 0, s.parameters.count > selfOffset { return .typeError("\(name)() takes no positional arguments") }
     if most == 0 { return .typeError("\(title) takes no arguments (\(n) given)") }
     if most == 1, least == 1 {
       return .typeError("\(title) takes exactly one argument (\(n) given)")
+    }
+    if s.positionalOnly < s.firstKeywordOnly {
+      return .typeError(
+        "\(name)() takes \(most == least ? "exactly" : "at most") \(most) argument\(most == 1 ? "" : "s") (\(n) given)")
     }
     if most == least {
       return .typeError("\(name) expected \(most) arguments, got \(n)")
@@ -423,6 +433,9 @@ extension Builtin {
       return .typeError("\(title) takes exactly one argument (\(given) given)")
     }
     if least == most { return .typeError("\(name) expected \(least) arguments, got \(given)") }
+    if owner == "str" || owner == "bytes" || owner == "bytearray", Self.parsedByHand.contains(name) {
+      return .typeError("\(name)() takes at least \(least) argument\(least == 1 ? "" : "s") (\(given) given)")
+    }
     return .typeError(
       "\(name) expected at least \(least) argument\(least == 1 ? "" : "s"), got \(given)")
   }
@@ -430,8 +443,7 @@ extension Builtin {
     if s.positionalOnly == s.parameters.count {
       return .typeError("\(shownName)() takes no keyword arguments")
     }
-    let e = LullError.typeError(
-      "\(name)() got an unexpected keyword argument '\(keyword)'")
+    let e = LullError.typeError("'\(keyword)' is an invalid keyword argument for \(name)()")
     let names = s.parameters[s.positionalOnly...].map(\.name)
     if let near = nearestName(keyword, among: names) {
       e.notes.append("did you mean '\(near)'?")

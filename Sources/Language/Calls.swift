@@ -101,7 +101,8 @@ func updateDict(_ d: DictPtr, _ v: Value, mappingOnly: Bool) throws(LullError) {
 }
 
 func makeFunction(
-  _ frame: UnsafeMutablePointer<Frame>, _ codeValue: Value, _ defaults: Value, _ keywords: Value
+  _ frame: UnsafeMutablePointer<Frame>, _ codeValue: Value, _ defaults: Value, _ keywords: Value,
+  _ annotations: Value = .undefined
 ) -> Value {
   let code = codeValue.body(CodeBody.self).pointee.code
   let n = code.cellSources.count
@@ -127,7 +128,7 @@ func makeFunction(
       defaults: defaults, keywordDefaults: keywords, name: code.nameValue.retained(),
       qualname: code.qualnameValue.retained(),
       doc: code.docstring.map { makeStr($0) } ?? .none, dict: .undefined, cells: cells,
-      cellCount: n, codeOwner: code, module: module.retained()))
+      cellCount: n, codeOwner: code, module: module.retained(), annotations: annotations))
   return Value(.function, p)
 }
 
@@ -136,22 +137,7 @@ func makeClass(
   _ frame: UnsafeMutablePointer<Frame>, _ codeValue: Value, _ baseValue: Value, _ keywords: Value
 ) throws(LullError) -> Value {
   let code = codeValue.body(CodeBody.self).pointee.code
-  let base: TypePtr
-  if baseValue.isUndefined {
-    base = core.pointee.object
-  } else if baseValue.tag == .type {
-    base = baseValue.typeObject
-    let final: Set<String> = [
-      "bool", "NoneType", "function", "range", "slice", "generator", "method", "module",
-      "ellipsis", "NotImplementedType", "builtin_function_or_method",
-    ]
-    if !base.pointee.isUserDefined, final.contains(base.pointee.name) {
-      throw LullError.typeError("type '\(base.pointee.name)' is not an acceptable base type")
-    }
-  } else {
-    throw LullError.typeError(
-      "a class's base must be a class, not \(typeName(baseValue))")
-  }
+  let base = try acceptableBase(baseValue)
   let namespace = makeDict()
   defer { namespace.release() }
   let f = makeFunction(frame, codeValue, .undefined, .undefined)
@@ -170,34 +156,79 @@ func makeClass(
   }
   try execute(new).release()
 
-  let kind: Tag = base.pointee.isException ? .exception : base.pointee.kind
-  let t = makeType(code.name, base: base, kind: kind, module: "__main__", user: true)
-  if kind == .int || kind == .bool { t.pointee.kind = .bigInt }
-  if let m = namespace.dict.get(Name.__module__.pointer) { t.pointee.module = m.string }
-  if let q = namespace.dict.get(Name.__qualname__.pointer) {
-    t.pointee.qualname = q.string
-    namespace.dict.removeEntry(namespace.dict.findStr(Name.__qualname__.pointer)).release()
+  return try finishClass(code.name, base, namespace.dict, classCell, keywords)
+}
+
+/// The class that a new class may have as its base; undefined stands for `object`.
+private func acceptableBase(_ v: Value) throws(LullError) -> TypePtr {
+  if v.isUndefined { return core.pointee.object }
+  let base = try baseClass(v).typeObject
+  let final: Set<String> = [
+    "bool", "NoneType", "function", "range", "slice", "generator", "method", "module", "memoryview",
+    "ellipsis", "NotImplementedType", "builtin_function_or_method",
+  ]
+  if !base.pointee.isUserDefined, final.contains(base.pointee.name) {
+    throw LullError.typeError("type '\(base.pointee.name)' is not an acceptable base type")
   }
-  if let d = namespace.dict.get(Name.__doc__.pointer), d.kind == .str {
+  return base
+}
+
+/// `type(name, bases, namespace)`, owned.
+func makeClass(_ name: Value, _ bases: Value, _ namespace: Value, _ keywords: Value) throws(LullError) -> Value {
+  guard name.kind == .str else {
+    throw LullError.typeError("type.__new__() argument 1 must be str, not \(typeName(name))")
+  }
+  guard let bases = bases.asTuple else {
+    throw LullError.typeError("type.__new__() argument 2 must be tuple, not \(typeName(bases))")
+  }
+  guard let given = namespace.asDict else {
+    throw LullError.typeError("type.__new__() argument 3 must be dict, not \(typeName(namespace))")
+  }
+  if bases.pointee.count > 1 { throw LullError.typeError("multiple inheritance is not in the language") }
+  let base = try acceptableBase(bases.pointee.count == 1 ? bases.items[0] : .undefined)
+  let copy = given.copy()
+  defer { copy.release() }
+  if copy.dict.get(Name.__module__.pointer) == nil,
+    let module = vm.pointee.frame?.pointee.globals.get(Name.__name__.pointer)
+  {
+    copy.dict.set(Name.__module__.str, module.retained())
+  }
+  return try finishClass(name.string, base, copy.dict, .undefined, keywords)
+}
+
+/// The class of a namespace that its body (or a call of `type`) has filled. `classCell`: what `super()` reads, or
+/// undefined.
+private func finishClass(
+  _ name: String, _ base: TypePtr, _ namespace: DictPtr, _ classCell: Value, _ keywords: Value
+) throws(LullError) -> Value {
+  let kind: Tag = base.pointee.isException ? .exception : base.pointee.kind
+  let t = makeType(name, base: base, kind: kind, module: "__main__", user: true)
+  if kind == .int || kind == .bool { t.pointee.kind = .bigInt }
+  if let m = namespace.get(Name.__module__.pointer) { t.pointee.module = m.string }
+  if let q = namespace.get(Name.__qualname__.pointer) {
+    t.pointee.qualname = q.string
+    namespace.removeEntry(namespace.findStr(Name.__qualname__.pointer)).release()
+  }
+  if let d = namespace.get(Name.__doc__.pointer), d.kind == .str {
     t.pointee.doc = d.string
   }
-  if namespace.dict.get(Name.__doc__.pointer) == nil { namespace.dict.set(Name.__doc__.str, .none) }
+  if namespace.get(Name.__doc__.pointer) == nil { namespace.set(Name.__doc__.str, .none) }
   // A class that defines __eq__ without __hash__ is unhashable.
-  if namespace.dict.get(Name.__eq__.pointer) != nil,
-    namespace.dict.get(Name.__hash__.pointer) == nil
+  if namespace.get(Name.__eq__.pointer) != nil,
+    namespace.get(Name.__hash__.pointer) == nil
   {
-    namespace.dict.set(Name.__hash__.str, .none)
+    namespace.set(Name.__hash__.str, .none)
   }
-  for k in namespace.dict.keys {
-    guard let v = namespace.dict.get(k.str) else { continue }
+  for k in namespace.keys {
+    guard let v = namespace.get(k.str) else { continue }
     t.pointee.dict.dict.set(k, v.retained())
   }
   t.changed()
-  t.pointee.slots = try slotNames(namespace.dict, base, code.name)
+  t.pointee.slots = try slotNames(namespace, base, name)
   let result = Value(t)
   if !classCell.isUndefined { classCell.cell.pointee.value = result.retained() }
-  for k in namespace.dict.keys {
-    guard let v = namespace.dict.get(k.str), v.tag == .instance else { continue }
+  for k in namespace.keys {
+    guard let v = namespace.get(k.str), v.tag == .instance else { continue }
     let hook = v.type.lookup(.__set_name__)
     if !hook.isUndefined { try call(hook, [v, result, k]).release() }
   }
@@ -207,7 +238,7 @@ func makeClass(
     let named = keywords.isUndefined ? [] : dictItems(keywords).map { ($0.key.string, $0.value) }
     try call(inner, [result], keywords: named).release()
   } else if let d = keywords.asDict, d.pointee.count > 0 {
-    throw LullError.typeError("\(code.name).__init_subclass__() takes no keyword arguments")
+    throw LullError.typeError("\(name).__init_subclass__() takes no keyword arguments")
   }
   return result
 }

@@ -77,7 +77,8 @@ enum Op: UInt16 {
   case withEnter  // a = result of enter, b = exit (hidden), c = manager
   case withExit  // a = suppress?, b = exit, c = exception or 0xFFFF
   case format  // a, b value, c spec or 0xFFFF, x conversion
-  case makeFunction  // a, b code constant, c defaults tuple or 0xFFFF, x keyword defaults or -1
+  // a, b code constant, c defaults tuple or 0xFFFF, x keyword defaults or -1, y annotations + 1 or 0
+  case makeFunction
   case makeClass  // a, b code constant, c first base, x base count
   case loadSuper  // a, b class cell (free index), c self register, x: 1 self is in a cell
   case importName  // a, c name constant, x level, y: 1 = bind the top package

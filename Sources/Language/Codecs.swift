@@ -42,7 +42,9 @@ private func decodeError(_ codec: Codec, _ b: [UInt8], _ i: Int, _ n: Int, _ why
     n <= 1
     ? "byte 0x\(b[i] < 16 ? "0" : "")\(String(b[i], radix: 16)) in position \(i)"
     : "bytes in position \(i)-\(i + n - 1)"
-  return LullError("UnicodeDecodeError", "'\(codec.name)' codec can't decode \(at): \(why)")
+  let e = LullError("UnicodeDecodeError", "'\(codec.name)' codec can't decode \(at): \(why)")
+  e.arguments = [makeStr(codec.name), makeBytes(b), Value(i), Value(i + n), makeStr(why)]
+  return e
 }
 
 func decodeBytes(_ b: [UInt8], _ encoding: String, _ errors: String) throws(LullError) -> Value {
@@ -51,9 +53,10 @@ func decodeBytes(_ b: [UInt8], _ encoding: String, _ errors: String) throws(Lull
   if case .utf8 = codec, String(validating: b, as: UTF8.self) != nil { return makeStr(b) }
   var out: [UInt32] = []
   out.reserveCapacity(b.count)
+  var named = codec
   func bad(_ i: Int, _ n: Int, _ why: String) throws(LullError) {
     switch errors {
-    case "strict": throw decodeError(codec, b, i, n, why)
+    case "strict": throw decodeError(named, b, i, n, why)
     case "ignore": return
     case "replace": out.append(0xFFFD)
     case "backslashreplace":
@@ -111,6 +114,7 @@ func decodeBytes(_ b: [UInt8], _ encoding: String, _ errors: String) throws(Lull
         i = size
       }
     }
+    if order == nil { named = .wide(size, littleEndian: little) }
     while i < b.count {
       if i + size > b.count {
         try bad(i, b.count - i, "truncated data")
@@ -176,8 +180,10 @@ func encodeString(_ s: StrPtr, _ encoding: String, _ errors: String) throws(Lull
         let what =
           end == i + 1
           ? "character '\(escape(points[i]))' in position \(i)" : "characters in position \(i)-\(end - 1)"
-        throw LullError(
-          "UnicodeEncodeError", "'\(codec.name)' codec can't encode \(what): ordinal not in range(\(limit))")
+        let why = "ordinal not in range(\(limit))"
+        let e = LullError("UnicodeEncodeError", "'\(codec.name)' codec can't encode \(what): \(why)")
+        e.arguments = [makeStr(codec.name), s.value.retained(), Value(i), Value(end), makeStr(why)]
+        throw e
       case "ignore": break
       case "replace": out += [UInt8](repeating: 63, count: end - i)
       case "backslashreplace": for c in points[i..<end] { out += Array(escape(c).utf8) }

@@ -119,31 +119,18 @@ public func compare(_ op: CompareOperator, _ a: Value, _ b: Value) throws(LullEr
     return Value(decideOrder(op, a.str.compare(b.str)))
   }
   if isCustom(a) || isCustom(b) {
-    let (name, reflected) = compareName(op)
-    let left = isCustom(a) ? a.type.lookup(name) : .undefined
-    let right = isCustom(b) ? b.type.lookup(reflected) : .undefined
-    if !left.isUndefined || !right.isUndefined { try checkNativeStack(" in comparison") }
-    let rightFirst = !right.isUndefined && b.type != a.type && b.type.isSubtype(of: a.type)
-    if rightFirst {
-      let r = try callMethod(right, b, a)
-      if !r.isNotImplemented { return r }
-    }
-    if !left.isUndefined {
-      let r = try callMethod(left, a, b)
-      if !r.isNotImplemented { return r }
-    }
-    if !rightFirst, !right.isUndefined {
-      let r = try callMethod(right, b, a)
-      if !r.isNotImplemented { return r }
-    }
-    if op == .notEqual {
-      // The default `!=` inverts what `==` gives.
-      for (me, other) in [(a, b), (b, a)] where isCustom(me) && me.type.lookup(.__ne__).isUndefined {
-        let f = me.type.lookup(.__eq__)
-        if f.isUndefined { continue }
-        let r = try callMethod(f, me, other)
-        if !r.isNotImplemented { return Value(!(try truthReleasing(r))) }
+    let r = op == .notEqual ? try customNotEqual(a, b) : try customCompare(op, a, b)
+    if !r.isNotImplemented { return r }
+    if a.tag == .derived || b.tag == .derived, a.tag != .instance, b.tag != .instance, a.kind != .native,
+      b.kind != .native
+    {
+      // The methods have nothing to say: what is left is the builtin class of an operand that has none of its own.
+      if hasOwn(op, a), hasOwn(op, b) {
+        if op == .equal { return Value(a.isSame(b)) }
+        if op == .notEqual { return Value(!a.isSame(b)) }
+        throw notOrdered(op, a, b)
       }
+      return try compare(op, plainView(a), plainView(b))
     }
     if a.tag == .instance || b.tag == .instance || a.tag == .exception || b.tag == .exception {
       if a.kind == .native || b.kind == .native, let r = try nativeCompare(op, a, b) { return r }
@@ -179,6 +166,19 @@ public func compare(_ op: CompareOperator, _ a: Value, _ b: Value) throws(LullEr
       op, a, b, { a.tuple.pointee.count }, { b.tuple.pointee.count }, { a.tuple.items[$0] },
       { b.tuple.items[$0] })
   }
+  if a.kind == .slice, b.kind == .slice {
+    func parts(_ v: Value) -> Value {
+      let s = v.body(SliceBody.self).pointee
+      return makeTuple([s.start.retained(), s.stop.retained(), s.step.retained()])
+    }
+    let x = parts(a)
+    let y = parts(b)
+    defer {
+      x.release()
+      y.release()
+    }
+    return try compare(op, x, y)
+  }
   if a.kind == .bytes, b.kind == .bytes {
     let x = a.bytes
     let y = b.bytes
@@ -193,6 +193,48 @@ public func compare(_ op: CompareOperator, _ a: Value, _ b: Value) throws(LullEr
     return Value(try compareSets(op, x.set, y.set))
   }
   throw notOrdered(op, a, b)
+}
+/// Whether the class of an operand has a method of its own for a comparison.
+private func hasOwn(_ op: CompareOperator, _ v: Value) -> Bool {
+  guard isCustom(v) else { return false }
+  let (name, reflected) = compareName(op)
+  return !v.type.lookup(name).isUndefined || !v.type.lookup(reflected).isUndefined
+    || (op == .notEqual && !v.type.lookup(.__eq__).isUndefined)
+}
+/// What the methods of the operands' classes say; NotImplemented when none decides.
+private func customCompare(_ op: CompareOperator, _ a: Value, _ b: Value) throws(LullError) -> Value {
+  let (name, reflected) = compareName(op)
+  let left = isCustom(a) ? a.type.lookup(name) : .undefined
+  let right = isCustom(b) ? b.type.lookup(reflected) : .undefined
+  if !left.isUndefined || !right.isUndefined { try checkNativeStack(" in comparison") }
+  let rightFirst = !right.isUndefined && b.type != a.type && b.type.isSubtype(of: a.type)
+  if rightFirst {
+    let r = try callMethod(right, b, a)
+    if !r.isNotImplemented { return r }
+  }
+  if !left.isUndefined {
+    let r = try callMethod(left, a, b)
+    if !r.isNotImplemented { return r }
+  }
+  if !rightFirst, !right.isUndefined { return try callMethod(right, b, a) }
+  return .notImplemented
+}
+/// `!=`: a class without `__ne__` inverts what its `__eq__` gives.
+private func customNotEqual(_ a: Value, _ b: Value) throws(LullError) -> Value {
+  func method(_ v: Value) -> (f: Value, inverts: Bool) {
+    guard isCustom(v) else { return (.undefined, false) }
+    let f = v.type.lookup(.__ne__)
+    return f.isUndefined ? (v.type.lookup(.__eq__), true) : (f, false)
+  }
+  let rightFirst = !method(b).f.isUndefined && b.type != a.type && b.type.isSubtype(of: a.type)
+  for (me, other) in rightFirst ? [(b, a), (a, b)] : [(a, b), (b, a)] {
+    let (f, inverts) = method(me)
+    if f.isUndefined { continue }
+    try checkNativeStack(" in comparison")
+    let r = try callMethod(f, me, other)
+    if !r.isNotImplemented { return inverts ? Value(!(try truthReleasing(r))) : r }
+  }
+  return .notImplemented
 }
 private func nativeCompare(_ op: CompareOperator, _ a: Value, _ b: Value) throws(LullError) -> Value?
 {
@@ -381,7 +423,7 @@ private func tuplesEqual(_ x: TuplePtr, _ y: TuplePtr) throws(LullError) -> Bool
   for k in 0..<n {
     let p = x.items[k]
     let q = y.items[k]
-    if !p.isSame(q) || p.tag == .float, !(try valuesEqual(p, q)) { return false }
+    if !p.isSame(q), !(try valuesEqual(p, q)) { return false }
   }
   return true
 }

@@ -59,9 +59,9 @@ extension FunctionCompiler {
       return k
     case .imaginary(let d): return try addConstant(makeComplex(0, d))
     case .string(let s):
-      if let k = stringConstants[s] { return k }
+      if let k = stringConstants[TextKey(text: s)] { return k }
       let k = try addConstant(s.utf8.count <= 40 ? interned(s).retained() : makeStr(s))
-      stringConstants[s] = k
+      stringConstants[TextKey(text: s)] = k
       return k
     case .bytes(let b): return try addConstant(makeBytes(b))
     case .ellipsis: return try addConstant(.ellipsis)
@@ -622,7 +622,8 @@ extension FunctionCompiler {
   // MARK: Functions
 
   func makeFunction(
-    _ id: ObjectIdentifier, _ name: String, _ p: Parameters, _ s: Span, doc: String?, _ dst: Reg,
+    _ id: ObjectIdentifier, _ name: String, _ p: Parameters, _ s: Span, doc: String?,
+    returns: Expr? = nil, _ dst: Reg,
     _ body: (FunctionCompiler) throws(LullError) -> Void
   ) throws(LullError) {
     guard let scope = scopes[id] else { throw error("internal: no scope for \(name)", s) }
@@ -652,7 +653,12 @@ extension FunctionCompiler {
       p.keywordOnly.isEmpty && p.rest == nil && p.keywords == nil && !code.isGenerator
     code.docstring = doc
     code.span = s
-    try emitFunction(code, scope, dst, s) { me throws(LullError) in
+    // In CPython's order of evaluation.
+    let noted: [(String, Expr)] =
+      (p.positional + p.positionalOnly + [p.rest].compactMap({ $0 }) + p.keywordOnly
+      + [p.keywords].compactMap({ $0 })).compactMap { q in q.annotation.map { (mangled(q.name.name), $0) } }
+      + (returns.map { [("return", $0)] } ?? [])
+    try emitFunction(code, scope, dst, s, noted) { me throws(LullError) in
       var defaults = noRegister
       let values = positional.compactMap(\.defaultValue)
       if !values.isEmpty {
@@ -681,14 +687,37 @@ extension FunctionCompiler {
   }
 
   private func emitFunction(
-    _ code: Code, _ inner: Scope, _ dst: Reg, _ s: Span,
+    _ code: Code, _ inner: Scope, _ dst: Reg, _ s: Span, _ noted: [(String, Expr)] = [],
     _ defaults: (FunctionCompiler) throws(LullError) -> (Reg, Reg)
   ) throws(LullError) {
     code.cellSources = try cellSources(inner)
     let (d, k) = try defaults(self)
+    var annotations = noRegister
+    if !noted.isEmpty {
+      annotations = newTemporary()
+      emit(.makeDict, annotations, 0, 0)
+      for (name, e) in noted {
+        let m = temporaries
+        let key = newTemporary()
+        emit(.loadConst, key, try addConstant(interned(name)))
+        let v = newTemporary()
+        try annotation(e, v)
+        emit(.dictSet, annotations, key, v)
+        temporaries = m
+      }
+    }
     span = s
     emit(
-      .makeFunction, dst, try codeConstant(code), d, x: k == noRegister ? -1 : Int(k))
+      .makeFunction, dst, try codeConstant(code), d, x: k == noRegister ? -1 : Int(k),
+      y: annotations == noRegister ? 0 : UInt32(annotations) + 1)
+  }
+  /// The value of an annotation, or its text under `from __future__ import annotations`.
+  func annotation(_ e: Expr, _ dst: Reg) throws(LullError) {
+    if defersAnnotations {
+      emit(.loadConst, dst, try addConstant(makeStr(source.text(e.span))))
+    } else {
+      try exprInto(e, dst)
+    }
   }
   private func cellSources(_ inner: Scope) throws(LullError) -> [CellSource] {
     var out: [CellSource] = []
@@ -725,7 +754,8 @@ extension FunctionCompiler {
       doc = text
     }
     try makeFunction(
-      ObjectIdentifier(d), d.name.name, d.parameters, d.span, doc: doc, r
+      ObjectIdentifier(d), d.name.name, d.parameters, d.span, doc: doc,
+      returns: d.returnAnnotation, r
     ) { f throws(LullError) in
       try f.block(d.body)
       f.span = d.body.last?.span ?? d.span

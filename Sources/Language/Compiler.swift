@@ -25,6 +25,8 @@ enum Block {
 final class FunctionCompiler {
   let source: SourceText
   let scopes: [ObjectIdentifier: Scope]
+  /// `from __future__ import annotations` stands in the module.
+  var defersAnnotations: Bool
   let scope: Scope
   let parent: FunctionCompiler?
   let name: String
@@ -35,7 +37,7 @@ final class FunctionCompiler {
   var constants: [Value] = []
   var intConstants: [Int: UInt16] = [:]
   var nameConstants: [String: UInt16] = [:]
-  var stringConstants: [String: UInt16] = [:]
+  var stringConstants: [TextKey: UInt16] = [:]
   var floatConstants: [UInt64: UInt16] = [:]
   var locals: [String: Reg] = [:]
   var localNames: [String] = []
@@ -63,6 +65,7 @@ final class FunctionCompiler {
   ) {
     self.scope = scope
     self.scopes = scopes
+    defersAnnotations = parent?.defersAnnotations ?? false
     self.source = source
     self.parent = parent
     self.name = name
@@ -224,15 +227,24 @@ final class FunctionCompiler {
       try augmented(target, op, value, s.span)
     case .annotatedAssign(let target, let annotation, let value):
       if let value { try assign([target], value) }
-      if scope.kind == .classBody, case .name(let n) = target.kind {
-        let d = newTemporary()
-        emit(.loadName, d, 0, try nameConstant("__annotations__"))
-        let k = newTemporary()
-        emit(.loadConst, k, try addConstant(makeStr(mangled(n))))
+      // Inside functions they are not evaluated, as in CPython.
+      if scope.kind != .function {
         let v = newTemporary()
-        emit(.loadConst, v, try addConstant(makeStr(source.text(annotation.span))))
-        emit(.dictSet, d, k, v)
-        emit(.clear, d)
+        try self.annotation(annotation, v)
+        if case .name(let n) = target.kind {
+          let d = newTemporary()
+          if scope.kind == .module {
+            emit(.loadGlobal, d, 0, try nameConstant("__annotations__"), x: -1)
+          } else {
+            emit(.loadName, d, 0, try nameConstant("__annotations__"))
+          }
+          let k = newTemporary()
+          emit(.loadConst, k, try addConstant(makeStr(mangled(n))))
+          emit(.dictSet, d, k, v)
+          emit(.clear, d)
+        } else {
+          emit(.clear, v)
+        }
       }
     case .return(let e):
       if !(scope.kind == .function) { throw error("'return' outside function", s.span) }
@@ -897,6 +909,9 @@ final class FunctionCompiler {
         if instructions[i].x >= 0 {
           instructions[i].x = Int32(fix(UInt16(truncatingIfNeeded: instructions[i].x)))
         }
+        if instructions[i].op == .makeFunction, instructions[i].y > 0 {
+          instructions[i].y = UInt32(fix(UInt16(truncatingIfNeeded: instructions[i].y - 1))) + 1
+        }
       default: instructions[i].c = fix(instructions[i].c)
       }
     }
@@ -948,6 +963,17 @@ func compileModule(_ program: [Stmt], source: SourceText, showsLast: Bool) throw
     let t = f.newTemporary()
     f.emit(.loadConst, t, try f.addConstant(makeStr(s)))
     try f.store(t, name: "__doc__", first.span)
+    f.temporaries = 0
+  }
+  f.defersAnnotations = program.contains { s in
+    guard case .importFrom(let module, _, let names) = s.kind else { return false }
+    return module == "__future__" && names.contains { $0.name.name == "annotations" }
+  }
+  // The cells of a session share the dict that its module began with.
+  if !showsLast, scope.assigned.contains("__annotations__") {
+    let t = f.newTemporary()
+    f.emit(.makeDict, t, 0, 0)
+    try f.store(t, name: "__annotations__", f.span)
     f.temporaries = 0
   }
   try f.block(Array(body))

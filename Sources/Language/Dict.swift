@@ -46,8 +46,8 @@ private func freeTables(
   _ entries: UnsafeMutablePointer<DictEntry>, _ capacity: Int,
   _ indices: UnsafeMutablePointer<Int32>, _ mask: Int
 ) {
-  freeObject(entries, capacity * MemoryLayout<DictEntry>.stride)
-  freeObject(indices, (mask + 1) * 4)
+  freeStorage(entries, capacity * MemoryLayout<DictEntry>.stride)
+  freeStorage(indices, (mask + 1) * 4)
 }
 
 /// The slots that a hash visits: CPython's sequence, so that ints in a row lie in a row.
@@ -248,9 +248,9 @@ extension UnsafeMutablePointer where Pointee == DictBody {
   /// Rebuilds with a table of `size` (a power of two); drops deleted entries.
   private func resize(_ size: Int) {
     let capacity = size * 2 / 3
-    let new = allocateObject(capacity * MemoryLayout<DictEntry>.stride)
+    let new = allocateStorage(capacity * MemoryLayout<DictEntry>.stride)
       .bindMemory(to: DictEntry.self, capacity: capacity)
-    let table = allocateObject(size * 4).bindMemory(to: Int32.self, capacity: size)
+    let table = allocateStorage(size * 4).bindMemory(to: Int32.self, capacity: size)
     memset(table, 0xFF, size * 4)
     var n = 0
     let mask = size - 1

@@ -16,7 +16,9 @@ func exceptionValue(_ e: LullError, caught: Bool = false) -> Value {
   if e.exception.isUndefined {
     let t = exceptionType(e.kind)
     let arg: Value
-    if let v = e.argument {
+    if !e.arguments.isEmpty {
+      arg = makeTuple(e.arguments.map { $0.retained() })
+    } else if let v = e.argument {
       arg = makeTuple([v.retained()])
     } else {
       arg = e.message.isEmpty ? emptyTuple() : makeTuple([makeStr(e.message)])
@@ -39,6 +41,23 @@ func exceptionValue(_ e: LullError, caught: Bool = false) -> Value {
 
 /// A LullError that carries an exception object (borrowed), ready to be thrown.
 func wrap(_ v: Value) -> LullError { LullError(carrying: v) }
+
+/// What `throw(type, value)` of a generator raises, owned: an exception, or its class and what to make it of.
+func thrownException(_ type: Value, _ value: Value) throws(LullError) -> Value {
+  if type.tag == .type, type.typeObject.pointee.isException {
+    if value.tag == .exception { return value.retained() }
+    if value.isNone || value.isUndefined { return try call(type, []) }
+    return try call(type, value.asTuple?.array ?? [value])
+  }
+  guard type.tag == .exception else {
+    throw LullError.typeError(
+      "exceptions must be classes or instances deriving from BaseException, not \(typeName(type))")
+  }
+  if !value.isNone, !value.isUndefined {
+    throw LullError.typeError("instance exception may not have a separate value")
+  }
+  return type.retained()
+}
 
 /// `raise v` / `raise v from cause` (undefined: none given); operands borrowed.
 func raiseError(_ v: Value, _ cause: Value) throws(LullError) -> LullError {
@@ -149,11 +168,43 @@ func exceptionText(_ v: Value, own: Bool = true) throws(LullError) -> String {
     if let file = v.exceptionBody.pointee.dict.asDict?.get("filename"), !file.isNone { s += ": \(try repr(file))" }
     return s
   }
+  if let s = unicodeErrorText(v, args) { return s }
   if args.pointee.count == 1 {
     if v.type.isSubtype(of: exceptionType("KeyError")) { return try repr(args.items[0]) }
     return try display(args.items[0])
   }
   return try repr(v.exceptionBody.pointee.args)
+}
+
+/// The names of a unicode error's arguments.
+let unicodeErrorParts = ["encoding", "object", "start", "end", "reason"]
+
+/// The sentence of a unicode error with its five arguments; nil for other exceptions.
+private func unicodeErrorText(_ v: Value, _ args: TuplePtr) -> String? {
+  guard args.pointee.count == 5 else { return nil }
+  let isDecoding = v.type.isSubtype(of: exceptionType("UnicodeDecodeError"))
+  guard isDecoding || v.type.isSubtype(of: exceptionType("UnicodeEncodeError")),
+    let encoding = args.items[0].stringValue, let start = args.items[2].intValue,
+    let end = args.items[3].intValue, let why = args.items[4].stringValue
+  else { return nil }
+  var place = "position \(start)-\(end - 1)"
+  if isDecoding {
+    guard let b = args.items[1].byteArray else { return nil }
+    place = "bytes in " + place
+    if start >= 0, start < b.count, end == start + 1 {
+      place = "byte 0x\(b[start] < 16 ? "0" : "")\(String(b[start], radix: 16)) in position \(start)"
+    }
+  } else {
+    guard let s = args.items[1].asStr else { return nil }
+    place = "characters in " + place
+    if start >= 0, start < s.pointee.count, end == start + 1 {
+      let c = s.codePoints[start]
+      let hex = String(c, radix: 16)
+      let (letter, width) = c < 0x100 ? ("x", 2) : c < 0x10000 ? ("u", 4) : ("U", 8)
+      place = "character '\\\(letter)\(String(repeating: "0", count: max(0, width - hex.count)))\(hex)' in position \(start)"
+    }
+  }
+  return "'\(encoding)' codec can't \(isDecoding ? "decode" : "encode") \(place): \(why)"
 }
 
 func keyError(_ key: Value) -> LullError {

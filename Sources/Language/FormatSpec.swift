@@ -74,9 +74,18 @@ struct FormatSpec {
       i += 1
     }
     width = max(try number(), 0)
-    if i < n, c[i] == 44 || c[i] == 95 {
-      grouping = c[i]
+    if i < n, c[i] == 44 {
+      grouping = 44
       i += 1
+    }
+    if i < n, c[i] == 95 {
+      if grouping != 0 { throw LullError.valueError("Cannot specify both ',' and '_'.") }
+      grouping = 95
+      i += 1
+    }
+    if i < n, c[i] == 44, grouping != 0 {
+      throw LullError.valueError(
+        grouping == 95 ? "Cannot specify both ',' and '_'." : "Cannot specify ',' with ','.")
     }
     if i < n, c[i] == 46 {
       i += 1
@@ -179,7 +188,7 @@ func appendFormat(
     if f.type != 0, f.type != 115 { throw unknownCode(f.type, "str") }
     if f.sign != 45 { throw LullError.valueError("Sign not allowed in string format specifier") }
     if f.alternate { throw LullError.valueError("Alternate form (#) not allowed in string format specifier") }
-    if f.align == 61 {
+    if f.align == 61, !f.zero || f.fill != 48 {
       throw LullError.valueError("'=' alignment not allowed in string format specifier")
     }
     if f.grouping != 0 {
@@ -192,7 +201,10 @@ func appendFormat(
       count = f.precision
       bytes = s.offset(of: count)
     }
-    f.pad(s.bytes, bytes, count, &out, 60)
+    // A zero before the width fills, but on the right.
+    var padded = f
+    if f.zero, f.align == 61 { padded.align = 60 }
+    padded.pad(s.bytes, bytes, count, &out, 60)
   case .bool, .int, .bigInt:
     let f = try FormatSpec(spec, typeName: typeName(v))
     try appendFormattedInt(v, f, &out)
@@ -202,14 +214,30 @@ func appendFormat(
   case .complex:
     let f = try FormatSpec(spec, typeName: "complex")
     let p = v.body(ComplexBody.self).pointee
+    if f.fill == 48 { throw LullError.valueError("Zero padding is not allowed in complex format specifier") }
+    if f.align == 61 {
+      throw LullError.valueError("'=' alignment flag is not allowed in complex format specifier")
+    }
     var plain = f
+    // Without a type: like str, in brackets unless the real part is a plain zero.
+    let isPlain = f.type == 0
+    let skipsReal = isPlain && p.re == 0 && p.re.sign == .plus
+    if isPlain, f.precision >= 0 { plain.type = 103 }
+    func part(_ d: Double, _ b: inout TextBuilder) throws(LullError) {
+      try appendFormattedFloat(d, plain, "complex", &b)
+      if isPlain, f.precision < 0, b.count >= 2, b.bytes[b.count - 1] == 48, b.bytes[b.count - 2] == 46 { b.count -= 2 }
+    }
     plain.width = 0
     plain.align = 0
     var b = TextBuilder()
-    try appendFormattedFloat(p.re, plain, "complex", &b)
-    plain.sign = 43
-    try appendFormattedFloat(p.im, plain, "complex", &b)
+    if isPlain, !skipsReal { b.append(40) }
+    if !skipsReal {
+      try part(p.re, &b)
+      plain.sign = 43
+    }
+    try part(p.im, &b)
     b.append(106)
+    if isPlain, !skipsReal { b.append(41) }
     f.pad(b, &out, defaultAlign: 62)
   default:
     throw LullError.typeError("unsupported format string passed to \(typeName(v)).__format__")
@@ -241,7 +269,11 @@ func appendFormattedInt(_ v: Value, _ f: FormatSpec, _ out: inout TextBuilder) t
     if f.sign != 45 {
       throw LullError.valueError("Sign not allowed with integer format specifier 'c'")
     }
-    guard v.isIntOrBool, v.asInt >= 0, v.asInt < 0x110000 else {
+    if f.alternate {
+      throw LullError.valueError("Alternate form (#) not allowed with integer format specifier 'c'")
+    }
+    if !v.isIntOrBool { throw LullError.overflow("Python int too large to convert to C long") }
+    guard v.asInt >= 0, v.asInt < 0x110000 else {
       throw LullError.overflow("%c arg not in range(0x110000)")
     }
     var b = TextBuilder()
@@ -252,8 +284,12 @@ func appendFormattedInt(_ v: Value, _ f: FormatSpec, _ out: inout TextBuilder) t
   if f.precision >= 0 {
     throw LullError.valueError("Precision not allowed in integer format specifier")
   }
-  if f.grouping == 44, t != 100 {
+  if f.grouping == 44, t != 100 || f.type == 110 {
     throw LullError.valueError("Cannot specify ',' with '\(UnicodeScalar(UInt8(t)))'.")
+  }
+  if f.grouping == 95, t == 110 { throw LullError.valueError("Cannot specify '_' with 'n'.") }
+  if f.negativeZero {
+    throw LullError.valueError("Negative zero coercion (z) not allowed in integer format specifier")
   }
   var digits = TextBuilder()
   let isNegative: Bool
@@ -291,6 +327,9 @@ func appendFormattedFloat(
   let t = f.type
   let p = f.precision
   if p > 100_000 { throw LullError.valueError("precision too big") }
+  if t == 110, f.grouping != 0 {
+    throw LullError.valueError("Cannot specify '\(UnicodeScalar(f.grouping))' with 'n'.")
+  }
   switch t {
   case 0, 102, 70, 101, 69, 103, 110, 71, 37: break
   default: throw unknownCode(t, typeName)
@@ -346,7 +385,7 @@ func appendFormattedFloat(
 /// Precision without a type: like g, but with at least one digit after the point, and with an
 /// exponent one place earlier.
 private func appendGeneral(_ d: Double, _ p: Int, _ alternate: Bool, _ out: inout TextBuilder) {
-  if d == 0 { return out.append("0.0") }
+  if d == 0, p > 1 { return out.append("0.0") }
   var e = TextBuilder()
   e.append(d, conversion: 101, precision: p - 1)
   var mark = e.count - 1

@@ -174,9 +174,14 @@ func appendQuoted(_ s: StrPtr, _ out: inout TextBuilder, ascii: Bool = false) {
   }
   out.append(q)
 }
+/// Whether a character is in Unicode 14, which CPython 3.11 has; Swift's tables are newer.
+private func isKnown(_ u: Unicode.Scalar) -> Bool {
+  guard let age = u.properties.age else { return false }
+  return age.major <= 14
+}
 func isPrintable(_ c: UInt32) -> Bool {
   if c >= 32, c < 127 { return true }
-  guard let u = Unicode.Scalar(c) else { return false }
+  guard let u = Unicode.Scalar(c), isKnown(u) else { return false }
   switch u.properties.generalCategory {
   case .control, .format, .surrogate, .privateUse, .unassigned, .lineSeparator,
     .paragraphSeparator:
@@ -185,7 +190,8 @@ func isPrintable(_ c: UInt32) -> Bool {
   default: return true
   }
 }
-func quotedBytes(_ b: [UInt8]) -> String {
+/// `escapesSingle`: also in double quotes, as CPython writes a bytearray.
+func quotedBytes(_ b: [UInt8], escapesSingle: Bool = false) -> String {
   let q: UInt8 = b.contains(39) && !b.contains(34) ? 34 : 39
   var out = "b" + String(UnicodeScalar(q))
   for x in b {
@@ -195,6 +201,7 @@ func quotedBytes(_ b: [UInt8]) -> String {
     case 9: out += "\\t"
     case 92: out += "\\\\"
     case q: out += "\\" + String(UnicodeScalar(q))
+    case 39 where escapesSingle: out += "\\'"
     case 32..<127: out += String(UnicodeScalar(x))
     default: out += "\\x" + (x < 16 ? "0" : "") + String(x, radix: 16)
     }
@@ -338,7 +345,7 @@ private func plainRepr(_ v: Value) throws(LullError) -> String {
   case .bigInt: return try bigText(v.bigInt)
   case .float: return floatText(try doubleOf(v))
   case .complex: return complexText(v.body(ComplexBody.self).pointee.re, v.body(ComplexBody.self).pointee.im)
-  case .bytes: return v.isByteArray ? "bytearray(\(quotedBytes(v.bytes)))" : quotedBytes(v.bytes)
+  case .bytes: return v.isByteArray ? "bytearray(\(quotedBytes(v.bytes, escapesSingle: true)))" : quotedBytes(v.bytes)
   case .range:
     let r = v.range.pointee
     return r.step == 1

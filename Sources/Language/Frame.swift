@@ -122,8 +122,20 @@ func nativeStackLimit() -> UInt {
   }
 }
 
+/// What the flag that calls, loops and jumps look at asks for.
+enum Request {
+  static let interrupt: Int32 = 1
+  /// The collector of cycles wants to run; only the machine and what calls into it let it.
+  static let collection: Int32 = 2
+}
+
 @inline(never) func interrupted() throws(LullError) {
+  let request = vm.pointee.interrupt.pointee
   vm.pointee.interrupt.pointee = 0
+  if request == Request.collection {
+    collectWhenAsked()
+    return
+  }
   throw LullError("KeyboardInterrupt", "")
 }
 
@@ -577,7 +589,7 @@ func construct(
 ) throws(LullError) -> Value {
   if !t.pointee.isUserDefined, !t.pointee.isException {
     defer { releaseArguments(w, argc) }
-    if t == typeTable[Int(Tag.type.rawValue)], argc == 1 { return Value(w[0].type).retained() }
+    if t == typeTable[Int(Tag.type.rawValue)], argc == 1, kwCount == 0 { return Value(w[0].type).retained() }
     guard let c = t.pointee.constructor else {
       throw LullError.typeError("cannot create '\(t.pointee.name)' instances")
     }
@@ -651,6 +663,15 @@ func allocateInstance(
   if t.pointee.isException {
     let args = makeTuple(uninitialized: argc - kwCount)
     for i in 0..<(argc - kwCount) { args.tuple.items[i] = w[i].retained() }
+    if kwCount > 0, t.isSubtype(of: exceptionType("ImportError")), let kwNames,
+      (0..<kwCount).allSatisfy({ ["name", "path"].contains(kwNames[$0].string) })
+    {
+      let e = makeException(t, args: args)
+      let d = makeDict()
+      for k in 0..<kwCount { d.dict.set(kwNames[k], w[argc - kwCount + k].retained()) }
+      e.exceptionBody.pointee.dict = d
+      return e
+    }
     if kwCount > 0, t.lookup(.__init__).isUndefined {
       args.release()
       throw LullError.typeError("\(t.pointee.name)() takes no keyword arguments")

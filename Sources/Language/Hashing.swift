@@ -146,6 +146,9 @@ public func doubleOf(_ v: Value) throws(LullError) -> Double {
         if !f.isUndefined {
           let r = try callMethod(f, v)
           defer { r.release() }
+          if name == .__float__, r.kind != .float {
+            throw LullError.typeError("\(typeName(v)).__float__ returned non-float (type \(typeName(r)))")
+          }
           return try doubleOf(r)
         }
       }

@@ -46,6 +46,7 @@ public final class Interpreter {
     mainModule = makeModule("__main__")
     main = mainModule.module.pointee.dict
     main.dict.set(Name.__builtins__.str, .none)
+    main.dict.set(Name.__annotations__.str, makeDict())
     modulesDict().dict.set(interned("__main__"), mainModule.retained())
   }
   deinit { mainModule.release() }
@@ -157,7 +158,7 @@ func runSource(_ source: String, file: String, module: Value, showsLast: Bool) t
       globals: module.module.pointee.dict.retained(), defaults: .undefined,
       keywordDefaults: .undefined, name: interned("<module>"), qualname: interned("<module>"),
       doc: .none, dict: .undefined, cells: nil, cellCount: 0, codeOwner: code,
-      module: makeStr(module.module.pointee.name)))
+      module: makeStr(module.module.pointee.name), annotations: .undefined))
   let f = Value(.function, p)
   defer { f.release() }
   try checkNativeStack()

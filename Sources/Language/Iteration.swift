@@ -119,6 +119,22 @@ public func makeIterator(_ v: Value) throws(LullError) -> Value {
   throw LullError.typeError("'\(typeName(v))' object is not iterable")
 }
 
+/// How many elements an iterator still has, as its `__length_hint__` tells.
+func lengthHint(_ p: UnsafeMutablePointer<IteratorBody>) -> Int {
+  let n = p.pointee.index
+  switch p.pointee.kind {
+  case .range, .dictKeys, .dictValues, .dictItems, .set: return max(0, p.pointee.limit - n)
+  case .list: return n == Int.max ? 0 : max(0, p.pointee.a.list.pointee.count - n)
+  case .tuple: return max(0, p.pointee.a.tuple.pointee.count - n)
+  case .str: return Array(p.pointee.a.str.buffer.dropFirst(n)).count { $0 & 0xC0 != 0x80 }
+  case .bytes: return max(0, p.pointee.a.bytes.count - n)
+  case .reversed:
+    if p.pointee.a.tag == .list, n >= p.pointee.a.list.pointee.count { return 0 }
+    return n + 1
+  default: return 0
+  }
+}
+
 @inline(never) func nextNative(_ p: UnsafeMutablePointer<IteratorBody>) throws(LullError) -> Value {
   switch p.pointee.kind {
   case .range:
@@ -357,6 +373,31 @@ public func forEach(_ v: Value, _ body: (Value) throws(LullError) -> Void) throw
   }
 }
 
+/// Asks an object how many elements it has before it is read, as CPython does to make room: only what the program's
+/// own methods do, or raise, can be noticed.
+func askLength(_ v: Value) throws(LullError) {
+  guard isCustom(v) else { return }
+  if v.type.lookup(.__len__).tag == .function {
+    do throws(LullError) { _ = try length(v) } catch {
+      if !isKind(error, "TypeError") { throw error }
+    }
+    return
+  }
+  let f = v.type.lookup(.__length_hint__)
+  if f.tag != .function { return }
+  let r: Value
+  do throws(LullError) { r = try callMethod(f, v) } catch {
+    if isKind(error, "TypeError") { return }
+    throw error
+  }
+  defer { r.release() }
+  if r.isNotImplemented { return }
+  guard r.isInteger else {
+    throw LullError.typeError("__length_hint__ must be an integer, not \(typeName(r))")
+  }
+  if (r.integer ?? 0).sign == .minus { throw LullError.valueError("__length_hint__() should return >= 0") }
+}
+
 func extendList(_ l: ListPtr, _ v: Value) throws(LullError) {
   if v.kind == .list, v.tag != .list, v.list == l {
     let items = try collect(v)
@@ -378,6 +419,7 @@ func extendList(_ l: ListPtr, _ v: Value) throws(LullError) {
   }
   let it = try makeIterator(v)
   defer { it.release() }
+  try askLength(v)
   var ticks = 0
   while true {
     let x = try iteratorNext(it)
@@ -559,6 +601,35 @@ func throwIntoGenerator(_ g: GeneratorPtr, _ e: LullError) throws(LullError) -> 
       f.pointee.ip = i + 1
       f.pointee.returnRegister = i.pointee.a
       return try resumeGenerator(g, r.isUndefined ? .none : r)
+    }
+    if inner.tag != .iterator {
+      // Another iterator gets it by its `throw` (or learns of the end by its `close`), if it has one.
+      let isClosing = isKind(e, "GeneratorExit")
+      if let method = try getAttributeOrNil(inner, isClosing ? Name.close.str : Name.throw.str) {
+        g.pointee.isRunning = true
+        let me = Value(.generator, g).retained()
+        defer {
+          method.release()
+          me.release()
+        }
+        do throws(LullError) {
+          let thrown = exceptionValue(e)
+          defer { thrown.release() }
+          let v = try call(method, isClosing ? [] : [thrown])
+          g.pointee.isRunning = false
+          if !isClosing { return v }
+          v.release()
+        } catch {
+          g.pointee.isRunning = false
+          g.pointee.isDelegating = false
+          f.pointee.ip = i + 1
+          if !isClosing, isKind(error, "StopIteration") {
+            f.pointee.returnRegister = i.pointee.a
+            return try resumeGenerator(g, stopValue(error))
+          }
+          return try resumeGenerator(g, .none, throwing: error)
+        }
+      }
     }
     g.pointee.isDelegating = false
     f.pointee.ip = i + 1

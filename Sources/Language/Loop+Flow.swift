@@ -222,7 +222,10 @@ extension Loop {
     let defaults = i.pointee.c == noRegister ? .undefined : take(i.pointee.c)
     let keywords =
       i.pointee.x < 0 ? .undefined : take(UInt16(truncatingIfNeeded: i.pointee.x))
-    set(a(i), Language.makeFunction(frame, constants[Int(i.pointee.b)], defaults, keywords))
+    let annotations =
+      i.pointee.y == 0 ? .undefined : take(UInt16(truncatingIfNeeded: i.pointee.y &- 1))
+    set(
+      a(i), Language.makeFunction(frame, constants[Int(i.pointee.b)], defaults, keywords, annotations))
   }
   @_transparent func makeClass(_ i: InstructionPtr) throws(LullError) {
     save()

@@ -116,6 +116,8 @@ public final class LullError: Error, @unchecked Sendable, CustomStringConvertibl
   var exception = Value.undefined
   /// The exception's single argument when it is not the message (a KeyError's key); owned.
   private(set) var argument: Value?
+  /// The exception's arguments when they are neither its message nor one value; owned.
+  var arguments: [Value] = []
   /// Attributes of the exception object, owned values.
   var attributes: [(String, Value)] = []
   var lastCode = UInt32.max
@@ -150,6 +152,7 @@ public final class LullError: Error, @unchecked Sendable, CustomStringConvertibl
     exception.release()
     argument?.release()
     for (_, v) in attributes { v.release() }
+    for v in arguments { v.release() }
   }
 
   public var description: String { message.isEmpty ? kind : "\(kind): \(message)" }

@@ -141,7 +141,10 @@ private func mathModule() -> NativeModule {
       return Value(remainder(x, y))
     },
     Builtin("ldexp", "ldexp(x, i, /)", chapter: "math", doc: "x * 2**i.") { (a) throws(LullError) in
-      Value(scalbn(try a.double(0), Int32(clamping: try a.int(1))))
+      let x = try a.double(0)
+      let r = scalbn(x, Int32(clamping: try a.int(1)))
+      if r.isInfinite, x.isFinite { throw LullError.overflow("math range error") }
+      return Value(r)
     },
     Builtin("frexp", "frexp(x, /)", chapter: "math", doc: "Mantissa and exponent.") { (a) throws(LullError) in
       let x = try a.double(0)
@@ -402,6 +405,8 @@ func registerStandardModules() {
     ("_trace", { () throws(LullError) in traceModule() }),
     ("_json", { () throws(LullError) in jsonModule() }),
     ("_re", { () throws(LullError) in regexModule() }),
+    ("_gc", { () throws(LullError) in collectorModule() }),
+    ("_weakref", { () throws(LullError) in weakModule() }),
     ("_heapq", { () throws(LullError) in heapModule() }),
     ("builtins", { () throws(LullError) in
       NativeModule(values: dictItems(core.pointee.builtins).map { ($0.key.string, $0.value.retained()) })

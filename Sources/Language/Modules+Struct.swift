@@ -76,7 +76,7 @@ private func bits(_ v: Value, _ f: Field) throws(LullError) -> UInt64 {
       throw LullError.valueError("char format requires a bytes object of length 1")
     }
     return UInt64(b[0])
-  case UInt8(ascii: "d"): return try doubleOf(v).bitPattern
+  case UInt8(ascii: "d"): return plainNaN(try doubleOf(v)).bitPattern
   case UInt8(ascii: "f"): return UInt64(Float(try doubleOf(v)).bitPattern)
   case UInt8(ascii: "e"): return UInt64(Float16(try doubleOf(v)).bitPattern)
   default:

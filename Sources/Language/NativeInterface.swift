@@ -86,6 +86,8 @@ public final class NativeType: @unchecked Sendable {
   /// Gets the exception or None; true swallows it.
   public var exit: ((Value, Value) throws(LullError) -> Bool)?
   public var allowsAttributes = false
+  /// The values that the Swift object owns, borrowed, so that cycles through it are found. Each must be held by it alone.
+  public var references: ((AnyObject) -> [Value])?
   private(set) var pointer: TypePtr?
 
   public init(
@@ -226,7 +228,7 @@ extension Value {
     default: UnsafeBufferPointer(start: nil, count: 0)
     }
   }
-  public var byteArray: [UInt8]? { kind == .bytes ? bytes : nil }
+  public var byteArray: [UInt8]? { bytesLike }
   /// start, stop, step of a slice (None where left out), borrowed.
   public var sliceParts: (start: Value, stop: Value, step: Value)? {
     guard kind == .slice else { return nil }
@@ -250,6 +252,7 @@ public func sliceIndices(_ slice: Value, length: @autoclosure () throws(LullErro
   func clip(_ v: Value) throws(LullError) -> Int {
     let r: Value
     do throws(LullError) { r = try indexValue(v) } catch {
+      if isCustom(v), !v.type.lookup(.__index__).isUndefined { throw error }
       throw LullError.typeError(
         "slice indices must be integers or None or have an __index__ method")
     }
@@ -370,7 +373,7 @@ public func reprText(_ v: Value) throws(LullError) -> String { try repr(v) }
 public func strText(_ v: Value) throws(LullError) -> String { try display(v) }
 /// Whether a program asked to stop; long native work polls this and calls `throwIfInterrupted`.
 public func throwIfInterrupted() throws(LullError) {
-  if vm.pointee.interrupt.pointee != 0 { try interrupted() }
+  if vm.pointee.interrupt.pointee == Request.interrupt { try interrupted() }
 }
 /// The class with this name among exceptions and builtins, borrowed.
 public func builtinType(_ name: String) -> Value? {

@@ -82,6 +82,8 @@ struct FunctionBody {
   var codeOwner: Code
   /// The name of the module, a str or undefined; owned.
   var module: Value
+  /// Dict of annotations by parameter name, or undefined; owned.
+  var annotations: Value
 }
 
 struct GeneratorBody {
@@ -275,7 +277,7 @@ func makeList(capacity: Int = 0) -> Value {
   let p = allocateObject(MemoryLayout<ListBody>.size).bindMemory(to: ListBody.self, capacity: 1)
   let items =
     capacity > 0
-    ? allocateObject(capacity * 16).bindMemory(to: Value.self, capacity: capacity) : noItems()
+    ? allocateStorage(capacity * 16).bindMemory(to: Value.self, capacity: capacity) : noItems()
   p.initialize(to: ListBody(h: Header(.list), items: items, count: 0, capacity: capacity))
   return Value(.list, p)
 }
@@ -309,10 +311,10 @@ extension UnsafeMutablePointer where Pointee == ListBody {
       // Past 512 bytes both are malloc's.
       new = p
     } else {
-      new = allocateObject(capacity * 16)
+      new = allocateStorage(capacity * 16)
       if old > 0 {
         memcpy(new, pointee.items, pointee.count * 16)
-        freeObject(pointee.items, old * 16)
+        freeStorage(pointee.items, old * 16)
       }
     }
     pointee.items = new.bindMemory(to: Value.self, capacity: capacity)
@@ -344,7 +346,7 @@ extension UnsafeMutablePointer where Pointee == ListBody {
     pointee.capacity = 0
     pointee.items = UnsafeMutablePointer<Value>(bitPattern: 16).unsafelyUnwrapped
     for i in 0..<n { items[i].release() }
-    if capacity > 0 { freeObject(items, capacity * 16) }
+    if capacity > 0 { freeStorage(items, capacity * 16) }
   }
   /// Replaces the range by `new` (owned values).
   func replace(_ range: Range<Int>, with new: [Value]) {

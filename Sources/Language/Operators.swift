@@ -46,6 +46,7 @@ public func binary(_ op: BinaryOperator, _ a: Value, _ b: Value) throws(LullErro
     }
     if a.kind == .bytes { throw LullError.typeError("can't concat \(typeName(b)) to \(typeName(a))") }
   }
+  if op == .bitOr, let union = try typeUnion(a, b) { return union }
   if op == .multiply {
     if a.kind == .str || a.kind == .list || a.kind == .tuple || a.kind == .bytes {
       throw LullError.typeError(
@@ -161,6 +162,9 @@ func builtinBinary(_ op: BinaryOperator, _ a: Value, _ b: Value) throws(LullErro
       return a.isByteArray ? makeByteArray(a.bytes + b.bytes) : makeBytes(a.bytes + b.bytes)
     default: break
     }
+    if a.kind == .bytes, let new = memoryViewBytes(b) {
+      return a.isByteArray ? makeByteArray(a.bytes + new) : makeBytes(a.bytes + new)
+    }
   case .multiply:
     if isSequence(a), let n = try repeatCount(b) { return try repeated(a, n) }
     if isSequence(b), let n = try repeatCount(a) { return try repeated(b, n) }
@@ -172,9 +176,6 @@ func builtinBinary(_ op: BinaryOperator, _ a: Value, _ b: Value) throws(LullErro
       let d = a.dict.copy()
       try d.dict.merge(b.dict)
       return d
-    }
-    if a.kind == .type || a.isNone, b.kind == .type || b.isNone {
-      return makePair(a.retained(), b.retained())
     }
   default: break
   }
@@ -305,6 +306,8 @@ public func inplace(_ op: BinaryOperator, _ a: Value, _ b: Value) throws(LullErr
   let r = try binaryOrNil(op, a, b)
   if !r.isUndefined { return r }
   if op == .add, a.kind == .str || a.kind == .tuple { return try binary(op, a, b) }
+  if op == .multiply, isSequence(a) || isSequence(b) { return try binary(op, a, b) }
+  if op == .bitOr, let union = try typeUnion(a, b) { return union }
   throw LullError.typeError(
     "unsupported operand type(s) for \(op == .power ? "**" : symbol(op))=: '\(typeName(a))' and '\(typeName(b))'")
 }

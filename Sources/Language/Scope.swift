@@ -82,9 +82,12 @@ struct ScopeBuilder {
       try expr(t)
       try target(t)
       try expr(value)
-    case .annotatedAssign(let t, _, let value):
+    case .annotatedAssign(let t, let annotation, let value):
       if let value { try expr(value) }
-      if current.kind == .classBody { current.assigned.insert("__annotations__") }
+      if current.kind != .function {
+        current.assigned.insert("__annotations__")
+        try expr(annotation)
+      }
       try target(t)
     case .return(let e): if let e { try expr(e) }
     case .delete(let targets): for t in targets { try target(t) }
@@ -105,6 +108,7 @@ struct ScopeBuilder {
     case .function(let f):
       for d in f.decorators { try expr(d) }
       assign(f.name.name)
+      if let e = f.returnAnnotation { try expr(e) }
       try function(ObjectIdentifier(f), f.parameters) { b throws(LullError) in
         try b.block(f.body)
       }
@@ -210,6 +214,9 @@ struct ScopeBuilder {
   ) throws(LullError) {
     for q in p.positionalOnly + p.positional + p.keywordOnly {
       if let d = q.defaultValue { try expr(d) }
+    }
+    for q in p.positionalOnly + p.positional + p.keywordOnly + [p.rest, p.keywords].compactMap({ $0 }) {
+      if let e = q.annotation { try expr(e) }
     }
     let outer = current
     let scope = Scope(kind, outer)

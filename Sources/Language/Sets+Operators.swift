@@ -63,7 +63,8 @@ func setBinary(_ op: BinaryOperator, _ a: Value, _ b: Value) throws(LullError) -
   switch op {
   case .bitOr:
     let r = x.set.copy(frozen: frozen)
-    try r.set.merge(y.set)
+    // As CPython: merging a set with itself could make its table grow, which changes the order.
+    if x.set != y.set { try r.set.merge(y.set) }
     return r
   case .bitAnd: return try setIntersection(x.set, y.set, frozen)
   case .subtract: return try setDifference(x.set, y.set, frozen)
@@ -77,6 +78,7 @@ func setBinary(_ op: BinaryOperator, _ a: Value, _ b: Value) throws(LullError) -
   }
 }
 func setIntersection(_ a: SetPtr, _ b: SetPtr, _ frozen: Bool) throws(LullError) -> Value {
+  if a == b { return a.copy(frozen: frozen) }
   let r = makeSet(frozen: frozen)
   let (small, large) = b.pointee.count > a.pointee.count ? (a, b) : (b, a)
   try small.eachElement { (e) throws(LullError) in

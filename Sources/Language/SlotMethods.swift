@@ -10,7 +10,8 @@
 
 /// The special method of a builtin class in the chain of `t`, borrowed.
 func slotMethod(_ t: TypePtr, _ name: StrPtr) -> Value? {
-  guard name.pointee.byteCount > 4, name.bytes[0] == 95, name.bytes[1] == 95 else { return nil }
+  guard name.pointee.byteCount > 4, name.bytes[0] == 95 && name.bytes[1] == 95 || t.pointee.kind == .dictView
+  else { return nil }
   if tables.isEmpty { makeTables() }
   var c: TypePtr? = t
   while let type = c {
@@ -18,6 +19,70 @@ func slotMethod(_ t: TypePtr, _ name: StrPtr) -> Value? {
     c = type.pointee.base
   }
   return nil
+}
+/// The same for a type made in Swift: the slots that it fills.
+func nativeSlotMethod(_ t: TypePtr, _ name: StrPtr) -> Value? {
+  guard name.pointee.byteCount > 4, name.bytes[0] == 95, name.bytes[1] == 95 else { return nil }
+  let type = t.builtinBase
+  guard let n = type.pointee.native else { return nil }
+  if tables[type] == nil { tables[type] = nativeTable(type, n).methods }
+  return tables[type]?[name]
+}
+private func nativeTable(_ type: TypePtr, _ n: NativeType) -> Table {
+  var t = Table(type: type, kinds: [.native])
+  if let f = n.getItem { t.add("__getitem__", "self, key, /") { (a) throws(LullError) in try f(a[0], a[1]) } }
+  if let f = n.setItem {
+    t.add("__setitem__", "self, key, value, /") { (a) throws(LullError) in
+      try f(a[0], a[1], a[2])
+      return .none
+    }
+  }
+  if let f = n.deleteItem {
+    t.add("__delitem__", "self, key, /") { (a) throws(LullError) in
+      try f(a[0], a[1])
+      return .none
+    }
+  }
+  if let f = n.len { t.add("__len__") { (a) throws(LullError) in Value(try f(a[0])) } }
+  if n.contains != nil || n.getItem != nil {
+    t.add("__contains__", "self, key, /") { (a) throws(LullError) in Value(try containsValue(a[0], a[1])) }
+  }
+  if n.iter != nil || n.next != nil || (n.getItem != nil && n.len != nil) {
+    t.add("__iter__") { (a) throws(LullError) in try makeIterator(a[0]) }
+  }
+  if n.bool != nil { t.add("__bool__") { (a) throws(LullError) in Value(try truth(a[0])) } }
+  if let f = n.float { t.add("__float__") { (a) throws(LullError) in Value(try f(a[0])) } }
+  if let f = n.int { t.add("__int__") { (a) throws(LullError) in try f(a[0]) } }
+  if let f = n.index { t.add("__index__") { (a) throws(LullError) in try f(a[0]) } }
+  if n.hash != nil { addHash(&t) }
+  if let f = n.call {
+    t.add("__call__", "self, /, *args, **kwargs") { (a) throws(LullError) in
+      try f(a[0], a.rest(1), dictItems(a[2]).map { ($0.key.string, $0.value) })
+    }
+  }
+  if let f = n.binary {
+    for (name, op) in arithmetic + bitwise + [("matmul", .matmul)] {
+      for isReflected in [false, true] {
+        t.add(isReflected ? "__r\(name)__" : "__\(name)__", "self, value, /") { (a) throws(LullError) in
+          try f(op, a[0], a[1], isReflected) ?? .notImplemented
+        }
+      }
+    }
+  }
+  if let f = n.compare {
+    for (name, op) in comparisons {
+      t.add("__\(name)__", "self, value, /") { (a) throws(LullError) in try f(op, a[0], a[1]) ?? .notImplemented }
+    }
+  }
+  if let f = n.unary {
+    for (name, op) in [("neg", UnaryOperator.negate), ("pos", .plus), ("invert", .invert)] {
+      t.add("__\(name)__") { (a) throws(LullError) in
+        guard let r = try f(op, a[0]) else { throw LullError.typeError("bad operand type for unary operator: '\(typeName(a[0]))'") }
+        return r
+      }
+    }
+  }
+  return t
 }
 
 /// A value as its builtin class sees it.
@@ -96,7 +161,8 @@ private func addComparisons(_ t: inout Table, ordered: Bool = true, _ accepts: @
 private func addText(_ t: inout Table) {
   t.add("__repr__") { (a) throws(LullError) in
     var b = TextBuilder()
-    let v = plainView(a[0])
+    // A set's text names its class.
+    let v = a[0].kind == .set ? a[0] : plainView(a[0])
     if v.tag.rawValue < Tag.firstHeap { try appendRepr(v, &b) } else { try appendBuiltinRepr(v, &b) }
     return b.value()
   }
@@ -369,6 +435,14 @@ private func makeTables() {
     table(name, [.dictView]) { t in
       addSequence(&t, reversible: true)
       if name == "dict_values" { return }
+      t.methods[internedPointer("isdisjoint")] = makeBuiltin(
+        Builtin("isdisjoint", "isdisjoint(self, other, /)") { (a) throws(LullError) in
+          let mine = try setFrom(a[0], frozen: false)
+          defer { mine.release() }
+          var meets = false
+          try forEach(a[1]) { (x) throws(LullError) in if try mine.set.contains(x) { meets = true } }
+          return Value(!meets)
+        })
       addOperators(
         &t, [("or", .bitOr), ("and", .bitAnd), ("sub", .subtract), ("xor", .bitXor)], reflected: true
       ) { $0.kind == .set || $0.kind == .dictView }
@@ -390,6 +464,9 @@ private func makeTables() {
         let v = try iteratorNext(a[0])
         if v.isUndefined { throw stopIteration(.undefined) }
         return v
+      }
+      if type.pointee.name.hasSuffix("iterator") || type.pointee.name == "reversed" {
+        t.add("__length_hint__") { (a) throws(LullError) in Value(lengthHint(a[0].iterator)) }
       }
     }
   }

@@ -147,7 +147,7 @@ func sortList(_ l: ListPtr, key: Value, reverse: Bool) throws(LullError) {
       }
     }
     defer { lessMethod.release() }
-    mergeSort(&entries) { x, y in
+    func less(_ x: SortEntry, _ y: SortEntry) -> Bool {
       if failure != nil { return false }
       do throws(LullError) {
         if !lessMethod.isUndefined {
@@ -162,9 +162,10 @@ func sortList(_ l: ListPtr, key: Value, reverse: Bool) throws(LullError) {
         return false
       }
     }
+    if n < 64 { binarySort(&entries, { failure != nil }, less) } else { mergeSort(&entries, less) }
   }
   if reverse { entries.reverse() }
-  let sorted = failure == nil ? entries.map { items[$0.index] } : items
+  let sorted = entries.map { items[$0.index] }
   items = []
   let changed = l.pointee.count > 0
   restore(sorted)
@@ -283,6 +284,41 @@ private func radixSort(_ e: UnsafeMutablePointer<SortEntry>, _ n: Int) {
     shift += 8
   }
   if from != e { e.update(from: from, count: n) }
+}
+
+/// Binary insertion behind the first run, with the comparisons that CPython makes, in its order: they may print, or
+/// fail for some pairs only. `failed` ends it.
+private func binarySort(
+  _ a: inout [SortEntry], _ failed: () -> Bool, _ less: (SortEntry, SortEntry) -> Bool
+) {
+  let n = a.count
+  if n < 2 { return }
+  var ordered = 2
+  if less(a[1], a[0]) {
+    while ordered < n, less(a[ordered], a[ordered - 1]) { ordered += 1 }
+    if failed() { return }
+    a[..<ordered].reverse()
+  } else {
+    while ordered < n, !failed(), !less(a[ordered], a[ordered - 1]) { ordered += 1 }
+    if failed() { return }
+  }
+  while ordered < n {
+    let pivot = a[ordered]
+    var low = 0
+    var high = ordered
+    while low < high {
+      let middle = (low + high) >> 1
+      if less(pivot, a[middle]) { high = middle } else { low = middle + 1 }
+      if failed() { return }
+    }
+    var j = ordered
+    while j > low {
+      a[j] = a[j - 1]
+      j -= 1
+    }
+    a[low] = pivot
+    ordered += 1
+  }
 }
 
 /// Merge sort with insertion sort on short runs; finds a sorted or strictly falling input in one

@@ -8,16 +8,18 @@ private let closeBrace: UInt8 = 125
 private struct TemplateFields {
   let args: [Value]
   let kwargs: DictPtr?
+  /// What `format_map` asks instead, borrowed.
+  var mapping: Value?
   /// The next automatic index.
   var next = 0
   /// 0 undecided, 1 automatic, 2 manual numbering.
   var mode = 0
 }
 
-func formatTemplate(_ template: StrPtr, _ args: [Value], _ kwargs: DictPtr?) throws(LullError)
-  -> Value
-{
-  var fields = TemplateFields(args: args, kwargs: kwargs)
+func formatTemplate(
+  _ template: StrPtr, _ args: [Value], _ kwargs: DictPtr?, mapping: Value? = nil
+) throws(LullError) -> Value {
+  var fields = TemplateFields(args: args, kwargs: kwargs, mapping: mapping)
   var out = TextBuilder()
   try appendTemplate(template.buffer, &fields, &out, depth: 0)
   return out.value()
@@ -50,79 +52,95 @@ private func appendTemplate(
       i += 2
       continue
     }
-    var level = 1
-    var end = i + 1
-    var isBracketed = false
-    while end < n {
-      if c[end] == 91 { isBracketed = true }
-      if c[end] == 93 { isBracketed = false }
-      if !isBracketed || level > 1 {
-        if c[end] == openBrace { level += 1 }
-        if c[end] == closeBrace {
-          level -= 1
-          if level == 0 { break }
-        }
-      }
-      end += 1
-    }
-    if end >= n {
-      throw LullError.valueError(
-        i + 1 >= n
-          ? "Single '{' encountered in format string" : "expected '}' before end of string")
-    }
-    let field = UnsafeBufferPointer(rebasing: c[(i + 1)..<end])
-    i = end + 1
-    try appendField(field, &fields, &out, depth: depth)
+    if i + 1 >= n { throw LullError.valueError("Single '{' encountered in format string") }
+    i += 1
+    try appendField(c, &i, &fields, &out, depth: depth)
   }
 }
 
-/// One replacement field: `name[!conversion][:spec]`.
+/// One replacement field, `name[!conversion][:spec]}`, read from `c` at `i` (behind its brace) in CPython's order, so
+/// that a malformed one gives the same error. Leaves `i` behind the closing brace.
 private func appendField(
-  _ field: UnsafeBufferPointer<UInt8>, _ fields: inout TemplateFields, _ out: inout TextBuilder,
-  depth: Int
+  _ c: UnsafeBufferPointer<UInt8>, _ i: inout Int, _ fields: inout TemplateFields,
+  _ out: inout TextBuilder, depth: Int
 ) throws(LullError) {
-  var k = 0
-  var isBracketed = false
-  while k < field.count {
-    if field[k] == 91 { isBracketed = true }
-    if field[k] == 93 { isBracketed = false }
-    if !isBracketed, field[k] == 33 || field[k] == 58 { break }
-    k += 1
+  let n = c.count
+  let first = i
+  var end = n
+  var stop: UInt8 = 0
+  scan: while i < n {
+    stop = c[i]
+    i += 1
+    switch stop {
+    case openBrace: throw LullError.valueError("unexpected '{' in field name")
+    case 91:
+      while i < n, c[i] != 93 { i += 1 }
+    case closeBrace, 58, 33:
+      end = i - 1
+      break scan
+    default: break
+    }
   }
-  let name = UnsafeBufferPointer(rebasing: field[..<k])
-  var conversion: UInt8 = 0
-  if k < field.count, field[k] == 33 {
-    guard k + 1 < field.count else {
+  if end == n { throw LullError.valueError("expected '}' before end of string") }
+  let name = UnsafeBufferPointer(rebasing: c[first..<end])
+  var conversion: ArraySlice<UInt8> = []
+  var spec: Range<Int> = n..<n
+  var expands = false
+  if stop == 33 {
+    if i >= n {
       throw LullError.valueError("end of string while looking for conversion specifier")
     }
-    conversion = field[k + 1]
-    k += 2
-    if k < field.count, field[k] != 58 {
-      throw LullError.valueError("expected ':' after conversion specifier")
+    let size = utf8Length(c[i])
+    conversion = Array(c[i..<(i + size)])[...]
+    i += size
+    if i < n {
+      stop = c[i]
+      i += 1
+      if stop != closeBrace, stop != 58 {
+        throw LullError.valueError("expected ':' after conversion specifier")
+      }
     }
+  }
+  if stop != closeBrace {
+    var level = 1
+    let start = i
+    while i < n, level > 0 {
+      if c[i] == openBrace {
+        expands = true
+        level += 1
+      } else if c[i] == closeBrace {
+        level -= 1
+      }
+      i += 1
+    }
+    if level > 0 { throw LullError.valueError("unmatched '{' in format spec") }
+    spec = start..<(i - 1)
   }
   var v = try fieldValue(name, &fields)
   defer { v.release() }
-  if conversion != 0 {
+  if let letter = conversion.first {
     var text = TextBuilder()
-    switch conversion {
+    switch letter {
     case 114: try appendRepr(v, &text)
     case 115: try appendDisplay(v, &text)
     case 97: text.append(text: try asciiRepr(v))
     default:
       throw LullError.valueError(
-        "Unknown conversion specifier \(UnicodeScalar(conversion))")
+        letter > 32 && letter < 127
+          ? "Unknown conversion specifier \(UnicodeScalar(letter))"
+          : "Unknown conversion specifier \\x"
+            + String(String(decoding: conversion, as: UTF8.self).unicodeScalars.first?.value ?? 0, radix: 16))
     }
     v.release()
     v = text.value()
   }
-  if k + 1 < field.count {
-    var spec = TextBuilder()
-    try appendTemplate(
-      UnsafeBufferPointer(rebasing: field[(k + 1)...]), &fields, &spec, depth: depth + 1)
-    try appendFormat(v, UnsafeBufferPointer(start: spec.bytes, count: spec.count), &out)
+  let given = UnsafeBufferPointer(rebasing: c[spec])
+  if expands {
+    var text = TextBuilder()
+    try appendTemplate(given, &fields, &text, depth: depth + 1)
+    try appendFormat(v, UnsafeBufferPointer(start: text.bytes, count: text.count), &out)
   } else {
-    try appendFormat(v, UnsafeBufferPointer(start: nil, count: 0), &out)
+    try appendFormat(v, given, &out)
   }
 }
 
@@ -145,8 +163,12 @@ private func fieldValue(_ name: UnsafeBufferPointer<UInt8>, _ fields: inout Temp
   if number < 0 {
     let key = makeStr(String(decoding: name[..<i], as: UTF8.self))
     defer { key.release() }
-    guard let found = fields.kwargs?.get(key.str) else { throw keyError(key) }
-    v = found.retained()
+    if let mapping = fields.mapping {
+      v = try getItem(mapping, key)
+    } else {
+      guard let found = fields.kwargs?.get(key.str) else { throw keyError(key) }
+      v = found.retained()
+    }
   } else {
     if i == 0 {
       if fields.mode == 2 {
@@ -162,6 +184,9 @@ private func fieldValue(_ name: UnsafeBufferPointer<UInt8>, _ fields: inout Temp
           "cannot switch from automatic field numbering to manual field specification")
       }
       fields.mode = 2
+    }
+    if fields.mapping != nil {
+      throw LullError.valueError("Format string contains positional fields")
     }
     guard number < fields.args.count else {
       throw LullError.index("Replacement index \(number) out of range for positional args tuple")
@@ -355,14 +380,24 @@ func percentFormat(_ s: StrPtr, _ values: Value, forBytes: Bool = false) throws(
     switch t {
     case 115, 114, 97, 99, 100, 105, 117, 120, 88, 111, 102, 70, 101, 69, 103, 71: break
     default:
+      if keyed.isUndefined { _ = try args.take() }
       let (scalar, _) = s.decode(at)
       throw LullError.valueError(
-        "unsupported format character '\(scalar > 31 && scalar < 127 ? String(UnicodeScalar(UInt8(scalar))) : "?")' "
+        "unsupported format character '\(scalar < 127 && (forBytes || scalar > 30) ? String(UnicodeScalar(UInt8(scalar))) : "?")' "
           + "(0x\(String(scalar, radix: 16))) at index \(s.index(ofOffset: at))")
     }
     var v = keyed.isUndefined ? try args.take() : keyed
     v.retained()
     defer { v.release() }
+    if forBytes, t == 99 {
+      if v.isInteger {
+        let i = try indexValue(v)
+        defer { i.release() }
+        guard i.tag == .int, i.asInt >= 0, i.asInt < 256 else { throw LullError.overflow("%c arg not in range(256)") }
+      } else if v.kind != .bytes || v.bytes.count != 1 {
+        throw LullError.typeError("%c requires an integer in range(256) or a single byte")
+      }
+    }
     if forBytes, t == 115 || t == 99 && v.kind == .bytes {
       let text = t == 99 && v.bytes.count != 1 ? Value.none : try bytesArgument(v)
       v.release()
@@ -380,6 +415,14 @@ func percentFormat(_ s: StrPtr, _ values: Value, forBytes: Bool = false) throws(
   return out.value()
 }
 
+/// What makes an int of an instance for `%d` (`__int__` or `__index__`) or `%x` (`__index__`).
+private func numberMethod(_ v: Value, _ isDecimal: Bool) -> Value? {
+  for name in isDecimal ? [Name.__int__, .__index__] : [.__index__] {
+    let f = v.type.lookup(name)
+    if !f.isUndefined { return f }
+  }
+  return nil
+}
 /// One conversion of `%`.
 private func appendPercent(
   _ v: Value, _ t: UInt8, _ plain: FormatSpec, precision: Int, isZero: Bool,
@@ -416,11 +459,13 @@ private func appendPercent(
     var b = TextBuilder()
     if v.kind == .str, v.str.pointee.count == 1 {
       b.append(v.str)
-    } else if v.isIntOrBool {
-      guard v.asInt >= 0, v.asInt < 0x110000 else {
+    } else if v.isInteger || isCustom(v) && !v.type.lookup(.__index__).isUndefined {
+      let i = try indexValue(v)
+      defer { i.release() }
+      guard i.tag == .int, i.asInt >= 0, i.asInt < 0x110000 else {
         throw LullError.overflow("%c arg not in range(0x110000)")
       }
-      b.append(codePoint: UInt32(v.asInt))
+      b.append(codePoint: UInt32(i.asInt))
     } else {
       throw LullError.typeError("%c requires int or char")
     }
@@ -442,6 +487,11 @@ private func appendPercent(
     let isDecimal = t == 100 || t == 105 || t == 117
     if v.kind == .float, isDecimal {
       n = try truncate(try doubleOf(v))
+    } else if isCustom(v), !v.isInteger, let f = numberMethod(v, isDecimal) {
+      n = try callMethod(f, v)
+      guard n.isInteger else {
+        throw LullError.typeError("\(isDecimal ? "__int__" : "__index__") returned non-int (type \(typeName(n)))")
+      }
     } else if !v.isInteger {
       throw LullError.typeError(
         "%\(UnicodeScalar(t)) format: \(isDecimal ? "a real number" : "an integer") is required, "

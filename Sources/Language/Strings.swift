@@ -203,7 +203,16 @@ extension Value {
 
 // MARK: - Interning
 
-@exclusivity(unchecked) nonisolated(unsafe) private var internTable: [String: StrPtr] = [:]
+/// A text by its bytes: Swift's own equality takes different spellings of one character for the same.
+struct TextKey: Hashable {
+  let text: String
+  static func == (a: TextKey, b: TextKey) -> Bool { a.text.utf8.elementsEqual(b.text.utf8) }
+  func hash(into hasher: inout Hasher) {
+    var text = text
+    text.withUTF8 { hasher.combine(bytes: UnsafeRawBufferPointer($0)) }
+  }
+}
+@exclusivity(unchecked) nonisolated(unsafe) private var internTable: [TextKey: StrPtr] = [:]
 /// One-character ASCII strings, made by `startRuntime`.
 @exclusivity(unchecked) nonisolated(unsafe) var asciiTable: UnsafeMutablePointer<Value> =
   UnsafeMutablePointer(bitPattern: 16).unsafelyUnwrapped
@@ -213,7 +222,7 @@ let immortal: Int32 = 1 << 30
 /// The interned string, borrowed: interned strings live forever.
 func interned(_ name: String) -> Value { Value(.str, internedPointer(name)) }
 func internedPointer(_ name: String) -> StrPtr {
-  if let p = internTable[name] { return p }
+  if let p = internTable[TextKey(text: name)] { return p }
   let v: Value
   if name.utf8.count == 1, let b = name.utf8.first, b < 0x80 {
     v = Value(.str, asciiTable[Int(b)].raw)
@@ -222,7 +231,7 @@ func internedPointer(_ name: String) -> StrPtr {
   }
   v.header.pointee.count = immortal
   v.header.pointee.flags |= Header.flagInterned
-  internTable[name] = v.str
+  internTable[TextKey(text: name)] = v.str
   _ = v.str.hashValue64
   return v.str
 }

@@ -44,6 +44,7 @@ private func sequenceIndex(_ k: Value, _ length: @autoclosure () -> Int, _ what:
 {
   let i: Value
   do throws(LullError) { i = try indexValue(k) } catch {
+    if isCustom(k), !k.type.lookup(.__index__).isUndefined { throw error }
     throw LullError.typeError(
       what == "string"
         ? "string indices must be integers, not '\(typeName(k))'"
@@ -169,7 +170,10 @@ public func getItem(_ o: Value, _ k: Value) throws(LullError) -> Value {
       return try call(b, [k])
     }
     // Annotations such as list[int].
-    if !o.typeObject.pointee.isUserDefined { return o.retained() }
+    let generic: Set<String> = ["list", "dict", "tuple", "set", "frozenset", "type", "enumerate", "filter", "map", "zip"]
+    if !o.typeObject.pointee.isUserDefined, generic.contains(o.typeObject.pointee.name) {
+      return makeGenericAlias(o, k)
+    }
   default: break
   }
   if o.tag == .type {
@@ -375,7 +379,7 @@ private func containsByIteration(_ c: Value, _ x: Value) throws(LullError) -> Bo
     var k = 0
     while k < l.pointee.count {
       let y = l.pointee.items[k]
-      if y.isSame(x), y.tag != .float { return true }
+      if y.isSame(x) { return true }
       if y.tag.rawValue <= Tag.float.rawValue, y.tag == x.tag {
         if y.tag == .float ? y.asDouble == x.asDouble : y.bits == x.bits { return true }
       } else {

@@ -11,9 +11,9 @@ struct TextBuilder: ~Copyable {
 
   init() {
     capacity = 128
-    bytes = allocateObject(128).assumingMemoryBound(to: UInt8.self)
+    bytes = allocateStorage(128).assumingMemoryBound(to: UInt8.self)
   }
-  deinit { freeObject(bytes, capacity) }
+  deinit { freeStorage(bytes, capacity) }
 
   /// Room for `n` more bytes.
   @inline(__always) mutating func reserve(_ n: Int) {
@@ -21,9 +21,9 @@ struct TextBuilder: ~Copyable {
   }
   @inline(never) private mutating func grow(_ n: Int) {
     let size = max(capacity * 2, count + n + 64)
-    let new = allocateObject(size).assumingMemoryBound(to: UInt8.self)
+    let new = allocateStorage(size).assumingMemoryBound(to: UInt8.self)
     memcpy(new, bytes, count)
-    freeObject(bytes, capacity)
+    freeStorage(bytes, capacity)
     bytes = new
     capacity = size
   }

@@ -27,6 +27,8 @@ struct TypeBody {
   var isException: Bool
   /// A user-defined `__getattr__`, `__setattr__` or `__delattr__` exists in the chain.
   var hasGetattr: Bool
+  /// A `__getattribute__` written in the language exists in the chain.
+  var hasGetattribute = false
   var hasSetattr: Bool
   var hasDelattr: Bool
   /// How a call makes an instance of a builtin type; inherited by look-up along `base`.
@@ -171,6 +173,9 @@ extension UnsafeMutablePointer where Pointee == TypeBody {
     let d = pointee.dict.dict
     let b = pointee.base?.pointee
     pointee.hasGetattr = (b?.hasGetattr ?? false) || d.get(Name.__getattr__.pointer) != nil
+    pointee.hasGetattribute =
+      (b?.hasGetattribute ?? false)
+      || (pointee.isUserDefined && d.get(Name.__getattribute__.pointer) != nil)
     pointee.hasSetattr =
       (b?.hasSetattr ?? false) || (pointee.isUserDefined && d.get(Name.__setattr__.pointer) != nil)
     pointee.hasDelattr =
@@ -193,7 +198,7 @@ func typeName(_ v: Value) -> String { v.isUndefined ? "undefined" : v.type.point
 
 enum Name: Int, CaseIterable {
   case __init__, __new__, __call__, __getitem__, __setitem__, __delitem__, __iter__, __next__
-  case __contains__, __enter__, __exit__, __getattr__, __setattr__, __delattr__, __len__, __bool__
+  case __contains__, __enter__, __exit__, __getattr__, __getattribute__, __setattr__, __delattr__, __len__, __bool__
   case __eq__, __ne__, __lt__, __le__, __gt__, __ge__, __hash__, __repr__, __str__, __format__
   case __add__, __sub__, __mul__, __matmul__, __truediv__, __floordiv__, __mod__, __pow__
   case __lshift__, __rshift__, __and__, __or__, __xor__

@@ -13,7 +13,7 @@
 // `.list` never bypasses an overridden method. Exceptions carry `.exception` always.
 //
 // Destruction is iterative past a small depth: a list a million links long frees without a deep
-// stack. Reference cycles are not collected.
+// stack. Cycles are found by Collector.swift.
 import Glibc
 
 public enum Tag: UInt8 {
@@ -124,15 +124,19 @@ struct Header {
   /// The object's class is written in the language and its layout is a builtin's: a `dict` Value
   /// for its attributes follows the body.
   static let flagTrailingDict: UInt8 = 4
+  /// Weak references to the object exist (Weak.swift).
+  static let flagWeaklyHeld: UInt8 = 8
 }
 
 // MARK: - Memory
 
-/// Size-class free lists over 64 KiB chunks; sizes above 512 bytes go to malloc.
+// Free lists by size, one pair a size: objects (what begins with a Header) and storage (the arrays of lists and
+// dicts, text under construction). Chunks of 64 KiB hold places of one size and one of the two, so that the collector
+// of cycles (Collector.swift) can walk every object without a link in any of them: a free place has the count 0, and its
+// link lies where an object has its type. Sizes above 512 bytes go to malloc.
 @exclusivity(unchecked) nonisolated(unsafe) private var freeLists:
   UnsafeMutablePointer<UnsafeMutableRawPointer?>? = nil
-@exclusivity(unchecked) nonisolated(unsafe) private var chunkNext: UnsafeMutableRawPointer? = nil
-@exclusivity(unchecked) nonisolated(unsafe) private var chunkLeft = 0
+let sizeClassCount = 34
 
 // With LULL_CHECKS every object is its own malloc block, so that the address sanitizer sees each use
 // after its end.
@@ -140,48 +144,75 @@ struct Header {
   #if LULL_CHECKS
     return allocateRaw(byteCount)
   #else
-    return allocatePooled(byteCount)
+    return allocatePooled(byteCount, 0)
   #endif
 }
-@inline(__always) private func allocatePooled(_ byteCount: Int) -> UnsafeMutableRawPointer {
+/// Memory without a Header.
+@inline(__always) func allocateStorage(_ byteCount: Int) -> UnsafeMutableRawPointer {
+  #if LULL_CHECKS
+    return allocateRaw(byteCount)
+  #else
+    return allocatePooled(byteCount, sizeClassCount)
+  #endif
+}
+@inline(__always) private func allocatePooled(_ byteCount: Int, _ first: Int) -> UnsafeMutableRawPointer {
   if byteCount <= 512, let lists = freeLists {
-    let index = (byteCount &+ 15) &>> 4
+    let index = (byteCount &+ 15) &>> 4 &+ first
     if let p = lists[index] {
-      lists[index] = p.load(as: UnsafeMutableRawPointer?.self)
+      lists[index] = p.load(fromByteOffset: 8, as: UnsafeMutableRawPointer?.self)
       return p
     }
   }
-  return allocateObjectSlow(byteCount)
+  return allocateSlow(byteCount, first)
 }
 
-@inline(never) func allocateObjectSlow(_ byteCount: Int) -> UnsafeMutableRawPointer {
+/// The part of a chunk that was never used, by free list.
+private struct Fresh {
+  var next: UnsafeMutableRawPointer?
+  var end: UnsafeMutableRawPointer?
+}
+@exclusivity(unchecked) nonisolated(unsafe) private var fresh: UnsafeMutablePointer<Fresh>? = nil
+
+@inline(never) private func allocateSlow(_ byteCount: Int, _ first: Int) -> UnsafeMutableRawPointer {
   if byteCount > 512 { return allocateRaw(byteCount) }
   if freeLists == nil {
-    freeLists = .allocate(capacity: 34)
-    freeLists?.initialize(repeating: nil, count: 34)
+    freeLists = .allocate(capacity: 2 * sizeClassCount)
+    freeLists?.initialize(repeating: nil, count: 2 * sizeClassCount)
+    fresh = .allocate(capacity: 2 * sizeClassCount)
+    fresh?.initialize(repeating: Fresh(), count: 2 * sizeClassCount)
   }
-  let size = (byteCount + 15) & ~15
-  if chunkLeft < size {
-    chunkNext = allocateRaw(65536)
-    chunkLeft = 65536
+  // An empty request takes a place too: its address must be its own.
+  let units = max((byteCount + 15) >> 4, 1)
+  let size = units * 16
+  let f = fresh.unsafelyUnwrapped + (units + first)
+  if let p = f.pointee.next, let end = f.pointee.end, p + size <= end {
+    f.pointee.next = p + size
+    return p
   }
-  let p = chunkNext.unsafelyUnwrapped
-  chunkNext = p + size
-  chunkLeft -= size
-  return p
+  let chunk = takeChunk(units: units, isStorage: first > 0)
+  f.pointee = Fresh(next: chunk + size, end: chunk + chunkBytes)
+  return chunk
 }
 
 @inline(__always) func freeObject(_ p: UnsafeMutableRawPointer, _ byteCount: Int) {
   #if LULL_CHECKS
     free(p)
   #else
-    freePooled(p, byteCount)
+    if byteCount <= 512 { p.storeBytes(of: 0, as: Int32.self) }
+    freePooled(p, byteCount, 0)
   #endif
 }
-@inline(__always) private func freePooled(_ p: UnsafeMutableRawPointer, _ byteCount: Int) {
+@inline(__always) func freeStorage(_ p: UnsafeMutableRawPointer, _ byteCount: Int) {
+  #if LULL_CHECKS
+    free(p)
+  #else
+    freePooled(p, byteCount, sizeClassCount)
+  #endif
+}
+@inline(__always) private func freePooled(_ p: UnsafeMutableRawPointer, _ byteCount: Int, _ first: Int) {
   if byteCount <= 512, let lists = freeLists {
-    let index = (byteCount &+ 15) &>> 4
-    p.storeBytes(of: lists[index], as: UnsafeMutableRawPointer?.self)
+    let index = (byteCount &+ 15) &>> 4 &+ first
+    p.storeBytes(of: lists[index], toByteOffset: 8, as: UnsafeMutableRawPointer?.self)
     lists[index] = p
   } else {
     free(p)
@@ -251,6 +282,7 @@ func checkAllocation(_ count: Int, _ unit: Int) throws(LullError) {
 }
 
 private func destroyNow(_ h: UnsafeMutablePointer<Header>) {
+  if h.pointee.flags & Header.flagWeaklyHeld != 0 { clearWeakReferences(h) }
   let p = UnsafeMutableRawPointer(h)
   let size: Int
   switch h.pointee.kind {
@@ -275,7 +307,7 @@ private func destroyNow(_ h: UnsafeMutablePointer<Header>) {
   case .list:
     let l = p.assumingMemoryBound(to: ListBody.self)
     for i in 0..<l.pointee.count { l.pointee.items[i].release() }
-    if l.pointee.capacity > 0 { freeObject(l.pointee.items, l.pointee.capacity * 16) }
+    if l.pointee.capacity > 0 { freeStorage(l.pointee.items, l.pointee.capacity * 16) }
     size = MemoryLayout<ListBody>.size
   case .tuple:
     let t = p.assumingMemoryBound(to: TupleBody.self)
@@ -310,7 +342,7 @@ private func destroyNow(_ h: UnsafeMutablePointer<Header>) {
     let f = p.assumingMemoryBound(to: FunctionBody.self)
     for v in [
       f.pointee.globals, f.pointee.defaults, f.pointee.keywordDefaults, f.pointee.dict,
-      f.pointee.name, f.pointee.qualname, f.pointee.doc, f.pointee.module,
+      f.pointee.name, f.pointee.qualname, f.pointee.doc, f.pointee.module, f.pointee.annotations,
     ] { v.release() }
     if let cells = f.pointee.cells {
       for i in 0..<f.pointee.cellCount { cells[i].release() }

@@ -102,6 +102,15 @@ func toArray(_ v: Value, dtype: DType? = nil) throws(LullError) -> NDArray {
     }
   }
   if v.isList || v.isTuple { return try fromNested(v, dtype: dtype) }
+  if let b = try memoryViewContents(v), b.format != "B" || b.shape.count != 1 {
+    guard let element = elementType(ofFormat: b.format) else {
+      throw LullError.valueError("an array of elements of the format '\(b.format)' cannot be made")
+    }
+    let made = try engine {
+      try b.bytes.withUnsafeBytes { try NDArray(bytes: $0, shape: Shape(b.shape), dtype: element) }
+    }
+    return dtype.map { made.astype($0) } ?? made
+  }
   if let bytes = v.byteArray {
     let made = try engine {
       try bytes.withUnsafeBytes { try NDArray(bytes: $0, shape: [bytes.count], dtype: .uint8) }

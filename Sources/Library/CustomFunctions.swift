@@ -186,6 +186,10 @@ private let customType: NativeType = {
   let type = NativeType(
     "custom_function", module: "mlx.core",
     doc: "A function with rules of its own for vjp, jvp or vmap.")
+  type.references = { object in
+    guard let box = object as? CustomFunctionBox else { return [] }
+    return [box.function, box.vjp, box.jvp, box.vmap].compactMap { $0?.value }
+  }
   func rule(_ name: String, _ doc: String, _ set: @escaping (CustomFunctionBox, Value) -> Void) -> Builtin {
     Builtin(name, "\(name)(self, f, /)", doc: doc) { (a) throws(LullError) in
       guard let box = a[0].native(CustomFunctionBox.self) else { throw a.wrong(0, "a custom_function") }

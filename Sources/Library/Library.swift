@@ -105,6 +105,7 @@ private func constants() -> [(String, Value)] {
 public enum Library {
   /// Registers the modules; cheap.
   public static func install() {
+    installBuffers()
     ModuleRegistry.add("mlx.core") { coreModule() }
     ModuleRegistry.add("mlx.core.random") {
       NativeModule(builtins: randomFunctions, values: [("state", randomState())])

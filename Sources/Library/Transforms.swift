@@ -179,6 +179,8 @@ private func differentiate(
 final class TransformedFunction: @unchecked Sendable {
   typealias Run = (Value, [Value], [(String, Value)]) throws(LullError) -> Value
   let function: Value
+  /// What the function that runs holds besides, borrowed.
+  var others: () -> [Value] = { [] }
   let run: Run
   init(_ function: Value, _ run: @escaping Run) {
     self.function = function.retain()
@@ -200,6 +202,10 @@ private let transformedType: NativeType = {
       guard let box = me.native(TransformedFunction.self) else { return .none }
       return try attributeOrNil(box.function, name) ?? .none
     }
+  }
+  type.references = { object in
+    guard let t = object as? TransformedFunction else { return [] }
+    return [t.function] + t.others()
   }
   type.getAttribute = { (me, name) throws(LullError) in
     name == "__wrapped__" ? me.native(TransformedFunction.self)?.function.retain() : nil

@@ -185,7 +185,7 @@ class Writer:
         if choice == 3:
             return [[(f"for i, v in enumerate({self.expression('strs', 1, 0)}[:3], {r.randint(-1, 2)}):", ["print(i, v)"] + exits)] + end]
         if choice == 4:
-            return [[(f"for k, v in sorted({self.expression('dict', 1, 0)}.items())[:3]:", ["print(k, v, sep='=')"] + exits)] + end]
+            return [[(f"for k, v in sorted(({self.expression('dict', 1, 0)}).items())[:3]:", ["print(k, v, sep='=')"] + exits)] + end]
         return [[(f"for a, b in zip({self.expression('ints', 1, 0)}[:4], {self.expression('str', 1, 0)}):", ["print(f'{a!r:>4}{b!r}')"] + exits)] + end]
 
     def condition(self):
