@@ -417,13 +417,14 @@ private func specialAttribute(_ v: Value, _ n: StrPtr) throws(LullError) -> Valu
     let t = o.type
     let f = t.lookup(n)
     if f.tag == .function || f.tag == .builtin, ownAttribute(o, n).isUndefined {
-      if i.pointee.b < 0x7FFE,
+      let code = frame.pointee.code.takeUnretainedValue()
+      if Int(i.pointee.b) - code.constantCount < 0x7FFE,
         o.tag != .instance || !o.instance.pointee.shape.pointee.isDict,
         o.tag == .instance || ownDictSlot(o) == nil
       {
         i.pointee.y =
           o.tag == .instance ? o.instance.pointee.shape.pointee.id : t.pointee.version
-        frame.pointee.code.takeUnretainedValue().caches[Int(i.pointee.b)] = f
+        code.constants[Int(i.pointee.b)] = f
       }
       let old = a[0]
       a[0] = f.retained()

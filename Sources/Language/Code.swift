@@ -113,22 +113,32 @@ enum CellSource {
   case free(Int)
 }
 
+/// What a call needs to know of a code, in raw memory: reading it takes no count and no call.
+struct CodeHead {
+  var instructions: UnsafeMutablePointer<Instruction>
+  /// The constants, then the borrowed method values of inline caches (`loadMethod`).
+  var constants: UnsafeMutablePointer<Value>
+  /// The number of positional parameters when a call with exactly that many needs no binding, else -1.
+  var exactCount: Int
+  var registerCount: Int
+  var localCount: Int
+}
+
 /// The compiled form of one function, class body, comprehension or module.
 final class Code {
   let name: String
   let qualname: String
   let source: SourceText
-  var instructions: UnsafeMutablePointer<Instruction>
+  let head: UnsafeMutablePointer<CodeHead>
+  var instructions: UnsafeMutablePointer<Instruction> { head.pointee.instructions }
+  var constants: UnsafeMutablePointer<Value> { head.pointee.constants }
   var count: Int
-  var constants: UnsafeMutablePointer<Value>
   var constantCount: Int
-  /// Borrowed method values of inline caches.
-  var caches: UnsafeMutablePointer<Value>
   var spans: [Span]
   var operands: [Int: (Span, Span)]
   var ranges: [ExceptionRange]
-  var localCount = 0
-  var registerCount = 0
+  var localCount: Int { head.pointee.localCount }
+  var registerCount: Int { head.pointee.registerCount }
   var localNames: [String] = []
   var freeNames: [String] = []
   var cellSources: [CellSource] = []
@@ -143,10 +153,8 @@ final class Code {
   var isGenerator = false
   /// Called with exactly `positionalCount` arguments, needs no binding. Set after that.
   var isSimple = false {
-    didSet { exactCount = isSimple ? positionalCount : -1 }
+    didSet { head.pointee.exactCount = isSimple ? positionalCount : -1 }
   }
-  /// `positionalCount` when simple, else -1.
-  private(set) var exactCount = -1
   /// Shared functions' line numbers: the span of the definition.
   var span = Span(0, 0)
   var id: UInt32
@@ -156,22 +164,31 @@ final class Code {
   let qualnameValue: Value
 
   init(name: String, qualname: String, source: SourceText, instructions list: [Instruction],
-    constants values: [Value], cacheCount: Int, spans: [Span], operands: [Int: (Span, Span)],
-    ranges: [ExceptionRange])
+    constants values: [Value], cacheCount: Int, localCount: Int, registerCount: Int,
+    spans: [Span], operands: [Int: (Span, Span)], ranges: [ExceptionRange])
   {
     self.name = name
     self.qualname = qualname
     nameValue = interned(name).retained()
     qualnameValue = name == qualname ? nameValue.retained() : makeStr(qualname)
     self.source = source
-    instructions = .allocate(capacity: max(list.count, 1))
-    for (i, x) in list.enumerated() { (instructions + i).initialize(to: x) }
+    let instructions = UnsafeMutablePointer<Instruction>.allocate(capacity: max(list.count, 1))
+    for (i, x) in list.enumerated() {
+      (instructions + i).initialize(to: x)
+      // Both numbers are below 0x7FFF.
+      if x.op == .loadMethod { instructions[i].b = x.b + UInt16(values.count) }
+    }
     count = list.count
-    constants = .allocate(capacity: max(values.count, 1))
+    let constants = UnsafeMutablePointer<Value>.allocate(
+      capacity: max(values.count + cacheCount, 1))
     for (i, v) in values.enumerated() { (constants + i).initialize(to: v) }
+    (constants + values.count).initialize(repeating: .undefined, count: cacheCount)
     constantCount = values.count
-    caches = .allocate(capacity: max(cacheCount, 1))
-    caches.initialize(repeating: .undefined, count: max(cacheCount, 1))
+    head = .allocate(capacity: 1)
+    head.initialize(
+      to: CodeHead(
+        instructions: instructions, constants: constants, exactCount: -1,
+        registerCount: registerCount, localCount: localCount))
     self.spans = spans
     self.operands = operands
     self.ranges = ranges
@@ -186,7 +203,7 @@ final class Code {
     codeTable[Int(id)] = nil
     instructions.deallocate()
     constants.deallocate()
-    caches.deallocate()
+    head.deallocate()
   }
 
   var parameterCount: Int {

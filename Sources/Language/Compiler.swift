@@ -910,11 +910,9 @@ final class FunctionCompiler {
     }
     let code = Code(
       name: name, qualname: qualname, source: source, instructions: instructions,
-      constants: constants, cacheCount: cacheCount, spans: spans, operands: operands,
-      ranges: fixed)
+      constants: constants, cacheCount: cacheCount, localCount: localCount,
+      registerCount: localCount + maxTemporaries, spans: spans, operands: operands, ranges: fixed)
     constants = []
-    code.localCount = localCount
-    code.registerCount = localCount + maxTemporaries
     code.localNames = localNames
     code.freeNames = scope.free
     code.isGenerator = scope.isGenerator

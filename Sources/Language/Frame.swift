@@ -319,28 +319,26 @@ private func unexpectedKeyword(_ code: Code, _ title: String, _ name: String, _ 
   m.pointee.depth = depth
   let new = m.pointee.frameTop
   m.pointee.frameTop = new + 1
-  let code = f.pointee.code
+  let head = f.pointee.head
   new.pointee.previous = m.pointee.frame
-  new.pointee.code = code
-  code._withUnsafeGuaranteedRef { c in
-    new.pointee.ip = c.instructions
-    new.pointee.constants = c.constants
-    let count = c.registerCount
-    let locals = c.localCount
-    new.pointee.registerCount = Int32(truncatingIfNeeded: count)
-    new.pointee.localCount = UInt16(truncatingIfNeeded: locals)
-    new.pointee.top = w + (count &+ windowSlack)
-    var i = bound
-    while i < locals {
-      w[i].tag = .undefined
-      i &+= 1
-    }
-    #if LULL_CHECKS
-      for k in bound..<(count + windowSlack) where w[k].isHeap {
-        fatalError("a heap value above the arguments of \(c.qualname), register \(k)")
-      }
-    #endif
+  new.pointee.code = f.pointee.code
+  new.pointee.ip = head.pointee.instructions
+  new.pointee.constants = head.pointee.constants
+  let count = head.pointee.registerCount
+  let locals = head.pointee.localCount
+  new.pointee.registerCount = Int32(truncatingIfNeeded: count)
+  new.pointee.localCount = UInt16(truncatingIfNeeded: locals)
+  new.pointee.top = w + (count &+ windowSlack)
+  var i = bound
+  while i < locals {
+    w[i].tag = .undefined
+    i &+= 1
   }
+  #if LULL_CHECKS
+    for k in bound..<(count + windowSlack) where w[k].isHeap {
+      fatalError("a heap value above the arguments of \(f.pointee.codeOwner.qualname), register \(k)")
+    }
+  #endif
   new.pointee.regs = w
   new.pointee.globals = f.pointee.globals.dict
   new.pointee.cells = f.pointee.cells

@@ -153,7 +153,7 @@ func runSource(_ source: String, file: String, module: Value, showsLast: Bool) t
     .bindMemory(to: FunctionBody.self, capacity: 1)
   p.initialize(
     to: FunctionBody(
-      h: Header(.function), code: Unmanaged.passUnretained(code),
+      h: Header(.function), code: Unmanaged.passUnretained(code), head: code.head,
       globals: module.module.pointee.dict.retained(), defaults: .undefined,
       keywordDefaults: .undefined, name: interned("<module>"), qualname: interned("<module>"),
       doc: .none, dict: .undefined, cells: nil, cellCount: 0, codeOwner: code,

@@ -2,7 +2,8 @@
 import Glibc
 
 extension Loop {
-  /// `a = b op c` for the operators that ints and floats share.
+  /// `a = b op c` for the operators that ints and floats share. The closures must come straight from
+  /// `runLoop`: through a second method they would stay calls.
   @_transparent func arithmetic(
     _ i: InstructionPtr, _ op: BinaryOperator, inplace: Bool,
     _ int: (Int, Int) -> (partialValue: Int, overflow: Bool),
@@ -49,30 +50,6 @@ extension Loop {
       return
     }
     try operateImmediate(frame, i, op, inplace)
-  }
-  @_transparent func add(_ i: InstructionPtr, inplace: Bool) throws(LullError) {
-    try arithmetic(
-      i, .add, inplace: inplace, { $0.addingReportingOverflow($1) }, { $0 + $1 })
-  }
-  @_transparent func subtract(_ i: InstructionPtr, inplace: Bool) throws(LullError) {
-    try arithmetic(
-      i, .subtract, inplace: inplace, { $0.subtractingReportingOverflow($1) }, { $0 - $1 })
-  }
-  @_transparent func multiply(_ i: InstructionPtr, inplace: Bool) throws(LullError) {
-    try arithmetic(
-      i, .multiply, inplace: inplace, { $0.multipliedReportingOverflow(by: $1) }, { $0 * $1 })
-  }
-  @_transparent func addImmediate(_ i: InstructionPtr, inplace: Bool) throws(LullError) {
-    try immediate(
-      i, .add, inplace: inplace, { $0.addingReportingOverflow($1) }, { $0 + $1 })
-  }
-  @_transparent func subtractImmediate(_ i: InstructionPtr, inplace: Bool) throws(LullError) {
-    try immediate(
-      i, .subtract, inplace: inplace, { $0.subtractingReportingOverflow($1) }, { $0 - $1 })
-  }
-  @_transparent func multiplyImmediate(_ i: InstructionPtr) throws(LullError) {
-    try immediate(
-      i, .multiply, inplace: false, { $0.multipliedReportingOverflow(by: $1) }, { $0 * $1 })
   }
   /// The divisor of the immediate forms is positive.
   @_transparent func floorDivideImmediate(_ i: InstructionPtr) throws(LullError) {
@@ -168,22 +145,22 @@ extension Loop {
     try operate(frame, i, .power, false)
   }
   @_transparent func inplace(_ i: InstructionPtr) throws(LullError) {
-    let op = BinaryOperator(rawValue: UInt8(truncatingIfNeeded: i.pointee.x)) ?? .add
+    let op = UInt8(truncatingIfNeeded: i.pointee.x)
     let l = b(i)
     let r = c(i)
     if l.tag == .int, r.tag == .int {
       switch op {
-      case .bitAnd: return set(a(i), Value(l.asInt & r.asInt))
-      case .bitOr: return set(a(i), Value(l.asInt | r.asInt))
-      case .bitXor: return set(a(i), Value(l.asInt ^ r.asInt))
-      case .floorDivide where r.asInt > 0:
+      case BinaryOperator.bitAnd.rawValue: return set(a(i), Value(l.asInt & r.asInt))
+      case BinaryOperator.bitOr.rawValue: return set(a(i), Value(l.asInt | r.asInt))
+      case BinaryOperator.bitXor.rawValue: return set(a(i), Value(l.asInt ^ r.asInt))
+      case BinaryOperator.floorDivide.rawValue where r.asInt > 0:
         return set(a(i), Value(floorQuotient(l.asInt, r.asInt)))
-      case .modulo where r.asInt > 0:
+      case BinaryOperator.modulo.rawValue where r.asInt > 0:
         return set(a(i), Value(floorRemainder(l.asInt, r.asInt)))
       default: break
       }
     }
-    try operate(frame, i, op, true)
+    try operateInPlace(frame, i)
   }
   @_transparent func negate(_ i: InstructionPtr) throws(LullError) {
     let v = b(i)
@@ -250,6 +227,13 @@ extension Loop {
   frame.pointee.consume(i.pointee.b)
   frame.pointee.consume(i.pointee.c)
   set(regs + Int(i.pointee.a), v)
+}
+/// `a = b op= c` with the operator in x.
+@inline(never) private func operateInPlace(_ frame: FramePtr, _ i: InstructionPtr)
+  throws(LullError)
+{
+  try operate(
+    frame, i, BinaryOperator(rawValue: UInt8(truncatingIfNeeded: i.pointee.x)) ?? .add, true)
 }
 /// `a = b op x` for any operand.
 @inline(never) func operateImmediate(

@@ -23,15 +23,12 @@ extension Loop {
     let callee = slot.pointee
     if callee.tag == .function, frame.pointee.flags & Frame.ofGenerator == 0 {
       let f = callee.function
-      if f.pointee.code._withUnsafeGuaranteedRef({ $0.exactCount }) == argc {
+      if f.pointee.head.pointee.exactCount == argc {
         // When there is no room the arguments stay behind as temporaries of this frame.
         return try pushFrame(f, w, bound: argc, calleeSlot: slot, returnRegister: i.pointee.a)
       }
     } else if callee.tag == .builtin {
-      let b = callee.body(BuiltinBody.self)
-      let v = try b.pointee.builtin.call(w, argc)
-      releaseArguments(slot, argc &+ (w - slot))
-      set(a(i), v)
+      try callBuiltin(frame, i, slot, w, argc)
       return nil
     }
     return try callAny(frame, i, slot, w, argc)
@@ -44,8 +41,7 @@ extension Loop {
       ? o.instance.pointee.shape.pointee.id
       : o.isUndefined ? 0 : o.type.pointee.version
     if id == i.pointee.y, id != 0 {
-      let cache = frame.pointee.code._withUnsafeGuaranteedRef { $0.caches }
-      set(p, cache[Int(i.pointee.b)].retained())
+      set(p, constants[Int(i.pointee.b)].retained())
       return
     }
     save()
@@ -97,9 +93,7 @@ extension Loop {
       if flags & Frame.ofInitializer != 0 {
         if !v.isNone {
           frame.pointee.ip = ip
-          let e = LullError.typeError("__init__() should return None, not '\(typeName(v))'")
-          v.release()
-          throw e
+          throw wrongInitializer(v)
         }
         v = done.pointee.initResult
       }
@@ -122,6 +116,22 @@ extension Loop {
     set(regs + returnRegister, v)
     return nil
   }
+}
+
+/// The error for an `__init__` that returned a value, which is released.
+@inline(never) private func wrongInitializer(_ v: Value) -> LullError {
+  let e = LullError.typeError("__init__() should return None, not '\(typeName(v))'")
+  v.release()
+  return e
+}
+
+/// A builtin with its arguments at `w`; `slot` holds the callee.
+@inline(never) private func callBuiltin(
+  _ frame: FramePtr, _ i: InstructionPtr, _ slot: Registers, _ w: Registers, _ argc: Int
+) throws(LullError) {
+  let v = try slot.pointee.body(BuiltinBody.self).pointee.builtin.call(w, argc)
+  releaseArguments(slot, argc &+ (w - slot))
+  set(frame.pointee.regs + Int(i.pointee.a), v)
 }
 
 /// The end of a generator's frame: nil when native code resumed it, else the frame of the `for` that
@@ -201,7 +211,6 @@ extension Loop {
   }
   if callee.tag == .function {
     let f = callee.function
-    let code = f.pointee.code
     if frame.pointee.flags & Frame.ofGenerator != 0 {
       // A generator's registers are not on the stack, and end soon after its temporaries: the
       // arguments move to where there is room for the callee's.
@@ -214,10 +223,10 @@ extension Loop {
     }
     var bound = argc
     do throws(LullError) {
-      if code._withUnsafeGuaranteedRef({ $0.exactCount }) != argc {
+      if f.pointee.head.pointee.exactCount != argc {
         try bindArguments(f, w, argc, nil, 0)
-        bound = code._withUnsafeGuaranteedRef { $0.parameterCount }
-        if code._withUnsafeGuaranteedRef({ $0.isGenerator }) {
+        bound = f.pointee.codeOwner.parameterCount
+        if f.pointee.codeOwner.isGenerator {
           let g = makeGenerator(f, w, bound: bound)
           set(slot, .undefined)
           set(regs + Int(i.pointee.a), g)
@@ -238,9 +247,7 @@ extension Loop {
     }
   }
   if callee.tag == .builtin {
-    let v = try callee.body(BuiltinBody.self).pointee.builtin.call(w, argc)
-    releaseArguments(slot, argc + (w - slot))
-    set(regs + Int(i.pointee.a), v)
+    try callBuiltin(frame, i, slot, w, argc)
     return nil
   }
   if callee.isUndefined { throw unboundLocal(frame, i.pointee.b) }

@@ -111,12 +111,13 @@ extension Loop {
   let r = regs[Int(i.pointee.c)]
   if l.isUndefined || r.isUndefined { throw unbound(frame, i, i.pointee.b, i.pointee.c) }
   let found: Bool
-  if r.tag == .dict, l.tag == .str {
-    let x = r.dict.findStr(l.str)
+  if r.tag == .dict, l.tag == .str || l.tag == .int {
+    let x = l.tag == .str ? r.dict.findStr(l.str) : r.dict.findInt(l.bits, hashInt(l.asInt))
     found = x == -2 ? try containsValue(r, l) : x >= 0
   } else if r.tag == .set, l.tag == .int || l.tag == .str {
-    let x = try r.set.find(l, try hashOf(l))
-    found = !r.set.pointee.table[x].key.isUndefined
+    var passed = -1
+    let x = r.set.findPlain(l, try hashOf(l), &passed)
+    found = x == -2 ? try containsValue(r, l) : !r.set.pointee.table[x].key.isUndefined
   } else {
     found = try containsValue(r, l)
   }

@@ -44,10 +44,7 @@ extension Loop {
     save()
     let v = b(i)
     if v.isUndefined { throw unboundLocal(frame, i.pointee.b) }
-    if i.pointee.x > 0, !isIterable(v) {
-      let title = i.pointee.x == 1 ? "\(callTitle(c(i))) argument" : "Value"
-      throw LullError.typeError("\(title) after * must be an iterable, not \(typeName(v))")
-    }
+    if i.pointee.x > 0, !isIterable(v) { throw notIterable(v, i.pointee.x == 1 ? c(i) : .undefined) }
     try extendList(a(i).pointee.list, v)
     consume(i.pointee.b)
   }
@@ -209,6 +206,11 @@ extension Loop {
   }
 }
 
+/// `callee` is undefined for a `*` in a display.
+@inline(never) private func notIterable(_ v: Value, _ callee: Value) -> LullError {
+  let title = callee.isUndefined ? "Value" : "\(callTitle(callee)) argument"
+  return .typeError("\(title) after * must be an iterable, not \(typeName(v))")
+}
 /// The place of an item of a list or tuple; nil for anything else and out of range.
 @_transparent private func place(_ o: Value, _ index: Int) -> Registers? {
   if o.tag == .list {
@@ -236,7 +238,7 @@ extension Loop {
     let p = o.type.lookup(frame.pointee.constants[Int(i.pointee.c)].str)
     if p.tag == .property, p.wrapper.pointee.a.tag == .function {
       let f = p.wrapper.pointee.a
-      if f.function.pointee.code._withUnsafeGuaranteedRef({ $0.exactCount }) == 1 {
+      if f.function.pointee.head.pointee.exactCount == 1 {
         // The getter runs in the same loop, in a window above everything of this frame.
         let slot = frame.pointee.top + 1
         slot[0] = f.retained()

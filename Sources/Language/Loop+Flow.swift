@@ -167,8 +167,7 @@ extension Loop {
   @_transparent func reraise(_ i: InstructionPtr) throws(LullError) {
     save()
     let e = i.pointee.a == noRegister ? vm.pointee.handled : a(i).pointee
-    if e.tag != .exception { throw LullError.runtime("No active exception to reraise") }
-    throw wrap(e)
+    throw reraising(e)
   }
   @_transparent func pushHandled(_ i: InstructionPtr) {
     let e = b(i).retained()
@@ -249,4 +248,8 @@ extension Loop {
       name, level: Int(i.pointee.x), globals: frame.pointee.globals, top: i.pointee.y == 1)
     set(a(i), v)
   }
+}
+
+@inline(never) private func reraising(_ e: Value) -> LullError {
+  e.tag == .exception ? wrap(e) : LullError.runtime("No active exception to reraise")
 }

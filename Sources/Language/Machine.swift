@@ -116,17 +116,28 @@ private func runLoop(_ start: FramePtr) throws(LullError) -> Value {
     case .deleteFree: try loop.deleteFree(i)
     case .loadClassFree: try loop.loadClassFree(i)
 
-    case .add: try loop.add(i, inplace: false)
-    case .subtract: try loop.subtract(i, inplace: false)
-    case .multiply: try loop.multiply(i, inplace: false)
-    case .inplaceAdd: try loop.add(i, inplace: true)
-    case .inplaceSubtract: try loop.subtract(i, inplace: true)
-    case .inplaceMultiply: try loop.multiply(i, inplace: true)
-    case .addImm: try loop.addImmediate(i, inplace: false)
-    case .inplaceAddImm: try loop.addImmediate(i, inplace: true)
-    case .subtractImm: try loop.subtractImmediate(i, inplace: false)
-    case .inplaceSubtractImm: try loop.subtractImmediate(i, inplace: true)
-    case .multiplyImm: try loop.multiplyImmediate(i)
+    case .add:
+      try loop.arithmetic(i, .add, inplace: false, { $0.addingReportingOverflow($1) }, { $0 + $1 })
+    case .subtract:
+      try loop.arithmetic(i, .subtract, inplace: false, { $0.subtractingReportingOverflow($1) }, { $0 - $1 })
+    case .multiply:
+      try loop.arithmetic(i, .multiply, inplace: false, { $0.multipliedReportingOverflow(by: $1) }, { $0 * $1 })
+    case .inplaceAdd:
+      try loop.arithmetic(i, .add, inplace: true, { $0.addingReportingOverflow($1) }, { $0 + $1 })
+    case .inplaceSubtract:
+      try loop.arithmetic(i, .subtract, inplace: true, { $0.subtractingReportingOverflow($1) }, { $0 - $1 })
+    case .inplaceMultiply:
+      try loop.arithmetic(i, .multiply, inplace: true, { $0.multipliedReportingOverflow(by: $1) }, { $0 * $1 })
+    case .addImm:
+      try loop.immediate(i, .add, inplace: false, { $0.addingReportingOverflow($1) }, { $0 + $1 })
+    case .inplaceAddImm:
+      try loop.immediate(i, .add, inplace: true, { $0.addingReportingOverflow($1) }, { $0 + $1 })
+    case .subtractImm:
+      try loop.immediate(i, .subtract, inplace: false, { $0.subtractingReportingOverflow($1) }, { $0 - $1 })
+    case .inplaceSubtractImm:
+      try loop.immediate(i, .subtract, inplace: true, { $0.subtractingReportingOverflow($1) }, { $0 - $1 })
+    case .multiplyImm:
+      try loop.immediate(i, .multiply, inplace: false, { $0.multipliedReportingOverflow(by: $1) }, { $0 * $1 })
     case .floorDivideImm: try loop.floorDivideImmediate(i)
     case .moduloImm: try loop.moduloImmediate(i)
     case .divide: try loop.divide(i)

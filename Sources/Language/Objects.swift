@@ -68,6 +68,7 @@ struct BoundMethodBody {
 struct FunctionBody {
   var h: Header
   var code: Unmanaged<Code>
+  var head: UnsafeMutablePointer<CodeHead>
   var globals: Value
   /// Tuple of the defaults of the last positional parameters, or undefined.
   var defaults: Value

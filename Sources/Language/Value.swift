@@ -308,10 +308,14 @@ private func destroyNow(_ h: UnsafeMutablePointer<Header>) {
     size = MemoryLayout<SliceBody>.size
   case .function:
     let f = p.assumingMemoryBound(to: FunctionBody.self)
-    for v in [
-      f.pointee.globals, f.pointee.defaults, f.pointee.keywordDefaults, f.pointee.dict,
-      f.pointee.name, f.pointee.qualname, f.pointee.doc, f.pointee.module,
-    ] { v.release() }
+    f.pointee.globals.release()
+    f.pointee.defaults.release()
+    f.pointee.keywordDefaults.release()
+    f.pointee.dict.release()
+    f.pointee.name.release()
+    f.pointee.qualname.release()
+    f.pointee.doc.release()
+    f.pointee.module.release()
     if let cells = f.pointee.cells {
       for i in 0..<f.pointee.cellCount { cells[i].release() }
       free(cells)
@@ -342,7 +346,10 @@ private func destroyNow(_ h: UnsafeMutablePointer<Header>) {
     size = MemoryLayout<ComplexBody>.size
   case .exception:
     let e = p.assumingMemoryBound(to: ExceptionBody.self)
-    for v in [e.pointee.args, e.pointee.cause, e.pointee.context, e.pointee.dict] { v.release() }
+    e.pointee.args.release()
+    e.pointee.cause.release()
+    e.pointee.context.release()
+    e.pointee.dict.release()
     e.deinitialize(count: 1)
     size = MemoryLayout<ExceptionBody>.size
   case .native:
@@ -352,7 +359,10 @@ private func destroyNow(_ h: UnsafeMutablePointer<Header>) {
     size = MemoryLayout<NativeBody>.size
   case .property, .staticMethod, .classMethod:
     let w = p.assumingMemoryBound(to: WrapperBody.self)
-    for v in [w.pointee.a, w.pointee.b, w.pointee.c, w.pointee.doc] { v.release() }
+    w.pointee.a.release()
+    w.pointee.b.release()
+    w.pointee.c.release()
+    w.pointee.doc.release()
     size = MemoryLayout<WrapperBody>.size
   case .superObject:
     let s = p.assumingMemoryBound(to: SuperBody.self)
