@@ -176,10 +176,17 @@ private func isSubclassOf(_ c: Value, _ t: Value) throws(LullError) -> Bool {
   throw LullError.typeError("issubclass() arg 2 must be a class, a tuple of classes, or a union")
 }
 
+/// The number nearest to `d` written with so many decimals.
+private func roundedText(_ d: Double, _ digits: Int) -> Double {
+  var text = TextBuilder()
+  text.append(d, conversion: 102, precision: digits)
+  text.append(0)
+  return strtod(UnsafeRawPointer(text.bytes).assumingMemoryBound(to: CChar.self), nil)
+}
 /// Round half to even at a decimal position, as CPython: through the correctly rounded text.
 func roundFloat(_ d: Double, _ digits: Int) -> Double {
   if !d.isFinite || digits > 308 { return d }
-  if digits >= 0 { return Double(cFormat("%.*f", digits, d)) ?? d }
+  if digits >= 0 { return roundedText(d, digits) }
   if digits < -308 { return d.sign == .minus ? -0.0 : 0 }
   let p = pow(10.0, Double(-digits))
   return (d / p).rounded(.toNearestOrEven) * p

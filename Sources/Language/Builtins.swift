@@ -25,6 +25,9 @@ public final class Builtin: @unchecked Sendable {
   /// Number of parameters when all are plain positional ones (no `*`), else -1.
   private(set) var plainCount = -2
   private(set) var requiredCount = 0
+  /// The most positional arguments behind which the rest can be filled in, keyword-only ones
+  /// included; -1 when there is a `*rest` or the like.
+  private(set) var fillableCount = -1
   /// Defaults of a plain parameter list, for filling in omitted arguments in place.
   private var defaultValues: UnsafeMutablePointer<Value>?
   /// For messages about methods: `list.append()`.
@@ -62,8 +65,11 @@ public final class Builtin: @unchecked Sendable {
       plainCount = -1
     }
     requiredCount = s.required
-    if plainCount > 0 {
-      let d = UnsafeMutablePointer<Value>.allocate(capacity: plainCount)
+    if s.rest == nil, s.keywords == nil, !s.parameters.isEmpty,
+      !s.parameters[s.firstKeywordOnly...].contains(where: \.isRequired)
+    {
+      fillableCount = s.firstKeywordOnly
+      let d = UnsafeMutablePointer<Value>.allocate(capacity: s.parameters.count)
       for (i, p) in s.parameters.enumerated() { (d + i).initialize(to: p.defaultValue) }
       defaultValues = d
     }
@@ -82,6 +88,14 @@ public struct SignatureParameter: @unchecked Sendable {
   /// Undefined when the parameter is required or its default is "left out".
   public let defaultValue: Value
   public let isRequired: Bool
+  let pointer: StrPtr
+
+  init(name: String, defaultValue: Value, isRequired: Bool) {
+    self.name = name
+    self.defaultValue = defaultValue
+    self.isRequired = isRequired
+    pointer = internedPointer(name)
+  }
 }
 
 public final class Signature: @unchecked Sendable {
@@ -278,7 +292,7 @@ extension Builtin {
   ) throws(LullError) -> Value {
     try checkReceiver(args, argc)
     if plain == argc { return try run(Args(args, argc, Unmanaged.passUnretained(self))) }
-    if argc >= requiredCount, argc < plainCount { return try callFilling(args, argc) }
+    if argc >= requiredCount, argc <= fillableCount { return try callFilling(args, argc) }
     return try callBinding(args, argc, nil, 0)
   }
   @inline(__always) private func checkReceiver(
@@ -306,7 +320,7 @@ extension Builtin {
   @inline(never) func callFilling(
     _ args: UnsafeMutablePointer<Value>, _ argc: Int
   ) throws(LullError) -> Value {
-    let n = plainCount
+    let n = parameters.parameters.count
     guard let defaultValues, n - argc <= windowSlack - 2 else {
       return try callBinding(args, argc, nil, 0)
     }
@@ -360,12 +374,12 @@ extension Builtin {
     }
     if let kwNames {
       for k in 0..<kwCount {
-        let name = kwNames[k].string
+        let name = interned(kwNames[k]).str
         var found = false
-        for i in s.positionalOnly..<named where s.parameters[i].name == name {
+        for i in s.positionalOnly..<named where s.parameters[i].pointer == name {
           if !bound[s.slot(i)].isUndefined {
             throw LullError.typeError(
-              "\(self.name)() got multiple values for argument '\(name)'")
+              "\(self.name)() got multiple values for argument '\(name.string)'")
           }
           bound[s.slot(i)] = args[positional + k]
           found = true
@@ -376,7 +390,7 @@ extension Builtin {
           extras.dict.set(interned(kwNames[k]), args[positional + k].retained())
           continue
         }
-        throw unexpectedKeyword(name, s)
+        throw unexpectedKeyword(name.string, s)
       }
     }
     for i in 0..<named where bound[s.slot(i)].isUndefined {

@@ -67,6 +67,7 @@ enum Op: UInt16 {
   case getIter  // a = iter(b)
   case forIter  // a = next(b): jump x while there is one
   case unpack  // a first, b source, c count
+  case unpackPair  // a and x: two locals, b source
   case unpackStar  // a first, b source, x before, y after
   case raise  // a exception, b cause or none (0xFFFF)
   case reraise  // a exception register, or the handled one (0xFFFF)

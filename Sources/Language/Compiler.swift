@@ -422,6 +422,13 @@ final class FunctionCompiler {
         }
         emit(
           .unpackStar, base, r, 0, x: star, y: UInt32(truncatingIfNeeded: items.count - star - 1))
+      } else if items.count == 2, case .name(let m) = items[0].kind,
+        case .name(let n) = items[1].kind, m != n,
+        case .local(let first) = place(of: mangled(m)),
+        case .local(let second) = place(of: mangled(n))
+      {
+        emit(.unpackPair, first, r, x: Int(second))
+        break
       } else {
         emit(.unpack, base, r, UInt16(truncatingIfNeeded: items.count))
       }

@@ -122,9 +122,10 @@ func nativeStackLimit() -> UInt {
   }
 }
 
-@inline(never) func interrupted() throws(LullError) {
+@inline(never) func interrupted() throws(LullError) { throw interruption() }
+@inline(never) func interruption() -> LullError {
   vm.pointee.interrupt.pointee = 0
-  throw LullError("KeyboardInterrupt", "")
+  return LullError("KeyboardInterrupt", "")
 }
 
 func recursionError() -> LullError {
@@ -160,6 +161,8 @@ func recursionError() -> LullError {
     }
     return
   }
+
+  if kwCount > 0, placeKeywords(f, code, w, given, kwNames, kwCount) { return }
 
   var out = [Value](repeating: .undefined, count: total)
   var extras: Value = .undefined
@@ -257,6 +260,59 @@ func recursionError() -> LullError {
   for i in 0..<total { w[i] = out[i] }
   // Arguments that went to *rest must not stay behind in the caller's temporaries.
   for i in total..<max(total, argc) { w[i].tag = .undefined }
+}
+
+/// The case without `*rest`, `**keywords` or errors; false, with nothing changed, when there is one.
+private func placeKeywords(
+  _ f: FunctionPtr, _ code: Code, _ w: UnsafeMutablePointer<Value>, _ given: Int,
+  _ kwNames: UnsafeMutablePointer<Value>?, _ kwCount: Int
+) -> Bool {
+  let positional = code.positionalCount
+  let total = positional + code.keywordOnlyCount
+  guard let kwNames, !code.hasRest, !code.hasKeywords, given <= positional, total < 64 else {
+    return false
+  }
+  // A bit for each parameter that has its argument.
+  var bound: UInt64 = 1 << UInt64(given) - 1
+  func index(_ k: Int) -> Int {
+    let name = interned(kwNames[k]).str
+    return code.parameterNames.withUnsafeBufferPointer { names in
+      for i in code.positionalOnly..<total where names[i] == name { return i }
+      return -1
+    }
+  }
+  for k in 0..<kwCount {
+    let i = index(k)
+    if i < 0 || bound >> UInt64(i) & 1 != 0 { return false }
+    bound |= 1 << UInt64(i)
+  }
+  let defaults = f.pointee.defaults.asTuple
+  let firstDefault = positional - (defaults?.pointee.count ?? 0)
+  for i in given..<total where bound >> UInt64(i) & 1 == 0 {
+    if i < positional ? i < firstDefault
+      : f.pointee.keywordDefaults.asDict?.get(code.parameterNames[i]) == nil
+    {
+      return false
+    }
+  }
+  // The named values go above everything first, then each to its place.
+  let named = w + total + kwCount
+  for k in 0..<kwCount {
+    named[k] = w[given + k]
+    w[given + k].tag = .undefined
+  }
+  for k in 0..<kwCount {
+    w[index(k)] = named[k]
+    named[k].tag = .undefined
+  }
+  for i in given..<total where bound >> UInt64(i) & 1 == 0 {
+    if i < positional {
+      w[i] = defaults.unsafelyUnwrapped.items[i - firstDefault].retained()
+    } else if let d = f.pointee.keywordDefaults.asDict?.get(code.parameterNames[i]) {
+      w[i] = d.retained()
+    }
+  }
+  return true
 }
 
 private func listed(_ names: [String]) -> String {
@@ -365,19 +421,26 @@ private func unexpectedKeyword(_ code: Code, _ title: String, _ name: String, _ 
   }
 }
 
+private let generatorFrameSize = (MemoryLayout<Frame>.size + 15) & ~15
+private func generatorBlockSize(_ registerCount: Int) -> Int {
+  generatorFrameSize + (1 + registerCount + windowSlack) * 16
+}
+
 /// Moves bound arguments into a new generator object.
 func makeGenerator(_ f: FunctionPtr, _ w: UnsafeMutablePointer<Value>, bound: Int) -> Value {
   let code = f.pointee.codeOwner
   let n = code.registerCount
-  let regs = UnsafeMutablePointer<Value>.allocate(capacity: n + windowSlack)
-  regs.initialize(repeating: .undefined, count: n + windowSlack)
+  // One block: the frame, the function, the registers.
+  let block = allocateObject(generatorBlockSize(n))
+  let frame = block.bindMemory(to: Frame.self, capacity: 1)
+  let owner = (block + generatorFrameSize).bindMemory(to: Value.self, capacity: 1 + n + windowSlack)
+  owner.initialize(to: Value(.function, f).retained())
+  let regs = owner + 1
   for i in 0..<bound {
     regs[i] = w[i]
     w[i].tag = .undefined
   }
-  let frame = UnsafeMutablePointer<Frame>.allocate(capacity: 1)
-  let owner = UnsafeMutablePointer<Value>.allocate(capacity: 1)
-  owner.initialize(to: Value(.function, f).retained())
+  (regs + bound).initialize(repeating: .undefined, count: n + windowSlack - bound)
   frame.initialize(
     to: Frame(
       previous: nil, code: f.pointee.code, ip: code.instructions, regs: regs,
@@ -400,12 +463,9 @@ func freeGeneratorFrame(_ g: GeneratorPtr) {
   guard let f = g.pointee.frame else { return }
   g.pointee.frame = nil
   clearRegisters(f)
-  f.pointee.regs.deallocate()
-  if let slot = f.pointee.calleeSlot {
-    slot.pointee.release()
-    slot.deallocate()
-  }
-  f.deallocate()
+  let size = generatorBlockSize(Int(f.pointee.registerCount))
+  if let slot = f.pointee.calleeSlot { slot.pointee.release() }
+  freeObject(f, size)
 }
 func destroyGenerator(_ g: GeneratorPtr) {
   // A generator suspended in a try with a finally runs it when dropped, as CPython's close() does.

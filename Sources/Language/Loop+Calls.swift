@@ -19,7 +19,7 @@ extension Loop {
       argc &-= 1
     }
     save()
-    if interrupt.pointee != 0 { try interrupted() }
+    if interrupt.pointee != 0 { throw interruption() }
     let callee = slot.pointee
     if callee.tag == .function, frame.pointee.flags & Frame.ofGenerator == 0 {
       let f = callee.function
@@ -47,21 +47,12 @@ extension Loop {
     save()
     try Language.loadMethod(frame, p, constants[Int(i.pointee.c)], i)
   }
-  @_transparent func callKeywords(_ i: InstructionPtr) throws(LullError) {
+  @_transparent func callKeywords(_ i: InstructionPtr) throws(LullError) -> FramePtr? {
     save()
+    if interrupt.pointee != 0 { throw interruption() }
     let slot = regs + Int(i.pointee.b)
-    let names = constants[Int(i.pointee.x)].tuple
-    let callee = slot.pointee
-    slot.pointee.tag = .undefined
-    let v: Value
-    do throws(LullError) {
-      v = try callOwned(callee, slot + 1, Int(i.pointee.c), names.items, names.pointee.count)
-    } catch {
-      callee.release()
-      throw error
-    }
-    callee.release()
-    set(a(i), v)
+    return try callAny(
+      frame, i, slot, slot + 1, Int(i.pointee.c), constants[Int(i.pointee.x)].tuple)
   }
   @_transparent func callUnpacked(_ i: InstructionPtr) throws(LullError) {
     save()
@@ -129,7 +120,14 @@ extension Loop {
 @inline(never) private func callBuiltin(
   _ frame: FramePtr, _ i: InstructionPtr, _ slot: Registers, _ w: Registers, _ argc: Int
 ) throws(LullError) {
-  let v = try slot.pointee.body(BuiltinBody.self).pointee.builtin.call(w, argc)
+  var failure: LullError?
+  let v = slot.pointee.body(BuiltinBody.self).pointee.uncounted._withUnsafeGuaranteedRef { b in
+    do throws(LullError) { return try b.call(w, argc) } catch {
+      failure = error
+      return Value.undefined
+    }
+  }
+  if let failure { throw failure }
   releaseArguments(slot, argc &+ (w - slot))
   set(frame.pointee.regs + Int(i.pointee.a), v)
 }
@@ -155,10 +153,13 @@ extension Loop {
 }
 
 /// Any other call: bound methods, classes, functions that need their arguments bound, generators,
-/// callable objects.
+/// callable objects. `names`: of the last arguments.
 @inline(never) private func callAny(
-  _ frame: FramePtr, _ i: InstructionPtr, _ slot: Registers, _ arguments: Registers, _ count: Int
+  _ frame: FramePtr, _ i: InstructionPtr, _ slot: Registers, _ arguments: Registers, _ count: Int,
+  _ names: TuplePtr? = nil
 ) throws(LullError) -> FramePtr? {
+  let kwNames = names?.items
+  let kwCount = names?.pointee.count ?? 0
   let regs = frame.pointee.regs
   var w = arguments
   var argc = count
@@ -203,7 +204,8 @@ extension Loop {
     } else if !t.pointee.isUserDefined, !t.pointee.isException,
       t != typeTable[Int(Tag.type.rawValue)], let c = t.pointee.constructor
     {
-      let v = try c.call(w, argc)
+      let v =
+        kwCount == 0 ? try c.call(w, argc) : try c.callBinding(w, argc, kwNames, kwCount)
       releaseArguments(slot, argc + (w - slot))
       set(regs + Int(i.pointee.a), v)
       return nil
@@ -223,8 +225,8 @@ extension Loop {
     }
     var bound = argc
     do throws(LullError) {
-      if f.pointee.head.pointee.exactCount != argc {
-        try bindArguments(f, w, argc, nil, 0)
+      if f.pointee.head.pointee.exactCount != argc || kwCount > 0 {
+        try bindArguments(f, w, argc, kwNames, kwCount)
         bound = f.pointee.codeOwner.parameterCount
         if f.pointee.codeOwner.isGenerator {
           let g = makeGenerator(f, w, bound: bound)
@@ -247,14 +249,21 @@ extension Loop {
     }
   }
   if callee.tag == .builtin {
-    try callBuiltin(frame, i, slot, w, argc)
+    if kwCount == 0 {
+      try callBuiltin(frame, i, slot, w, argc)
+    } else {
+      let b = callee.body(BuiltinBody.self).pointee.builtin
+      let v = try b.callBinding(w, argc, kwNames, kwCount)
+      releaseArguments(slot, argc + (w - slot))
+      set(regs + Int(i.pointee.a), v)
+    }
     return nil
   }
   if callee.isUndefined { throw unboundLocal(frame, i.pointee.b) }
   slot.pointee.tag = .undefined
   let v: Value
   do throws(LullError) {
-    v = try callOwned(callee, w, argc, nil, 0)
+    v = try callOwned(callee, w, argc, kwNames, kwCount)
   } catch {
     callee.release()
     throw error

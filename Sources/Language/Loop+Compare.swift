@@ -33,7 +33,7 @@ extension Loop {
     } else {
       t = try compareAnyFused(frame, i, op)
     }
-    if t == (i.pointee.c != 0) { try jump(i) }
+    try jump(i, if: t == (i.pointee.c != 0))
   }
   /// Compares a with `y` and jumps by `x` when the result is `c`.
   @_transparent mutating func compareJumpImmediate(
@@ -46,7 +46,7 @@ extension Loop {
     } else {
       t = try compareAnyImmediate(frame, i, op)
     }
-    if t == (i.pointee.c != 0) { try jump(i) }
+    try jump(i, if: t == (i.pointee.c != 0))
   }
 
   @_transparent func isSame(_ i: InstructionPtr, negated: Bool) throws(LullError) {
@@ -65,7 +65,7 @@ extension Loop {
     let t = l.isSame(r) != negated
     consume(i.pointee.a)
     consume(i.pointee.b)
-    if t == (i.pointee.c != 0) { try jump(i) }
+    try jump(i, if: t == (i.pointee.c != 0))
   }
   @_transparent mutating func jumpIf(_ i: InstructionPtr, _ sense: Bool) throws(LullError) {
     let v = a(i).pointee
@@ -80,14 +80,14 @@ extension Loop {
       t = try truth(v)
       consume(i.pointee.a)
     }
-    if t == sense { try jump(i) }
+    try jump(i, if: t == sense)
   }
   /// Keeps the value when it jumps, drops it otherwise.
   @_transparent mutating func jumpKeeping(_ i: InstructionPtr, _ sense: Bool) throws(LullError) {
     let v = a(i).pointee
     let t: Bool
-    if v.tag == .bool {
-      t = v.asBool
+    if v.tag == .bool || v.tag == .int {
+      t = v.bits != 0
     } else {
       save()
       if v.isUndefined { throw unboundLocal(frame, i.pointee.a) }

@@ -16,7 +16,7 @@ extension Loop {
   @_transparent mutating func forIter(_ i: InstructionPtr) throws(LullError) {
     if interrupt.pointee != 0 {
       save()
-      try interrupted()
+      throw interruption()
     }
     let it = b(i)
     if it.tag == .iterator {
@@ -44,12 +44,7 @@ extension Loop {
         }
         return
       }
-      save()
-      let v = try nextNative(p)
-      if !v.isUndefined {
-        set(a(i), v)
-        ip = ip + Int(i.pointee.x)
-      }
+      ip = try next(frame, i, p)
       return
     }
     save()
@@ -141,6 +136,17 @@ extension Loop {
       throw error
     }
     source.release()
+  }
+  @_transparent func unpackPair(_ i: InstructionPtr) throws(LullError) {
+    let v = b(i)
+    if v.tag == .tuple, v.tuple.pointee.count == 2 {
+      let t = take(i.pointee.b)
+      set(a(i), t.tuple.items[0].retained())
+      set(regs + Int(i.pointee.x), t.tuple.items[1].retained())
+      t.release()
+      return
+    }
+    try unpackPairAny(frame, i)
   }
   @_transparent func unpackStar(_ i: InstructionPtr) throws(LullError) {
     save()
@@ -250,6 +256,45 @@ extension Loop {
   }
 }
 
+@inline(never) private func unpackPairAny(_ frame: FramePtr, _ i: InstructionPtr) throws(LullError) {
+  frame.pointee.ip = i + 1
+  let regs = frame.pointee.regs
+  let source = take(regs, i.pointee.b, frame.pointee.localCount)
+  if source.isUndefined { throw unboundLocal(frame, i.pointee.b) }
+  defer { source.release() }
+  // Neither local changes unless there are exactly two values.
+  try withUnsafeTemporaryAllocation(of: Value.self, capacity: 2) { (pair) throws(LullError) in
+    let p = pair.baseAddress.unsafelyUnwrapped
+    p.initialize(repeating: .undefined, count: 2)
+    do throws(LullError) { try unpack(source, p, 2) } catch {
+      p[0].release()
+      p[1].release()
+      throw error
+    }
+    set(regs + Int(i.pointee.a), p[0])
+    set(regs + Int(i.pointee.x), p[1])
+  }
+}
+
+/// A step of `forIter` over a native iterator: the instruction to go on with. Pairs that the loop
+/// takes apart at once (`for k, v in d.items()`) are never made.
+@inline(never) private func next(
+  _ frame: FramePtr, _ i: InstructionPtr, _ p: UnsafeMutablePointer<IteratorBody>
+) throws(LullError) -> InstructionPtr {
+  frame.pointee.ip = i + 1
+  let regs = frame.pointee.regs
+  let body = i + (1 + Int(i.pointee.x))
+  if body.pointee.op == .unpackPair, body.pointee.b == i.pointee.a, makesPairs(p) {
+    guard let (x, y) = try nextPair(p) else { return i + 1 }
+    set(regs + Int(body.pointee.a), x)
+    set(regs + Int(body.pointee.x), y)
+    return body + 1
+  }
+  let v = try nextNative(p)
+  if v.isUndefined { return i + 1 }
+  set(regs + Int(i.pointee.a), v)
+  return body
+}
 @inline(never) private func reraising(_ e: Value) -> LullError {
   e.tag == .exception ? wrap(e) : LullError.runtime("No active exception to reraise")
 }

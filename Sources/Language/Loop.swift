@@ -47,21 +47,28 @@ struct Loop {
   @_transparent func consume(_ r: UInt16) { Language.consume(regs, r, localCount) }
   @_transparent func take(_ r: UInt16) -> Value { Language.take(regs, r, localCount) }
 
-  /// Jumps by `x`; every loop passes here or through `forIter`, so that it can be interrupted.
-  @_transparent mutating func jump(_ i: InstructionPtr) throws(LullError) {
+  /// Jumps by `x` if `taken`; every loop passes here or through `forIter`, so that it can be
+  /// interrupted.
+  @_transparent mutating func jump(_ i: InstructionPtr, if taken: Bool) throws(LullError) {
     let x = Int(i.pointee.x)
-    ip = ip + x
     if x < 0, interrupt.pointee != 0 {
       save()
-      try interrupted()
+      throw interruption()
     }
+    ip = i + (1 &+ (taken ? x : 0))
   }
 }
 
+/// The store comes last, after the branch on what was there: an instruction that ends so gets a
+/// dispatch of its own. (The generator of code copies the dispatch behind straight code only; where
+/// a branch leads to it directly, all share one.)
 @_transparent func set(_ p: Registers, _ v: Value) {
-  let old = p.pointee
+  if p.pointee.isHeap {
+    let old = p.pointee
+    p.pointee.tag = .undefined
+    old.release()
+  }
   p.pointee = v
-  old.release()
 }
 @_transparent func consume(_ regs: Registers, _ r: UInt16, _ localCount: UInt16) {
   if r >= localCount {

@@ -178,7 +178,7 @@ private func runLoop(_ start: FramePtr) throws(LullError) -> Value {
     case .isNotSame: try loop.isSame(i, negated: true)
     case .contains: try containsAny(loop.frame, i, negated: false)
     case .notContains: try containsAny(loop.frame, i, negated: true)
-    case .jump: try loop.jump(i)
+    case .jump: try loop.jump(i, if: true)
     case .jumpTrue: try loop.jumpIf(i, true)
     case .jumpFalse: try loop.jumpIf(i, false)
     case .jumpTrueKeep: try loop.jumpKeeping(i, true)
@@ -211,7 +211,7 @@ private func runLoop(_ start: FramePtr) throws(LullError) -> Value {
 
     case .call: if let f = try loop.call(i, method: false) { loop.enter(f) }
     case .callMethod: if let f = try loop.call(i, method: true) { loop.enter(f) }
-    case .callKeywords: try loop.callKeywords(i)
+    case .callKeywords: if let f = try loop.callKeywords(i) { loop.enter(f) }
     case .callUnpacked: try loop.callUnpacked(i)
     case .loadMethod: try loop.loadMethod(i)
     case .return: if let v = try loop.leave(i) { return v }
@@ -220,6 +220,7 @@ private func runLoop(_ start: FramePtr) throws(LullError) -> Value {
     case .getIter: try loop.getIter(i)
     case .forIter: try loop.forIter(i)
     case .unpack: try loop.unpack(i)
+    case .unpackPair: try loop.unpackPair(i)
     case .unpackStar: try loop.unpackStar(i)
 
     case .raise: try loop.raise(i)

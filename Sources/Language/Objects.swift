@@ -175,6 +175,8 @@ struct ModuleBody {
 struct BuiltinBody {
   var h: Header
   var builtin: Builtin
+  /// The same, for calls: whoever calls holds this object, so the record needs no count.
+  var uncounted: Unmanaged<Builtin>
 }
 struct CodeBody {
   var h: Header
@@ -467,7 +469,7 @@ extension Value {
 func makeBuiltin(_ b: Builtin) -> Value {
   let p = allocateObject(MemoryLayout<BuiltinBody>.size)
     .bindMemory(to: BuiltinBody.self, capacity: 1)
-  p.initialize(to: BuiltinBody(h: Header(.builtin), builtin: b))
+  p.initialize(to: BuiltinBody(h: Header(.builtin), builtin: b, uncounted: Unmanaged.passUnretained(b)))
   return Value(.builtin, p)
 }
 

@@ -22,13 +22,16 @@ public enum Tag: UInt8 {
   case none, bool, int, float
   /// NotImplemented (0) and Ellipsis (1).
   case singleton
-  case str = 8
+  /// No value has these: with a gap between raw values each `rawValue` would be a look-up in a table.
+  /// Ellipsis has its type in the row of the first.
+  case ellipsisRow, unusedRow
+  case str
   case bigInt, list, tuple, dict, set, instance, function, builtin, boundMethod, type, cell
   case iterator, generator, range, slice, bytes, complex, module, exception, native
   case property, staticMethod, classMethod, superObject, dictView, code
   /// An instance of a class written in the language whose layout is a builtin's (`header.kind`).
   case derived
-  static let firstHeap: UInt8 = 8
+  static let firstHeap = Tag.str.rawValue
 }
 
 @frozen public struct Value {
