@@ -2,7 +2,7 @@
 //
 // One instruction is 16 bytes:
 //
-//   | op (UInt16) | a (UInt16) | b (UInt16) | c (UInt16) | x (Int32) | y (UInt32) |
+//   | op (UInt8) | temporaries (UInt8) | a (UInt16) | b (UInt16) | c (UInt16) | x (Int32) | y (UInt32) |
 //
 // a, b, c name registers unless the table below says otherwise; `x` is a relative jump (from the
 // next instruction), an immediate integer or a constant's index; x and y also hold inline caches,
@@ -13,7 +13,7 @@
 // when it is done, or moves it); locals are only borrowed. So nothing outlives its last use except
 // through a variable.
 
-enum Op: UInt16 {
+enum Op: UInt8 {
   case loadConst  // a = constants[b]
   case loadInt  // a = x
   case move  // a = b (checked)
@@ -89,6 +89,8 @@ enum Op: UInt16 {
 
 struct Instruction {
   var op: Op
+  /// Which operands are temporaries: 1 a, 2 b, 4 c.
+  var temporaries: UInt8 = 0
   var a: UInt16
   var b: UInt16
   var c: UInt16

@@ -906,6 +906,9 @@ final class FunctionCompiler {
         }
       default: instructions[i].c = fix(instructions[i].c)
       }
+      let x = instructions[i]
+      instructions[i].temporaries =
+        (x.a >= base ? 1 : 0) | (x.b >= base ? 2 : 0) | (x.c >= base ? 4 : 0)
     }
     for (at, label) in jumps {
       instructions[at].x = Int32(truncatingIfNeeded: labels[label.id] - (at + 1))

@@ -50,7 +50,12 @@ struct Machine {
   /// The exception being handled (for a bare `raise` and for `__context__`); owned.
   var handled: Value
   /// Set from a signal handler; see `Interpreter.interrupt`.
-  var interrupt: UnsafeMutablePointer<Int32>
+  var interruptFlag: Int32
+  /// The address of the flag.
+  var interrupt: UnsafeMutablePointer<Int32> {
+    (UnsafeMutableRawPointer(vm) + (MemoryLayout<Machine>.offset(of: \.interruptFlag) ?? 0))
+      .assumingMemoryBound(to: Int32.self)
+  }
   /// Native code below this address of the stack is refused.
   var nativeLimit: UInt
 }
@@ -84,13 +89,11 @@ func makeMachine() {
   } else {
     frames = .allocate(capacity: 1 << 16)
   }
-  let flag = UnsafeMutablePointer<Int32>.allocate(capacity: 1)
-  flag.initialize(to: 0)
   vm = .allocate(capacity: 1)
   vm.initialize(
     to: Machine(
       frame: nil, frameTop: frames, stackBase: stack, stackLimit: stack + limit - 70000,
-      depth: 0, recursionLimit: 1000, handled: .undefined, interrupt: flag,
+      depth: 0, recursionLimit: 1000, handled: .undefined, interruptFlag: 0,
       nativeLimit: nativeStackLimit()))
 }
 
@@ -124,7 +127,7 @@ func nativeStackLimit() -> UInt {
 
 @inline(never) func interrupted() throws(LullError) { throw interruption() }
 @inline(never) func interruption() -> LullError {
-  vm.pointee.interrupt.pointee = 0
+  vm.pointee.interruptFlag = 0
   return LullError("KeyboardInterrupt", "")
 }
 
@@ -567,7 +570,7 @@ func callConsuming(
     do throws(LullError) {
       try checkNativeStack()
       // Native loops (`in`, sum, a sort's comparisons) are interrupted by the calls they make.
-      if vm.pointee.interrupt.pointee != 0 { try interrupted() }
+      if vm.pointee.interruptFlag != 0 { try interrupted() }
       frame = try pushFrame(f, w, bound: bound, flags: Frame.fromNative)
     } catch {
       releaseArguments(w, bound)

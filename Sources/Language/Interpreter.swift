@@ -84,13 +84,13 @@ public final class Interpreter {
   private func execute(_ source: String, file: String, namespace: Value, showsLast: Bool)
     throws(LullError) -> Value
   {
-    vm.pointee.interrupt.pointee = 0
+    vm.pointee.interruptFlag = 0
     vm.pointee.nativeLimit = nativeStackLimit()
     return try runSource(source, file: file, module: namespace, showsLast: showsLast)
   }
 
   /// Asks the running program to stop with KeyboardInterrupt. Safe in a signal handler.
-  public func interrupt() { vm.pointee.interrupt.pointee = 1 }
+  public func interrupt() { vm.pointee.interruptFlag = 1 }
   /// The flag itself, for a C signal handler.
   public var interruptFlag: UnsafeMutablePointer<Int32> { vm.pointee.interrupt }
 

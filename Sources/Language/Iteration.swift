@@ -420,7 +420,7 @@ public func forEach(_ v: Value, _ body: (Value) throws(LullError) -> Void) throw
     if x.isUndefined { return }
     defer { x.release() }
     try body(x)
-    if vm.pointee.interrupt.pointee != 0 { try interrupted() }
+    if vm.pointee.interruptFlag != 0 { try interrupted() }
   }
 }
 
@@ -452,7 +452,7 @@ func extendList(_ l: ListPtr, _ v: Value) throws(LullError) {
     l.append(x)
     ticks &+= 1
     if ticks & 1023 == 0 {
-      if vm.pointee.interrupt.pointee != 0 { try interrupted() }
+      if vm.pointee.interruptFlag != 0 { try interrupted() }
       if ticks & 0xFF_FFFF == 0 { try checkAllocation(l.pointee.count * 2, 16) }
     }
   }

@@ -183,7 +183,7 @@ extension Loop {
     save()
     if v.isUndefined { throw unboundLocal(frame, i.pointee.b) }
     let t = try truth(v)
-    consume(i.pointee.b)
+    consumeB(i)
     set(a(i), Value(!t))
   }
 }

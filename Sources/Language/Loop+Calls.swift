@@ -19,7 +19,7 @@ extension Loop {
       argc &-= 1
     }
     save()
-    if interrupt.pointee != 0 { throw interruption() }
+    if isInterrupted { throw interruption() }
     let callee = slot.pointee
     if callee.tag == .function, frame.pointee.flags & Frame.ofGenerator == 0 {
       let f = callee.function
@@ -49,7 +49,7 @@ extension Loop {
   }
   @_transparent func callKeywords(_ i: InstructionPtr) throws(LullError) -> FramePtr? {
     save()
-    if interrupt.pointee != 0 { throw interruption() }
+    if isInterrupted { throw interruption() }
     let slot = regs + Int(i.pointee.b)
     return try callAny(
       frame, i, slot, slot + 1, Int(i.pointee.c), constants[Int(i.pointee.x)].tuple)
@@ -60,9 +60,9 @@ extension Loop {
     let list = b(i).list
     let dict = i.pointee.c == noRegister ? nil : Optional(c(i).dict)
     let v = try Language.callUnpacked(callee, list, dict)
-    consume(i.pointee.b)
-    if i.pointee.c != noRegister { consume(i.pointee.c) }
-    consume(UInt16(truncatingIfNeeded: i.pointee.x))
+    consumeB(i)
+    if i.pointee.c != noRegister { consumeC(i) }
+    frame.pointee.consume(UInt16(truncatingIfNeeded: i.pointee.x))
     set(a(i), v)
   }
 
@@ -90,7 +90,7 @@ extension Loop {
       }
     }
     // No temporary is alive here.
-    releaseArguments(regs, Int(localCount))
+    releaseArguments(regs, Int(done.pointee.localCount))
     let previous = done.pointee.previous
     let returnRegister = Int(done.pointee.returnRegister)
     m.pointee.frame = previous

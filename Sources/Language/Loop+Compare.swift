@@ -54,8 +54,8 @@ extension Loop {
     let r = c(i)
     if l.isUndefined || r.isUndefined { throw unbound(frame, i, i.pointee.b, i.pointee.c) }
     let same = l.isSame(r)
-    consume(i.pointee.b)
-    consume(i.pointee.c)
+    consumeB(i)
+    consumeC(i)
     set(a(i), Value(same != negated))
   }
   @_transparent mutating func jumpIs(_ i: InstructionPtr, negated: Bool) throws(LullError) {
@@ -63,8 +63,8 @@ extension Loop {
     let r = b(i)
     if l.isUndefined || r.isUndefined { throw unbound(frame, i, i.pointee.a, i.pointee.b) }
     let t = l.isSame(r) != negated
-    consume(i.pointee.a)
-    consume(i.pointee.b)
+    consumeA(i)
+    consumeB(i)
     try jump(i, if: t == (i.pointee.c != 0))
   }
   @_transparent mutating func jumpIf(_ i: InstructionPtr, _ sense: Bool) throws(LullError) {
@@ -78,7 +78,7 @@ extension Loop {
       save()
       if v.isUndefined { throw unboundLocal(frame, i.pointee.a) }
       t = try truth(v)
-      consume(i.pointee.a)
+      consumeA(i)
     }
     try jump(i, if: t == sense)
   }

@@ -36,7 +36,7 @@ extension Loop {
     set(a(i), v)
   }
   @_transparent func listAppend(_ i: InstructionPtr) throws(LullError) {
-    let v = take(i.pointee.b)
+    let v = takeB(i)
     if v.isUndefined { throw unbound(frame, i, i.pointee.b) }
     a(i).pointee.list.append(v)
   }
@@ -46,14 +46,14 @@ extension Loop {
     if v.isUndefined { throw unboundLocal(frame, i.pointee.b) }
     if i.pointee.x > 0, !isIterable(v) { throw notIterable(v, i.pointee.x == 1 ? c(i) : .undefined) }
     try extendList(a(i).pointee.list, v)
-    consume(i.pointee.b)
+    consumeB(i)
   }
   @_transparent func setAdd(_ i: InstructionPtr) throws(LullError) {
     save()
     let v = b(i)
     if v.isUndefined { throw unboundLocal(frame, i.pointee.b) }
     try a(i).pointee.set.add(v)
-    consume(i.pointee.b)
+    consumeB(i)
   }
   @_transparent func setUpdate(_ i: InstructionPtr) throws(LullError) {
     save()
@@ -61,37 +61,37 @@ extension Loop {
     if v.isUndefined { throw unboundLocal(frame, i.pointee.b) }
     let target = a(i)
     try forEach(v) { (x) throws(LullError) in try target.pointee.set.add(x) }
-    consume(i.pointee.b)
+    consumeB(i)
   }
   @_transparent func dictSet(_ i: InstructionPtr) throws(LullError) {
     save()
     let key = b(i)
-    let v = take(i.pointee.c)
+    let v = takeC(i)
     if key.isUndefined || v.isUndefined {
       throw unboundLocal(frame, key.isUndefined ? i.pointee.b : i.pointee.c)
     }
     try a(i).pointee.dict.store(key, v)
-    consume(i.pointee.b)
+    consumeB(i)
   }
   @_transparent func dictUpdate(_ i: InstructionPtr) throws(LullError) {
     save()
     let v = b(i)
     if v.isUndefined { throw unboundLocal(frame, i.pointee.b) }
     try updateDict(a(i).pointee.dict, v, mappingOnly: true)
-    consume(i.pointee.b)
+    consumeB(i)
   }
   @_transparent func dictMerge(_ i: InstructionPtr) throws(LullError) {
     save()
     let v = b(i)
     if v.isUndefined { throw unboundLocal(frame, i.pointee.b) }
     try mergeKeywords(a(i).pointee.dict, v, callee: c(i))
-    consume(i.pointee.b)
+    consumeB(i)
   }
   @_transparent func listToTuple(_ i: InstructionPtr) {
     let l = b(i).list
     let v = Language.makeTuple(from: l.pointee.items, count: l.pointee.count)
     l.pointee.count = 0
-    consume(i.pointee.b)
+    consumeB(i)
     set(a(i), v)
   }
 
@@ -104,7 +104,7 @@ extension Loop {
       let p = o.instance
       if p.pointee.shape.pointee.id == i.pointee.y {
         let v = p.pointee.slots[Int(i.pointee.x)].retained()
-        consume(i.pointee.b)
+        consumeB(i)
         set(a(i), v)
         return nil
       }
@@ -116,10 +116,10 @@ extension Loop {
     if o.tag == .instance {
       let p = o.instance
       if p.pointee.shape.pointee.id == i.pointee.y, i.pointee.x >= 0 {
-        let v = take(i.pointee.b)
+        let v = takeB(i)
         if v.isUndefined { throw unbound(frame, i, i.pointee.b) }
         set(p.pointee.slots + Int(i.pointee.x), v)
-        consume(i.pointee.a)
+        consumeA(i)
         return
       }
     }
@@ -130,7 +130,7 @@ extension Loop {
     let o = a(i).pointee
     if o.isUndefined { throw unboundLocal(frame, i.pointee.a) }
     try deleteAttribute(o, constants[Int(i.pointee.c)])
-    consume(i.pointee.a)
+    consumeA(i)
   }
 
   // MARK: Items
@@ -141,7 +141,7 @@ extension Loop {
     let k = c(i)
     if k.tag == .int, let p = place(o, k.asInt) {
       let v = p.pointee.retained()
-      consume(i.pointee.b)
+      consumeB(i)
       set(a(i), v)
       return
     }
@@ -152,14 +152,14 @@ extension Loop {
     let o = b(i)
     if let p = place(o, Int(i.pointee.x)) {
       let v = p.pointee.retained()
-      consume(i.pointee.b)
+      consumeB(i)
       set(a(i), v)
       return
     }
     save()
     if o.isUndefined { throw unboundLocal(frame, i.pointee.b) }
     let v = try Language.getItem(o, Value(Int(i.pointee.x)))
-    consume(i.pointee.b)
+    consumeB(i)
     set(a(i), v)
   }
   /// `a[b] = c`.
@@ -167,10 +167,10 @@ extension Loop {
     let o = a(i).pointee
     let k = b(i)
     if o.tag == .list, k.tag == .int, let p = place(o, k.asInt) {
-      let v = take(i.pointee.c)
+      let v = takeC(i)
       if !v.isUndefined {
         set(p, v)
-        consume(i.pointee.a)
+        consumeA(i)
         return
       }
     }
@@ -180,10 +180,10 @@ extension Loop {
   @_transparent func setItemImmediate(_ i: InstructionPtr) throws(LullError) {
     let o = a(i).pointee
     if o.tag == .list, let p = place(o, Int(i.pointee.x)) {
-      let v = take(i.pointee.c)
+      let v = takeC(i)
       if !v.isUndefined {
         set(p, v)
-        consume(i.pointee.a)
+        consumeA(i)
         return
       }
     }
@@ -192,8 +192,8 @@ extension Loop {
     if v.isUndefined { throw unboundLocal(frame, i.pointee.c) }
     if o.isUndefined { throw unboundLocal(frame, i.pointee.a) }
     try Language.setItem(o, Value(Int(i.pointee.x)), v)
-    consume(i.pointee.a)
-    consume(i.pointee.c)
+    consumeA(i)
+    consumeC(i)
   }
   @_transparent func deleteItem(_ i: InstructionPtr) throws(LullError) {
     save()
@@ -201,8 +201,8 @@ extension Loop {
     let k = b(i)
     if o.isUndefined || k.isUndefined { throw unbound(frame, i, i.pointee.a, i.pointee.b) }
     try Language.deleteItem(o, k)
-    consume(i.pointee.a)
-    consume(i.pointee.b)
+    consumeA(i)
+    consumeB(i)
   }
 }
 

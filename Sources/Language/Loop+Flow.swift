@@ -9,12 +9,12 @@ extension Loop {
     let v = b(i)
     if v.isUndefined { throw unboundLocal(frame, i.pointee.b) }
     let it = try makeIterator(v)
-    consume(i.pointee.b)
+    consumeB(i)
     set(a(i), it)
   }
   /// `a = next(b)`, then jumps by `x`; falls through at the end.
   @_transparent mutating func forIter(_ i: InstructionPtr) throws(LullError) {
-    if interrupt.pointee != 0 {
+    if isInterrupted {
       save()
       throw interruption()
     }
@@ -77,7 +77,7 @@ extension Loop {
   }
   /// Suspends the generator; the value when native code resumed it.
   @_transparent mutating func yield(_ i: InstructionPtr) throws(LullError) -> Value? {
-    let v = take(i.pointee.b)
+    let v = takeB(i)
     save()
     if v.isUndefined { throw unboundLocal(frame, i.pointee.b) }
     return suspend(i, v)
@@ -121,13 +121,13 @@ extension Loop {
     let n = Int(i.pointee.c)
     let first = a(i)
     if v.tag == .tuple, v.tuple.pointee.count == n {
-      let t = take(i.pointee.b)
+      let t = takeB(i)
       for k in 0..<n { set(first + k, t.tuple.items[k].retained()) }
       t.release()
       return
     }
     save()
-    let source = take(i.pointee.b)
+    let source = takeB(i)
     if source.isUndefined { throw unboundLocal(frame, i.pointee.b) }
     do throws(LullError) {
       try Language.unpack(source, first, n)
@@ -140,7 +140,7 @@ extension Loop {
   @_transparent func unpackPair(_ i: InstructionPtr) throws(LullError) {
     let v = b(i)
     if v.tag == .tuple, v.tuple.pointee.count == 2 {
-      let t = take(i.pointee.b)
+      let t = takeB(i)
       set(a(i), t.tuple.items[0].retained())
       set(regs + Int(i.pointee.x), t.tuple.items[1].retained())
       t.release()
@@ -150,7 +150,7 @@ extension Loop {
   }
   @_transparent func unpackStar(_ i: InstructionPtr) throws(LullError) {
     save()
-    let source = take(i.pointee.b)
+    let source = takeB(i)
     if source.isUndefined { throw unboundLocal(frame, i.pointee.b) }
     do throws(LullError) {
       try Language.unpackStar(source, a(i), Int(i.pointee.x), Int(i.pointee.y))
@@ -192,7 +192,7 @@ extension Loop {
     let t = c(i)
     if t.isUndefined { throw unboundLocal(frame, i.pointee.c) }
     let m = try matches(b(i), t)
-    consume(i.pointee.c)
+    consumeC(i)
     set(a(i), Value(m))
   }
   @_transparent func withEnter(_ i: InstructionPtr) throws(LullError) {
@@ -201,7 +201,7 @@ extension Loop {
     if manager.isUndefined { throw unboundLocal(frame, i.pointee.c) }
     let (exit, value) = try enterContext(manager)
     set(regs + Int(i.pointee.b), exit)
-    consume(i.pointee.c)
+    consumeC(i)
     set(a(i), value)
   }
   @_transparent func withExit(_ i: InstructionPtr) throws(LullError) {
@@ -218,15 +218,17 @@ extension Loop {
     if v.isUndefined { throw unboundLocal(frame, i.pointee.b) }
     let spec = i.pointee.c == noRegister ? Value.undefined : c(i)
     let s = try formatPart(v, spec, UInt8(truncatingIfNeeded: i.pointee.x))
-    consume(i.pointee.b)
-    if i.pointee.c != noRegister { consume(i.pointee.c) }
+    consumeB(i)
+    if i.pointee.c != noRegister { consumeC(i) }
     set(a(i), s)
   }
   @_transparent func makeFunction(_ i: InstructionPtr) {
     save()
-    let defaults = i.pointee.c == noRegister ? .undefined : take(i.pointee.c)
+    let defaults = i.pointee.c == noRegister ? .undefined : takeC(i)
     let keywords =
-      i.pointee.x < 0 ? .undefined : take(UInt16(truncatingIfNeeded: i.pointee.x))
+      i.pointee.x < 0
+      ? .undefined
+      : take(regs, UInt16(truncatingIfNeeded: i.pointee.x), frame.pointee.localCount)
     set(a(i), Language.makeFunction(frame, constants[Int(i.pointee.b)], defaults, keywords))
   }
   @_transparent func makeClass(_ i: InstructionPtr) throws(LullError) {
@@ -236,8 +238,8 @@ extension Loop {
     if n > 0, base.isUndefined { throw unboundLocal(frame, i.pointee.c) }
     let keywords = i.pointee.y == 1 ? regs[Int(i.pointee.c) + n] : .undefined
     let v = try Language.makeClass(frame, constants[Int(i.pointee.b)], base, keywords)
-    if n > 0 { consume(i.pointee.c) }
-    if i.pointee.y == 1 { consume(i.pointee.c + UInt16(n)) }
+    if n > 0 { consumeC(i) }
+    if i.pointee.y == 1 { frame.pointee.consume(i.pointee.c + UInt16(n)) }
     set(a(i), v)
   }
   @_transparent func loadSuper(_ i: InstructionPtr) throws(LullError) {

@@ -32,7 +32,7 @@ extension Loop {
     ip = i
   }
   @_transparent func storeGlobal(_ i: InstructionPtr) throws(LullError) {
-    let v = take(i.pointee.a)
+    let v = takeA(i)
     if v.isUndefined { throw unbound(frame, i, i.pointee.a) }
     let g = frame.pointee.globals
     let x = Int(i.pointee.x)
@@ -69,7 +69,7 @@ extension Loop {
   }
   @_transparent func storeName(_ i: InstructionPtr) throws(LullError) {
     save()
-    let v = take(i.pointee.a)
+    let v = takeA(i)
     if v.isUndefined { throw unboundLocal(frame, i.pointee.a) }
     frame.pointee.namespace.dict.set(constants[Int(i.pointee.c)], v)
   }
@@ -91,7 +91,7 @@ extension Loop {
     set(a(i), v.retained())
   }
   @_transparent func storeCell(_ i: InstructionPtr) throws(LullError) {
-    let v = take(i.pointee.a)
+    let v = takeA(i)
     if v.isUndefined { throw unbound(frame, i, i.pointee.a) }
     store(v, b(i).cell)
   }
@@ -115,7 +115,7 @@ extension Loop {
     set(a(i), v.retained())
   }
   @_transparent func storeFree(_ i: InstructionPtr) throws(LullError) {
-    let v = take(i.pointee.a)
+    let v = takeA(i)
     if v.isUndefined { throw unbound(frame, i, i.pointee.a) }
     store(v, free(i))
   }

@@ -89,7 +89,7 @@ private func runLoop(_ start: FramePtr) throws(LullError) -> Value {
     case .loadConst: set(loop.a(i), loop.constants[Int(i.pointee.b)].retained())
     case .loadInt: set(loop.a(i), Value(Int(i.pointee.x)))
     case .move:
-      let v = loop.take(i.pointee.b)
+      let v = loop.takeB(i)
       if v.isUndefined { throw unbound(loop.frame, i, i.pointee.b) }
       set(loop.a(i), v)
     case .clear: set(loop.a(i), .undefined)

@@ -394,7 +394,7 @@ private func containsByIteration(_ c: Value, _ x: Value) throws(LullError) -> Bo
     if y.isUndefined { return false }
     defer { y.release() }
     if try sameOrEqual(y, x) { return true }
-    if vm.pointee.interrupt.pointee != 0 { try interrupted() }
+    if vm.pointee.interruptFlag != 0 { try interrupted() }
   }
 }
 
