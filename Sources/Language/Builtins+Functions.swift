@@ -11,8 +11,8 @@ func installBuiltins() {
   BuiltinRegistry.add(builtinFunctions)
   installTypes()
   for (name, t) in exceptionTypes { d.set(name, Value(t).retained()) }
-  d.set("IOError", Value(exceptionType("OSError")).retained())
-  d.set("EnvironmentError", Value(exceptionType("OSError")).retained())
+  d.set("IOError", Value(core.pointee.osError).retained())
+  d.set("EnvironmentError", Value(core.pointee.osError).retained())
   for name in [
     "object", "int", "float", "str", "bool", "list", "tuple", "dict", "set", "frozenset", "bytes",
     "bytearray",
@@ -46,6 +46,7 @@ func installBuiltins() {
       try initialiseBase(a[0], a.rest(1), a[2])
       return .none
     }))
+  core.pointee.baseInitializer = d.get(" init") ?? .none
   d.set(
     " new",
     makeBuiltin(Builtin("__new__", "__new__(cls, *args, **kwargs)") { (a) throws(LullError) in
@@ -80,7 +81,9 @@ private func initialiseBase(_ me: Value, _ args: UnsafeBufferPointer<Value>, _ k
   switch me.kind {
   case .exception:
     let old = me.exceptionBody.pointee.args
-    me.exceptionBody.pointee.args = makeTuple(args.map { $0.retained() })
+    let new = makeTuple(uninitialized: args.count)
+    for (i, x) in args.enumerated() { new.tuple.items[i] = x.retained() }
+    me.exceptionBody.pointee.args = new
     old.release()
   case .list:
     me.list.clear()

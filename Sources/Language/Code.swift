@@ -30,9 +30,8 @@ enum Op: UInt8 {
   case loadFree, storeFree, deleteFree  // a = value, b = index in the closure, c = name
   case loadClassFree  // a, b = index, c = name: class namespace first
   case add, subtract, multiply, matmul, divide, floorDivide, modulo, power
-  case leftShift, rightShift, bitAnd, bitOr, bitXor
+  case leftShift, rightShift, bitAnd, bitOr, bitXor  // x: 1 in the in-place form, from matmul on
   case addImm, subtractImm, multiplyImm, floorDivideImm, moduloImm  // c unused, x immediate
-  case inplace  // a = b op= c, x = operator
   case inplaceAdd, inplaceSubtract, inplaceMultiply
   case inplaceAddImm, inplaceSubtractImm
   case equal, notEqual, less, lessEqual, greater, greaterEqual
@@ -45,7 +44,7 @@ enum Op: UInt8 {
   case jumpGreaterEqualImm
   case jumpIs, jumpIsNot
   case not, negate, plus, invert
-  case makeList, makeTuple, makeSet, makeDict, makeString  // a, b first, c count
+  case makeList, makeTuple, makeSet, makeDict, makeString  // a, b first, c count (x: of a dict)
   case makeSlice  // a, b first of three
   case listAppend, listExtend, setAdd, setUpdate  // a container (kept), b value
   case dictSet  // a dict, b key, c value

@@ -521,7 +521,17 @@ final class FunctionCompiler {
     case .add: pc = emit(.inplaceAdd, dst, left, r)
     case .subtract: pc = emit(.inplaceSubtract, dst, left, r)
     case .multiply: pc = emit(.inplaceMultiply, dst, left, r)
-    default: pc = emit(.inplace, dst, left, r, x: Int(op.rawValue))
+    // The others share the plain operator's instruction: their in-place form differs for objects only.
+    case .matmul: pc = emit(.matmul, dst, left, r, x: 1)
+    case .divide: pc = emit(.divide, dst, left, r, x: 1)
+    case .floorDivide: pc = emit(.floorDivide, dst, left, r, x: 1)
+    case .modulo: pc = emit(.modulo, dst, left, r, x: 1)
+    case .power: pc = emit(.power, dst, left, r, x: 1)
+    case .leftShift: pc = emit(.leftShift, dst, left, r, x: 1)
+    case .rightShift: pc = emit(.rightShift, dst, left, r, x: 1)
+    case .bitAnd: pc = emit(.bitAnd, dst, left, r, x: 1)
+    case .bitOr: pc = emit(.bitOr, dst, left, r, x: 1)
+    case .bitXor: pc = emit(.bitXor, dst, left, r, x: 1)
     }
     operands[pc] = (t, value.span)
     temporaries = mark

@@ -374,7 +374,9 @@ private func unexpectedKeyword(_ code: Code, _ title: String, _ name: String, _ 
 ) throws(LullError) -> UnsafeMutablePointer<Frame> {
   let m = vm
   let depth = m.pointee.depth &+ 1
-  if depth > m.pointee.recursionLimit || w > m.pointee.stackLimit { throw recursionError() }
+  if _slowPath(depth > m.pointee.recursionLimit || w > m.pointee.stackLimit) {
+    throw recursionError()
+  }
   m.pointee.depth = depth
   let new = m.pointee.frameTop
   m.pointee.frameTop = new + 1
@@ -716,7 +718,7 @@ func allocateInstance(
       args.release()
       throw LullError.typeError("\(t.pointee.name)() takes no keyword arguments")
     }
-    if t.isSubtype(of: exceptionType("OSError")) { return makeOSError(t, args) }
+    if t.isSubtype(of: core.pointee.osError) { return makeOSError(t, args) }
     return makeException(t, args: args)
   }
   if t.pointee.kind == .instance { return makeInstance(t) }

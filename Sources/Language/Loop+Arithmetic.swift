@@ -89,7 +89,7 @@ extension Loop {
       set(a(i), Value(Double(l.asInt) / Double(r.asInt)))
       return
     }
-    try operate(frame, i, .divide, false)
+    try operate(frame, i, .divide, i.pointee.x != 0)
   }
   @_transparent func floorDivide(_ i: InstructionPtr) throws(LullError) {
     let l = b(i)
@@ -98,7 +98,7 @@ extension Loop {
       set(a(i), Value(floorQuotient(l.asInt, r.asInt)))
       return
     }
-    try operate(frame, i, .floorDivide, false)
+    try operate(frame, i, .floorDivide, i.pointee.x != 0)
   }
   @_transparent func modulo(_ i: InstructionPtr) throws(LullError) {
     let l = b(i)
@@ -107,7 +107,7 @@ extension Loop {
       set(a(i), Value(floorRemainder(l.asInt, r.asInt)))
       return
     }
-    try operate(frame, i, .modulo, false)
+    try operate(frame, i, .modulo, i.pointee.x != 0)
   }
   @_transparent func bits(
     _ i: InstructionPtr, _ op: BinaryOperator, _ int: (Int, Int) -> Int
@@ -118,7 +118,7 @@ extension Loop {
       set(a(i), Value(int(l.asInt, r.asInt)))
       return
     }
-    try operate(frame, i, op, false)
+    try operate(frame, i, op, i.pointee.x != 0)
   }
   @_transparent func shift(_ i: InstructionPtr, left: Bool) throws(LullError) {
     let l = b(i)
@@ -130,7 +130,7 @@ extension Loop {
         return
       }
     }
-    try operate(frame, i, left ? .leftShift : .rightShift, false)
+    try operate(frame, i, left ? .leftShift : .rightShift, i.pointee.x != 0)
   }
   @_transparent func power(_ i: InstructionPtr) throws(LullError) {
     let l = b(i)
@@ -142,25 +142,7 @@ extension Loop {
         return
       }
     }
-    try operate(frame, i, .power, false)
-  }
-  @_transparent func inplace(_ i: InstructionPtr) throws(LullError) {
-    let op = UInt8(truncatingIfNeeded: i.pointee.x)
-    let l = b(i)
-    let r = c(i)
-    if l.tag == .int, r.tag == .int {
-      switch op {
-      case BinaryOperator.bitAnd.rawValue: return set(a(i), Value(l.asInt & r.asInt))
-      case BinaryOperator.bitOr.rawValue: return set(a(i), Value(l.asInt | r.asInt))
-      case BinaryOperator.bitXor.rawValue: return set(a(i), Value(l.asInt ^ r.asInt))
-      case BinaryOperator.floorDivide.rawValue where r.asInt > 0:
-        return set(a(i), Value(floorQuotient(l.asInt, r.asInt)))
-      case BinaryOperator.modulo.rawValue where r.asInt > 0:
-        return set(a(i), Value(floorRemainder(l.asInt, r.asInt)))
-      default: break
-      }
-    }
-    try operateInPlace(frame, i)
+    try operate(frame, i, .power, i.pointee.x != 0)
   }
   @_transparent func negate(_ i: InstructionPtr) throws(LullError) {
     let v = b(i)
@@ -227,13 +209,6 @@ extension Loop {
   frame.pointee.consume(i.pointee.b)
   frame.pointee.consume(i.pointee.c)
   set(regs + Int(i.pointee.a), v)
-}
-/// `a = b op= c` with the operator in x.
-@inline(never) private func operateInPlace(_ frame: FramePtr, _ i: InstructionPtr)
-  throws(LullError)
-{
-  try operate(
-    frame, i, BinaryOperator(rawValue: UInt8(truncatingIfNeeded: i.pointee.x)) ?? .add, true)
 }
 /// `a = b op x` for any operand.
 @inline(never) func operateImmediate(

@@ -19,7 +19,7 @@ extension Loop {
       argc &-= 1
     }
     save()
-    if isInterrupted { throw interruption() }
+    if _slowPath(isInterrupted) { throw interruption() }
     let callee = slot.pointee
     if callee.tag == .function, frame.pointee.flags & Frame.ofGenerator == 0 {
       let f = callee.function
@@ -40,7 +40,7 @@ extension Loop {
       o.tag == .instance
       ? o.instance.pointee.shape.pointee.id
       : o.isUndefined ? 0 : o.type.pointee.version
-    if id == i.pointee.y, id != 0 {
+    if _fastPath(id == i.pointee.y && id != 0) {
       set(p, constants[Int(i.pointee.b)].retained())
       return
     }
@@ -49,7 +49,7 @@ extension Loop {
   }
   @_transparent func callKeywords(_ i: InstructionPtr) throws(LullError) -> FramePtr? {
     save()
-    if isInterrupted { throw interruption() }
+    if _slowPath(isInterrupted) { throw interruption() }
     let slot = regs + Int(i.pointee.b)
     return try callAny(
       frame, i, slot, slot + 1, Int(i.pointee.c), constants[Int(i.pointee.x)].tuple)
@@ -70,12 +70,12 @@ extension Loop {
   /// frame goes on.
   @_transparent mutating func leave(_ i: InstructionPtr) throws(LullError) -> Value? {
     var v = a(i).pointee
-    if v.isUndefined { throw unbound(frame, i, i.pointee.a) }
+    if _slowPath(v.isUndefined) { throw unbound(frame, i, i.pointee.a) }
     a(i).pointee.tag = .undefined
     let done = frame
     let flags = done.pointee.flags
     let m = vm
-    if flags != 0 {
+    if _slowPath(flags != 0) {
       if flags & Frame.ofGenerator != 0 {
         guard let previous = endGenerator(done, v) else { return .undefined }
         enter(previous)
@@ -180,7 +180,10 @@ extension Loop {
   var initResult = Value.undefined
   if callee.tag == .type {
     let t = callee.typeObject
-    if t.pointee.isUserDefined, t.pointee.kind == .instance {
+    if t.pointee.isUserDefined,
+      t.pointee.kind == .instance
+        || t.pointee.kind == .exception && !t.isSubtype(of: core.pointee.osError)
+    {
       if t.pointee.initVersion != t.pointee.version {
         t.pointee.initVersion = t.pointee.version
         let f = t.lookup(.__init__)
@@ -189,7 +192,13 @@ extension Loop {
       }
       let f = t.pointee.initFunction
       if f.tag == .function {
-        initResult = makeInstance(t)
+        if t.pointee.kind == .instance {
+          initResult = makeInstance(t)
+        } else {
+          let args = makeTuple(uninitialized: argc - kwCount)
+          for k in 0..<(argc - kwCount) { args.tuple.items[k] = w[k].retained() }
+          initResult = makeException(t, args: args)
+        }
         var k = argc
         while k > 0 {
           w[k] = w[k - 1]

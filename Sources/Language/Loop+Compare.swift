@@ -52,7 +52,7 @@ extension Loop {
   @_transparent func isSame(_ i: InstructionPtr, negated: Bool) throws(LullError) {
     let l = b(i)
     let r = c(i)
-    if l.isUndefined || r.isUndefined { throw unbound(frame, i, i.pointee.b, i.pointee.c) }
+    if _slowPath(l.isUndefined || r.isUndefined) { throw unbound(frame, i, i.pointee.b, i.pointee.c) }
     let same = l.isSame(r)
     consumeB(i)
     consumeC(i)
@@ -61,7 +61,7 @@ extension Loop {
   @_transparent mutating func jumpIs(_ i: InstructionPtr, negated: Bool) throws(LullError) {
     let l = a(i).pointee
     let r = b(i)
-    if l.isUndefined || r.isUndefined { throw unbound(frame, i, i.pointee.a, i.pointee.b) }
+    if _slowPath(l.isUndefined || r.isUndefined) { throw unbound(frame, i, i.pointee.a, i.pointee.b) }
     let t = l.isSame(r) != negated
     consumeA(i)
     consumeB(i)
@@ -76,7 +76,7 @@ extension Loop {
       t = v.asInt != 0
     } else {
       save()
-      if v.isUndefined { throw unboundLocal(frame, i.pointee.a) }
+      if _slowPath(v.isUndefined) { throw unboundLocal(frame, i.pointee.a) }
       t = try truth(v)
       consumeA(i)
     }
@@ -90,7 +90,7 @@ extension Loop {
       t = v.bits != 0
     } else {
       save()
-      if v.isUndefined { throw unboundLocal(frame, i.pointee.a) }
+      if _slowPath(v.isUndefined) { throw unboundLocal(frame, i.pointee.a) }
       t = try truth(v)
     }
     if t == sense {

@@ -37,13 +37,13 @@ extension Loop {
   }
   @_transparent func listAppend(_ i: InstructionPtr) throws(LullError) {
     let v = takeB(i)
-    if v.isUndefined { throw unbound(frame, i, i.pointee.b) }
+    if _slowPath(v.isUndefined) { throw unbound(frame, i, i.pointee.b) }
     a(i).pointee.list.append(v)
   }
   @_transparent func listExtend(_ i: InstructionPtr) throws(LullError) {
     save()
     let v = b(i)
-    if v.isUndefined { throw unboundLocal(frame, i.pointee.b) }
+    if _slowPath(v.isUndefined) { throw unboundLocal(frame, i.pointee.b) }
     if i.pointee.x > 0, !isIterable(v) { throw notIterable(v, i.pointee.x == 1 ? c(i) : .undefined) }
     try extendList(a(i).pointee.list, v)
     consumeB(i)
@@ -51,14 +51,14 @@ extension Loop {
   @_transparent func setAdd(_ i: InstructionPtr) throws(LullError) {
     save()
     let v = b(i)
-    if v.isUndefined { throw unboundLocal(frame, i.pointee.b) }
+    if _slowPath(v.isUndefined) { throw unboundLocal(frame, i.pointee.b) }
     try a(i).pointee.set.add(v)
     consumeB(i)
   }
   @_transparent func setUpdate(_ i: InstructionPtr) throws(LullError) {
     save()
     let v = b(i)
-    if v.isUndefined { throw unboundLocal(frame, i.pointee.b) }
+    if _slowPath(v.isUndefined) { throw unboundLocal(frame, i.pointee.b) }
     let target = a(i)
     try forEach(v) { (x) throws(LullError) in try target.pointee.set.add(x) }
     consumeB(i)
@@ -67,7 +67,7 @@ extension Loop {
     save()
     let key = b(i)
     let v = takeC(i)
-    if key.isUndefined || v.isUndefined {
+    if _slowPath(key.isUndefined || v.isUndefined) {
       throw unboundLocal(frame, key.isUndefined ? i.pointee.b : i.pointee.c)
     }
     try a(i).pointee.dict.store(key, v)
@@ -76,14 +76,14 @@ extension Loop {
   @_transparent func dictUpdate(_ i: InstructionPtr) throws(LullError) {
     save()
     let v = b(i)
-    if v.isUndefined { throw unboundLocal(frame, i.pointee.b) }
+    if _slowPath(v.isUndefined) { throw unboundLocal(frame, i.pointee.b) }
     try updateDict(a(i).pointee.dict, v, mappingOnly: true)
     consumeB(i)
   }
   @_transparent func dictMerge(_ i: InstructionPtr) throws(LullError) {
     save()
     let v = b(i)
-    if v.isUndefined { throw unboundLocal(frame, i.pointee.b) }
+    if _slowPath(v.isUndefined) { throw unboundLocal(frame, i.pointee.b) }
     try mergeKeywords(a(i).pointee.dict, v, callee: c(i))
     consumeB(i)
   }
@@ -102,7 +102,7 @@ extension Loop {
     let o = b(i)
     if o.tag == .instance {
       let p = o.instance
-      if p.pointee.shape.pointee.id == i.pointee.y {
+      if _fastPath(p.pointee.shape.pointee.id == i.pointee.y) {
         let v = p.pointee.slots[Int(i.pointee.x)].retained()
         consumeB(i)
         set(a(i), v)
@@ -115,9 +115,9 @@ extension Loop {
     let o = a(i).pointee
     if o.tag == .instance {
       let p = o.instance
-      if p.pointee.shape.pointee.id == i.pointee.y, i.pointee.x >= 0 {
+      if _fastPath(p.pointee.shape.pointee.id == i.pointee.y && i.pointee.x >= 0) {
         let v = takeB(i)
-        if v.isUndefined { throw unbound(frame, i, i.pointee.b) }
+        if _slowPath(v.isUndefined) { throw unbound(frame, i, i.pointee.b) }
         set(p.pointee.slots + Int(i.pointee.x), v)
         consumeA(i)
         return
@@ -128,7 +128,7 @@ extension Loop {
   @_transparent func deleteAttr(_ i: InstructionPtr) throws(LullError) {
     save()
     let o = a(i).pointee
-    if o.isUndefined { throw unboundLocal(frame, i.pointee.a) }
+    if _slowPath(o.isUndefined) { throw unboundLocal(frame, i.pointee.a) }
     try deleteAttribute(o, constants[Int(i.pointee.c)])
     consumeA(i)
   }
@@ -157,7 +157,7 @@ extension Loop {
       return
     }
     save()
-    if o.isUndefined { throw unboundLocal(frame, i.pointee.b) }
+    if _slowPath(o.isUndefined) { throw unboundLocal(frame, i.pointee.b) }
     let v = try Language.getItem(o, Value(Int(i.pointee.x)))
     consumeB(i)
     set(a(i), v)
@@ -189,8 +189,8 @@ extension Loop {
     }
     save()
     let v = c(i)
-    if v.isUndefined { throw unboundLocal(frame, i.pointee.c) }
-    if o.isUndefined { throw unboundLocal(frame, i.pointee.a) }
+    if _slowPath(v.isUndefined) { throw unboundLocal(frame, i.pointee.c) }
+    if _slowPath(o.isUndefined) { throw unboundLocal(frame, i.pointee.a) }
     try Language.setItem(o, Value(Int(i.pointee.x)), v)
     consumeA(i)
     consumeC(i)
@@ -199,7 +199,7 @@ extension Loop {
     save()
     let o = a(i).pointee
     let k = b(i)
-    if o.isUndefined || k.isUndefined { throw unbound(frame, i, i.pointee.a, i.pointee.b) }
+    if _slowPath(o.isUndefined || k.isUndefined) { throw unbound(frame, i, i.pointee.a, i.pointee.b) }
     try Language.deleteItem(o, k)
     consumeA(i)
     consumeB(i)

@@ -7,14 +7,14 @@ extension Loop {
   @_transparent func getIter(_ i: InstructionPtr) throws(LullError) {
     save()
     let v = b(i)
-    if v.isUndefined { throw unboundLocal(frame, i.pointee.b) }
+    if _slowPath(v.isUndefined) { throw unboundLocal(frame, i.pointee.b) }
     let it = try makeIterator(v)
     consumeB(i)
     set(a(i), it)
   }
   /// `a = next(b)`, then jumps by `x`; falls through at the end.
   @_transparent mutating func forIter(_ i: InstructionPtr) throws(LullError) {
-    if isInterrupted {
+    if _slowPath(isInterrupted) {
       save()
       throw interruption()
     }
@@ -79,7 +79,7 @@ extension Loop {
   @_transparent mutating func yield(_ i: InstructionPtr) throws(LullError) -> Value? {
     let v = takeB(i)
     save()
-    if v.isUndefined { throw unboundLocal(frame, i.pointee.b) }
+    if _slowPath(v.isUndefined) { throw unboundLocal(frame, i.pointee.b) }
     return suspend(i, v)
   }
   @_transparent private mutating func suspend(_ i: InstructionPtr, _ v: Value) -> Value? {
@@ -128,7 +128,7 @@ extension Loop {
     }
     save()
     let source = takeB(i)
-    if source.isUndefined { throw unboundLocal(frame, i.pointee.b) }
+    if _slowPath(source.isUndefined) { throw unboundLocal(frame, i.pointee.b) }
     do throws(LullError) {
       try Language.unpack(source, first, n)
     } catch {
@@ -151,7 +151,7 @@ extension Loop {
   @_transparent func unpackStar(_ i: InstructionPtr) throws(LullError) {
     save()
     let source = takeB(i)
-    if source.isUndefined { throw unboundLocal(frame, i.pointee.b) }
+    if _slowPath(source.isUndefined) { throw unboundLocal(frame, i.pointee.b) }
     do throws(LullError) {
       try Language.unpackStar(source, a(i), Int(i.pointee.x), Int(i.pointee.y))
     } catch {
@@ -166,7 +166,7 @@ extension Loop {
   @_transparent func raise(_ i: InstructionPtr) throws(LullError) {
     save()
     let e = a(i).pointee
-    if e.isUndefined { throw unboundLocal(frame, i.pointee.a) }
+    if _slowPath(e.isUndefined) { throw unboundLocal(frame, i.pointee.a) }
     let cause = i.pointee.b == noRegister ? Value.undefined : b(i)
     throw try raiseError(e, cause)
   }
@@ -190,7 +190,7 @@ extension Loop {
   @_transparent func matchException(_ i: InstructionPtr) throws(LullError) {
     save()
     let t = c(i)
-    if t.isUndefined { throw unboundLocal(frame, i.pointee.c) }
+    if _slowPath(t.isUndefined) { throw unboundLocal(frame, i.pointee.c) }
     let m = try matches(b(i), t)
     consumeC(i)
     set(a(i), Value(m))
@@ -198,7 +198,7 @@ extension Loop {
   @_transparent func withEnter(_ i: InstructionPtr) throws(LullError) {
     save()
     let manager = c(i)
-    if manager.isUndefined { throw unboundLocal(frame, i.pointee.c) }
+    if _slowPath(manager.isUndefined) { throw unboundLocal(frame, i.pointee.c) }
     let (exit, value) = try enterContext(manager)
     set(regs + Int(i.pointee.b), exit)
     consumeC(i)
@@ -215,7 +215,7 @@ extension Loop {
   @_transparent func format(_ i: InstructionPtr) throws(LullError) {
     save()
     let v = b(i)
-    if v.isUndefined { throw unboundLocal(frame, i.pointee.b) }
+    if _slowPath(v.isUndefined) { throw unboundLocal(frame, i.pointee.b) }
     let spec = i.pointee.c == noRegister ? Value.undefined : c(i)
     let s = try formatPart(v, spec, UInt8(truncatingIfNeeded: i.pointee.x))
     consumeB(i)

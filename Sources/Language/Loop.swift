@@ -62,7 +62,7 @@ struct Loop {
   @_transparent mutating func jump(_ i: InstructionPtr, if taken: Bool) throws(LullError) {
     if taken {
       let x = Int(i.pointee.x)
-      if x < 0, isInterrupted {
+      if x < 0, _slowPath(isInterrupted) {
         save()
         throw interruption()
       }
@@ -71,11 +71,12 @@ struct Loop {
   }
 }
 
-/// The store comes last, after the branch on what was there: an instruction that ends so gets a
+/// Hints keep the usual way straight: every branch that is taken costs, and takes room in the
+/// history by which the processor predicts the next dispatch. The store comes last, after the branch on what was there: an instruction that ends so gets a
 /// dispatch of its own. (The generator of code copies the dispatch behind straight code only; where
 /// a branch leads to it directly, all share one.)
 @_transparent func set(_ p: Registers, _ v: Value) {
-  if p.pointee.isHeap {
+  if _slowPath(p.pointee.isHeap) {
     let old = p.pointee
     p.pointee.tag = .undefined
     old.release()

@@ -93,7 +93,7 @@ public enum Tag: UInt8 {
     if isHeap {
       let h = header
       h.pointee.count &-= 1
-      if h.pointee.count == 0 { destroy(h) }
+      if _slowPath(h.pointee.count == 0) { destroy(h) }
     }
   }
   /// Public names of the two, for native code (see NativeInterface.swift for who owns what).
