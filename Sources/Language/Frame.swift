@@ -581,9 +581,9 @@ func callConsuming(
     return try execute(frame)
   case .builtin:
     defer { releaseArguments(w, argc) }
-    let b = callee.body(BuiltinBody.self).pointee.builtin
-    if kwCount == 0 { return try b.call(w, argc) }
-    return try b.callBinding(w, argc, kwNames, kwCount)
+    let b = callee.body(BuiltinBody.self)
+    if kwCount == 0 { return try b.pointee.head.call(w, argc) }
+    return try b.pointee.builtin.callBinding(w, argc, kwNames, kwCount)
   case .boundMethod:
     let m = callee.method
     var i = argc

@@ -42,6 +42,11 @@ func hashDouble(_ d: Double) -> Int {
   return try hashSlow(v)
 }
 @inline(never) func hashSlow(_ v: Value) throws(LullError) -> Int {
+  // As in CPython no hash is -1; tables rely on it.
+  let h = try hashOther(v)
+  return h == -1 ? -2 : h
+}
+private func hashOther(_ v: Value) throws(LullError) -> Int {
   switch v.tag {
   case .none: return 0x1234_5678
   case .bool: return v.asInt

@@ -120,14 +120,7 @@ extension Loop {
 @inline(never) private func callBuiltin(
   _ frame: FramePtr, _ i: InstructionPtr, _ slot: Registers, _ w: Registers, _ argc: Int
 ) throws(LullError) {
-  var failure: LullError?
-  let v = slot.pointee.body(BuiltinBody.self).pointee.uncounted._withUnsafeGuaranteedRef { b in
-    do throws(LullError) { return try b.call(w, argc) } catch {
-      failure = error
-      return Value.undefined
-    }
-  }
-  if let failure { throw failure }
+  let v = try slot.pointee.body(BuiltinBody.self).pointee.head.call(w, argc)
   releaseArguments(slot, argc &+ (w - slot))
   set(frame.pointee.regs + Int(i.pointee.a), v)
 }

@@ -101,7 +101,7 @@ extension Frame {
   if isTemporary { p.pointee.tag = .undefined } else { v.retained() }
   return v
 }
-func take(_ regs: Registers, _ r: UInt16, _ localCount: UInt16) -> Value {
+@_transparent func take(_ regs: Registers, _ r: UInt16, _ localCount: UInt16) -> Value {
   take(regs + Int(r), r >= localCount)
 }
 /// Releases values of the stack and leaves none behind: the place may lie in the temporaries of a

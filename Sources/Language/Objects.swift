@@ -175,8 +175,8 @@ struct ModuleBody {
 struct BuiltinBody {
   var h: Header
   var builtin: Builtin
-  /// The same, for calls: whoever calls holds this object, so the record needs no count.
-  var uncounted: Unmanaged<Builtin>
+  /// The record's, for calls: whoever calls holds this object.
+  var head: UnsafeMutablePointer<BuiltinHead>
 }
 struct CodeBody {
   var h: Header
@@ -469,7 +469,7 @@ extension Value {
 func makeBuiltin(_ b: Builtin) -> Value {
   let p = allocateObject(MemoryLayout<BuiltinBody>.size)
     .bindMemory(to: BuiltinBody.self, capacity: 1)
-  p.initialize(to: BuiltinBody(h: Header(.builtin), builtin: b, uncounted: Unmanaged.passUnretained(b)))
+  p.initialize(to: BuiltinBody(h: Header(.builtin), builtin: b, head: b.head))
   return Value(.builtin, p)
 }
 

@@ -78,6 +78,7 @@ extension UnsafeMutablePointer where Pointee == SetBody {
     return try find(key, hash, &passed)
   }
   /// The same for an int or str key, when no other class is on the way; else -2. Runs no user code.
+  /// -1 is no element's hash: one comparison tells an unused slot.
   @inline(__always) func findPlain(_ key: Value, _ hash: Int, _ passed: inout Int) -> Int {
     let mask = pointee.mask
     let table = pointee.table
@@ -86,21 +87,27 @@ extension UnsafeMutablePointer where Pointee == SetBody {
     while true {
       var j = i
       let end = i &+ 9 <= mask ? i &+ 9 : i
-      while j <= end {
-        let e = table + j
-        if e.pointee.key.isUndefined {
-          if e.pointee.hash == -1 { return j }
-          passed = j
-        } else if e.pointee.hash == hash {
+      var e = table + i
+      while true {
+        let h = e.pointee.hash
+        if h == hash {
           let k = e.pointee.key
           if k.isSame(key) { return j }
           if k.tag == .str {
             if key.tag == .str, k.str.equals(key.str) { return j }
+          } else if k.isUndefined {
+            passed = j
           } else if k.tag != .int {
             return -2
           }
+        } else if h == -1 {
+          return j
+        } else if h == -2, e.pointee.key.isUndefined {
+          passed = j
         }
+        if j == end { break }
         j &+= 1
+        e += 1
       }
       perturb >>= 5
       i = Int(bitPattern: (UInt(bitPattern: i) &* 5 &+ 1 &+ perturb) & UInt(mask))
