@@ -219,7 +219,7 @@ private func typeAttribute(_ v: Value, _ n: StrPtr) throws(LullError) -> Value? 
   let f = t.lookup(n)
   if !f.isUndefined { return try bindDescriptor(f, .undefined, t) }
   switch n {
-  case Name.__init__.pointer: return core.pointee.builtins.dict.get(" init")?.retained()
+  case Name.__init__.pointer: return core.pointee.baseInitializer.retained()
   case Name.__new__.pointer:
     return t.pointee.isUserDefined || t == core.pointee.object
       ? core.pointee.builtins.dict.get(" new")?.retained() : makeBuiltin(newMethod(t))
@@ -302,7 +302,7 @@ private func superAttribute(_ v: Value, _ n: StrPtr) throws(LullError) -> Value?
   }
   // What `object` and the builtin bases offer.
   switch n {
-  case Name.__init__.pointer: return makeBoundMethod(me.retained(), core.pointee.builtins.dict.get(" init")?.retained() ?? .none)
+  case Name.__init__.pointer: return makeBoundMethod(me.retained(), core.pointee.baseInitializer.retained())
   case Name.__new__.pointer: return core.pointee.builtins.dict.get(" new")?.retained()
   case Name.__setattr__.pointer:
     return makeBoundMethod(me.retained(), core.pointee.builtins.dict.get(" setattr")?.retained() ?? .none)
@@ -419,7 +419,7 @@ private func specialAttribute(_ v: Value, _ n: StrPtr) throws(LullError) -> Valu
         if name == "msg" { return t.pointee.count > 0 ? t.items[0].retained() : Value.none }
         if ["filename", "lineno", "offset", "text", "end_lineno", "end_offset"].contains(name) { return Value.none }
       }
-      if v.type.isSubtype(of: exceptionType("OSError")) {
+      if v.type.isSubtype(of: core.pointee.osError) {
         let hasNumber = t.pointee.count == 2
         if name == "errno" { return hasNumber ? t.items[0].retained() : Value.none }
         if name == "strerror" { return hasNumber ? t.items[1].retained() : Value.none }
@@ -534,18 +534,33 @@ private func codeAttribute(_ code: Code, _ name: String) -> Value? {
     if f.tag == .function || f.tag == .builtin, !t.pointee.hasGetattribute,
       ownAttribute(o, n).isUndefined
     {
-      if i.pointee.b < 0x7FFE,
+      let code = frame.pointee.code.takeUnretainedValue()
+      if Int(i.pointee.b) - code.constantCount < 0x7FFE,
         o.tag != .instance || !o.instance.pointee.shape.pointee.isDict,
         o.tag == .instance || ownDictSlot(o) == nil
       {
         i.pointee.y =
           o.tag == .instance ? o.instance.pointee.shape.pointee.id : t.pointee.version
-        frame.pointee.code.takeUnretainedValue().caches[Int(i.pointee.b)] = f
+        code.constants[Int(i.pointee.b)] = f
       }
       let old = a[0]
       a[0] = f.retained()
       old.release()
       return
+    }
+  }
+  if o.tag == .superObject {
+    // `super().method(...)`: the function and its receiver as they are, no bound method.
+    let s = o.body(SuperBody.self)
+    let me = s.pointee.receiver
+    if me.tag != .type, n != Name.__new__.pointer, let start = s.pointee.type.pointee.base {
+      var f = start.lookup(n)
+      if f.isUndefined, n == Name.__init__.pointer { f = core.pointee.baseInitializer }
+      if f.tag == .function || f.tag == .builtin {
+        set(a, f.retained())
+        set(a + 1, me.retained())
+        return
+      }
     }
   }
   let v = try getAttribute(o, name)

@@ -11,8 +11,8 @@ func installBuiltins() {
   BuiltinRegistry.add(builtinFunctions)
   installTypes()
   for (name, t) in exceptionTypes { d.set(name, Value(t).retained()) }
-  d.set("IOError", Value(exceptionType("OSError")).retained())
-  d.set("EnvironmentError", Value(exceptionType("OSError")).retained())
+  d.set("IOError", Value(core.pointee.osError).retained())
+  d.set("EnvironmentError", Value(core.pointee.osError).retained())
   for name in [
     "object", "int", "float", "str", "bool", "list", "tuple", "dict", "set", "frozenset", "bytes",
     "bytearray",
@@ -51,6 +51,7 @@ func installBuiltins() {
       try initialiseBase(me, UnsafeBufferPointer(rebasing: a.rest(0).dropFirst()), a[1])
       return .none
     }))
+  core.pointee.baseInitializer = d.get(" init") ?? .none
   d.set(
     " new",
     makeBuiltin(Builtin("__new__", "__new__(*args, **kwargs)") { (a) throws(LullError) in
@@ -88,7 +89,9 @@ private func initialiseBase(_ me: Value, _ args: UnsafeBufferPointer<Value>, _ k
   switch me.kind {
   case .exception:
     let old = me.exceptionBody.pointee.args
-    me.exceptionBody.pointee.args = makeTuple(args.map { $0.retained() })
+    let new = makeTuple(uninitialized: args.count)
+    for (i, x) in args.enumerated() { new.tuple.items[i] = x.retained() }
+    me.exceptionBody.pointee.args = new
     old.release()
   case .list:
     me.list.clear()
@@ -217,10 +220,17 @@ private func isSubclassOf(_ c: Value, _ t: Value) throws(LullError) -> Bool {
   throw LullError.typeError("issubclass() arg 2 must be a class, a tuple of classes, or a union")
 }
 
+/// The number nearest to `d` written with so many decimals.
+private func roundedText(_ d: Double, _ digits: Int) -> Double {
+  var text = TextBuilder()
+  text.append(d, conversion: 102, precision: digits)
+  text.append(0)
+  return strtod(UnsafeRawPointer(text.bytes).assumingMemoryBound(to: CChar.self), nil)
+}
 /// Round half to even at a decimal position, as CPython: through the correctly rounded text.
 func roundFloat(_ d: Double, _ digits: Int) -> Double {
   if !d.isFinite || digits > 308 { return d }
-  if digits >= 0 { return Double(cFormat("%.*f", digits, d)) ?? d }
+  if digits >= 0 { return roundedText(d, digits) }
   if digits < -308 { return d.sign == .minus ? -0.0 : 0 }
   let p = pow(10.0, Double(-digits))
   return (d / p).rounded(.toNearestOrEven) * p

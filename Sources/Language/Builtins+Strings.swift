@@ -269,37 +269,37 @@ private func split(_ s: StrPtr, _ sep: Value, _ most: Int, fromRight: Bool) thro
 }
 private func replace(_ s: StrPtr, _ old: StrPtr, _ new: StrPtr, _ most: Int) throws(LullError) -> Value {
   let b = s.buffer
-  var out: [UInt8] = []
+  var out = TextBuilder()
   var left = most < 0 ? Int.max : most
   if old.pointee.byteCount == 0 {
     var i = 0
     while true {
       if left > 0 {
-        out += new.buffer
+        out.append(new)
         left -= 1
       }
       if i >= b.count { break }
       let l = utf8Length(b[i])
-      out += b[i..<(i + l)]
+      out.append(s.bytes + i, l)
       i += l
       if out.count & 0xFFFFF == 0 { try checkAllocation(out.count, 4) }
     }
-    return makeStr(out)
+    return out.value()
   }
   var start = 0
-  out.reserveCapacity(b.count + 64)
   while left > 0 {
     let at = findBytes(b, old.buffer, from: start)
     if at < 0 { break }
-    out += UnsafeBufferPointer(rebasing: b[start..<at])
-    out += new.buffer
+    if start == 0 { out.reserve(b.count + 64) }
+    out.append(s.bytes + start, at - start)
+    out.append(new)
     start = at + old.pointee.byteCount
     left -= 1
     if out.count > maximumObjectBytes / 2 { throw LullError.memory() }
   }
   if start == 0, s.pointee.h.flags & Header.flagTrailingDict == 0 { return s.value.retained() }
-  out += UnsafeBufferPointer(rebasing: b[start...])
-  return makeStr(out)
+  out.append(s.bytes + start, b.count - start)
+  return out.value()
 }
 
 private func test(_ name: String, _ doc: String, _ f: @escaping (UInt32) -> Bool) -> Builtin {

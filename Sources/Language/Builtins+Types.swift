@@ -321,6 +321,12 @@ func installTypes() {
   constructor("tuple", "tuple(iterable=(), /)", doc: "A tuple of the elements.") {
     (a) throws(LullError) in
     if a[0].tag == .tuple { return a[0].retained() }
+    if a[0].tag == .list, a[0].list.pointee.count > 0 {
+      let l = a[0].list
+      let t = makeTuple(uninitialized: l.pointee.count)
+      for i in 0..<l.pointee.count { t.tuple.items[i] = l.pointee.items[i].retained() }
+      return t
+    }
     let items = try collect(a[0])
     return items.isEmpty ? emptyTuple() : makeTuple(items)
   }
@@ -477,7 +483,9 @@ func installTypes() {
       return .none
     },
     Builtin("copy", "copy(self, /)") { (a) throws(LullError) in
-      makeList(me(a).array.map { $0.retained() })
+      let l = makeList(capacity: me(a).pointee.count)
+      for i in 0..<me(a).pointee.count { l.list.append(me(a).pointee.items[i].retained()) }
+      return l
     },
     Builtin("reverse", "reverse(self, /)") { (a) throws(LullError) in
       let l = me(a)

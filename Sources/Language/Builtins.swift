@@ -10,6 +10,24 @@
 // `Args.has` tells. A parameter list with only required positional parameters costs one comparison
 // per call: the arguments are then passed where they already lie.
 
+/// What a call needs of a record, in raw memory: reached without counting references.
+struct BuiltinHead {
+  let run: (Args) throws(LullError) -> Value
+  let record: Unmanaged<Builtin>
+  /// Number of parameters when all are plain positional ones (no `*`), else -1; -2: not parsed yet.
+  var plainCount = -2
+  var requiredCount = 0
+  /// The most positional arguments behind which the rest can be filled in, keyword-only ones
+  /// included; -1 when there is a `*rest` or the like.
+  var fillableCount = -1
+  /// The number of parameters and their defaults, for filling in.
+  var parameterCount = 0
+  var defaultValues: UnsafeMutablePointer<Value>?
+  /// Layouts that the first argument of a method may have, one bit a tag; 0 when any will do.
+  /// `list.append(5, 1)` must be an error and not read an int as a list.
+  var receivers: UInt64 = 0
+}
+
 public final class Builtin: @unchecked Sendable {
   public let name: String
   public let signature: String
@@ -22,20 +40,13 @@ public final class Builtin: @unchecked Sendable {
   public let run: (Args) throws(LullError) -> Value
 
   private var parsed: Signature?
-  /// Number of parameters when all are plain positional ones (no `*`), else -1.
-  private(set) var plainCount = -2
-  private(set) var requiredCount = 0
-  /// Defaults of a plain parameter list, for filling in omitted arguments in place.
-  private var defaultValues: UnsafeMutablePointer<Value>?
+  private(set) var head = UnsafeMutablePointer<BuiltinHead>.allocate(capacity: 1)
   /// For messages about methods: `list.append()`.
   public var owner: String?
-  /// Layouts that the first argument of a method may have, one bit a tag; 0 when any will do.
-  /// `list.append(5, 1)` must be an error and not read an int as a list.
-  private var receivers: UInt64 = 0
 
   func setOwner(_ name: String, _ kinds: [Tag]) {
     owner = name
-    receivers = kinds.reduce(0) { $0 | 1 << UInt64($1.rawValue) }
+    head.pointee.receivers = kinds.reduce(0) { $0 | 1 << UInt64($1.rawValue) }
   }
 
   public init(
@@ -50,6 +61,12 @@ public final class Builtin: @unchecked Sendable {
     self.examples = examples
     self.fails = fails
     self.run = run
+    head.initialize(to: BuiltinHead(run: run, record: Unmanaged.passUnretained(self)))
+  }
+  deinit {
+    head.pointee.defaultValues?.deallocate()
+    head.deinitialize(count: 1)
+    head.deallocate()
   }
 
   public var parameters: Signature {
@@ -57,21 +74,21 @@ public final class Builtin: @unchecked Sendable {
     let s = Signature(signature)
     parsed = s
     if s.rest == nil, s.keywords == nil, s.firstKeywordOnly == s.parameters.count {
-      plainCount = s.parameters.count
+      head.pointee.plainCount = s.parameters.count
     } else {
-      plainCount = -1
+      head.pointee.plainCount = -1
     }
-    requiredCount = s.required
-    if plainCount > 0 {
-      let d = UnsafeMutablePointer<Value>.allocate(capacity: plainCount)
+    head.pointee.requiredCount = s.required
+    if s.rest == nil, s.keywords == nil, !s.parameters.isEmpty,
+      !s.parameters[s.firstKeywordOnly...].contains(where: \.isRequired)
+    {
+      head.pointee.fillableCount = s.firstKeywordOnly
+      head.pointee.parameterCount = s.parameters.count
+      let d = UnsafeMutablePointer<Value>.allocate(capacity: s.parameters.count)
       for (i, p) in s.parameters.enumerated() { (d + i).initialize(to: p.defaultValue) }
-      defaultValues = d
+      head.pointee.defaultValues = d
     }
     return s
-  }
-  @inline(__always) var plain: Int {
-    if plainCount == -2 { _ = parameters }
-    return plainCount
   }
   /// `list.append` for methods, else the name.
   var shownName: String { owner.map { "\($0).\(name)" } ?? name }
@@ -82,6 +99,14 @@ public struct SignatureParameter: @unchecked Sendable {
   /// Undefined when the parameter is required or its default is "left out".
   public let defaultValue: Value
   public let isRequired: Bool
+  let pointer: StrPtr
+
+  init(name: String, defaultValue: Value, isRequired: Bool) {
+    self.name = name
+    self.defaultValue = defaultValue
+    self.isRequired = isRequired
+    pointer = internedPointer(name)
+  }
 }
 
 public final class Signature: @unchecked Sendable {
@@ -270,20 +295,46 @@ private let bindingCapacity = 1 << 14
 @exclusivity(unchecked) nonisolated(unsafe) private var bindingStack =
   UnsafeMutablePointer<Value>.allocate(capacity: bindingCapacity)
 
-extension Builtin {
+extension UnsafeMutablePointer where Pointee == BuiltinHead {
   /// Calls with arguments that lie together in memory; `kwCount` of them, at the end, are named by
   /// `kwNames`. Borrows the arguments. There is room for `extraSlots` values after the arguments.
   @inline(__always) func call(
     _ args: UnsafeMutablePointer<Value>, _ argc: Int
   ) throws(LullError) -> Value {
-    try checkReceiver(args, argc)
-    if plain == argc { return try run(Args(args, argc, Unmanaged.passUnretained(self))) }
-    if argc >= requiredCount, argc < plainCount { return try callFilling(args, argc) }
-    return try callBinding(args, argc, nil, 0)
+    if pointee.plainCount == argc {
+      let allowed = pointee.receivers
+      if allowed == 0 || argc > 0 && allowed >> UInt64(args[0].kind.rawValue) & 1 != 0 {
+        return try pointee.run(Args(args, argc, pointee.record))
+      }
+    }
+    return try callFilling(args, argc)
   }
-  @inline(__always) private func checkReceiver(
+  /// Fills omitted optional arguments in behind the given ones (borrowed, and cleared again).
+  @inline(never) func callFilling(
+    _ args: UnsafeMutablePointer<Value>, _ argc: Int
+  ) throws(LullError) -> Value {
+    let n = pointee.parameterCount
+    let allowed = pointee.receivers
+    guard let defaults = pointee.defaultValues, argc >= pointee.requiredCount,
+      argc <= pointee.fillableCount, n - argc <= windowSlack - 2,
+      allowed == 0 || argc > 0 && allowed >> UInt64(args[0].kind.rawValue) & 1 != 0
+    else { return try pointee.record.takeUnretainedValue().callBinding(args, argc, nil, 0) }
+    for i in argc..<n { args[i] = defaults[i] }
+    defer { for i in argc..<n { args[i].tag = .undefined } }
+    return try pointee.run(Args(args, n, pointee.record))
+  }
+}
+
+extension Builtin {
+  @inline(__always) func call(
+    _ args: UnsafeMutablePointer<Value>, _ argc: Int
+  ) throws(LullError) -> Value {
+    try head.call(args, argc)
+  }
+  private func checkReceiver(
     _ args: UnsafeMutablePointer<Value>, _ argc: Int
   ) throws(LullError) {
+    let receivers = head.pointee.receivers
     if receivers != 0, argc == 0 || receivers >> UInt64(args[0].kind.rawValue) & 1 == 0 {
       throw wrongReceiver(args, argc)
     }
@@ -302,19 +353,6 @@ extension Builtin {
       "descriptor '\(name)' for '\(owner ?? "?")' objects doesn't apply to a "
         + "'\(typeName(args[0]))' object")
   }
-  /// Fills omitted optional arguments in behind the given ones (borrowed, and cleared again).
-  @inline(never) func callFilling(
-    _ args: UnsafeMutablePointer<Value>, _ argc: Int
-  ) throws(LullError) -> Value {
-    let n = plainCount
-    guard let defaultValues, n - argc <= windowSlack - 2 else {
-      return try callBinding(args, argc, nil, 0)
-    }
-    for i in argc..<n { args[i] = defaultValues[i] }
-    defer { for i in argc..<n { args[i].tag = .undefined } }
-    return try run(Args(args, n, Unmanaged.passUnretained(self)))
-  }
-
   @inline(never) func callBinding(
     _ args: UnsafeMutablePointer<Value>, _ argc: Int, _ kwNames: UnsafeMutablePointer<Value>?,
     _ kwCount: Int
@@ -360,12 +398,12 @@ extension Builtin {
     }
     if let kwNames {
       for k in 0..<kwCount {
-        let name = kwNames[k].string
+        let name = interned(kwNames[k]).str
         var found = false
-        for i in s.positionalOnly..<named where s.parameters[i].name == name {
+        for i in s.positionalOnly..<named where s.parameters[i].pointer == name {
           if !bound[s.slot(i)].isUndefined {
             throw LullError.typeError(
-              "\(self.name)() got multiple values for argument '\(name)'")
+              "\(self.name)() got multiple values for argument '\(name.string)'")
           }
           bound[s.slot(i)] = args[positional + k]
           found = true
@@ -376,7 +414,7 @@ extension Builtin {
           extras.dict.set(interned(kwNames[k]), args[positional + k].retained())
           continue
         }
-        throw unexpectedKeyword(name, s)
+        throw unexpectedKeyword(name.string, s)
       }
     }
     for i in 0..<named where bound[s.slot(i)].isUndefined {

@@ -124,7 +124,8 @@ func makeFunction(
     .bindMemory(to: FunctionBody.self, capacity: 1)
   p.initialize(
     to: FunctionBody(
-      h: Header(.function), code: Unmanaged.passUnretained(code), globals: globals,
+      h: Header(.function), code: Unmanaged.passUnretained(code), head: code.head,
+      globals: globals,
       defaults: defaults, keywordDefaults: keywords, name: code.nameValue.retained(),
       qualname: code.qualnameValue.retained(),
       doc: code.docstring.map { makeStr($0) } ?? .none, dict: .undefined, cells: cells,

@@ -2,7 +2,7 @@
 //
 // One instruction is 16 bytes:
 //
-//   | op (UInt16) | a (UInt16) | b (UInt16) | c (UInt16) | x (Int32) | y (UInt32) |
+//   | op (UInt8) | temporaries (UInt8) | a (UInt16) | b (UInt16) | c (UInt16) | x (Int32) | y (UInt32) |
 //
 // a, b, c name registers unless the table below says otherwise; `x` is a relative jump (from the
 // next instruction), an immediate integer or a constant's index; x and y also hold inline caches,
@@ -13,7 +13,7 @@
 // when it is done, or moves it); locals are only borrowed. So nothing outlives its last use except
 // through a variable.
 
-enum Op: UInt16 {
+enum Op: UInt8 {
   case loadConst  // a = constants[b]
   case loadInt  // a = x
   case move  // a = b (checked)
@@ -30,9 +30,8 @@ enum Op: UInt16 {
   case loadFree, storeFree, deleteFree  // a = value, b = index in the closure, c = name
   case loadClassFree  // a, b = index, c = name: class namespace first
   case add, subtract, multiply, matmul, divide, floorDivide, modulo, power
-  case leftShift, rightShift, bitAnd, bitOr, bitXor
+  case leftShift, rightShift, bitAnd, bitOr, bitXor  // x: 1 in the in-place form, from matmul on
   case addImm, subtractImm, multiplyImm, floorDivideImm, moduloImm  // c unused, x immediate
-  case inplace  // a = b op= c, x = operator
   case inplaceAdd, inplaceSubtract, inplaceMultiply
   case inplaceAddImm, inplaceSubtractImm
   case equal, notEqual, less, lessEqual, greater, greaterEqual
@@ -45,7 +44,7 @@ enum Op: UInt16 {
   case jumpGreaterEqualImm
   case jumpIs, jumpIsNot
   case not, negate, plus, invert
-  case makeList, makeTuple, makeSet, makeDict, makeString  // a, b first, c count
+  case makeList, makeTuple, makeSet, makeDict, makeString  // a, b first, c count (x: of a dict)
   case makeSlice  // a, b first of three
   case listAppend, listExtend, setAdd, setUpdate  // a container (kept), b value
   case dictSet  // a dict, b key, c value
@@ -67,6 +66,7 @@ enum Op: UInt16 {
   case getIter  // a = iter(b)
   case forIter  // a = next(b): jump x while there is one
   case unpack  // a first, b source, c count
+  case unpackPair  // a and x: two locals, b source
   case unpackStar  // a first, b source, x before, y after
   case raise  // a exception, b cause or none (0xFFFF)
   case reraise  // a exception register, or the handled one (0xFFFF)
@@ -89,6 +89,8 @@ enum Op: UInt16 {
 
 struct Instruction {
   var op: Op
+  /// Which operands are temporaries: 1 a, 2 b, 4 c.
+  var temporaries: UInt8 = 0
   var a: UInt16
   var b: UInt16
   var c: UInt16
@@ -114,22 +116,32 @@ enum CellSource {
   case free(Int)
 }
 
+/// What a call needs to know of a code, in raw memory: reading it takes no count and no call.
+struct CodeHead {
+  var instructions: UnsafeMutablePointer<Instruction>
+  /// The constants, then the borrowed method values of inline caches (`loadMethod`).
+  var constants: UnsafeMutablePointer<Value>
+  /// The number of positional parameters when a call with exactly that many needs no binding, else -1.
+  var exactCount: Int
+  var registerCount: Int
+  var localCount: Int
+}
+
 /// The compiled form of one function, class body, comprehension or module.
 final class Code {
   let name: String
   let qualname: String
   let source: SourceText
-  var instructions: UnsafeMutablePointer<Instruction>
+  let head: UnsafeMutablePointer<CodeHead>
+  var instructions: UnsafeMutablePointer<Instruction> { head.pointee.instructions }
+  var constants: UnsafeMutablePointer<Value> { head.pointee.constants }
   var count: Int
-  var constants: UnsafeMutablePointer<Value>
   var constantCount: Int
-  /// Borrowed method values of inline caches.
-  var caches: UnsafeMutablePointer<Value>
   var spans: [Span]
   var operands: [Int: (Span, Span)]
   var ranges: [ExceptionRange]
-  var localCount = 0
-  var registerCount = 0
+  var localCount: Int { head.pointee.localCount }
+  var registerCount: Int { head.pointee.registerCount }
   var localNames: [String] = []
   var freeNames: [String] = []
   var cellSources: [CellSource] = []
@@ -144,10 +156,8 @@ final class Code {
   var isGenerator = false
   /// Called with exactly `positionalCount` arguments, needs no binding. Set after that.
   var isSimple = false {
-    didSet { exactCount = isSimple ? positionalCount : -1 }
+    didSet { head.pointee.exactCount = isSimple ? positionalCount : -1 }
   }
-  /// `positionalCount` when simple, else -1.
-  private(set) var exactCount = -1
   /// Shared functions' line numbers: the span of the definition.
   var span = Span(0, 0)
   var id: UInt32
@@ -157,22 +167,31 @@ final class Code {
   let qualnameValue: Value
 
   init(name: String, qualname: String, source: SourceText, instructions list: [Instruction],
-    constants values: [Value], cacheCount: Int, spans: [Span], operands: [Int: (Span, Span)],
-    ranges: [ExceptionRange])
+    constants values: [Value], cacheCount: Int, localCount: Int, registerCount: Int,
+    spans: [Span], operands: [Int: (Span, Span)], ranges: [ExceptionRange])
   {
     self.name = name
     self.qualname = qualname
     nameValue = interned(name).retained()
     qualnameValue = name == qualname ? nameValue.retained() : makeStr(qualname)
     self.source = source
-    instructions = .allocate(capacity: max(list.count, 1))
-    for (i, x) in list.enumerated() { (instructions + i).initialize(to: x) }
+    let instructions = UnsafeMutablePointer<Instruction>.allocate(capacity: max(list.count, 1))
+    for (i, x) in list.enumerated() {
+      (instructions + i).initialize(to: x)
+      // Both numbers are below 0x7FFF.
+      if x.op == .loadMethod { instructions[i].b = x.b + UInt16(values.count) }
+    }
     count = list.count
-    constants = .allocate(capacity: max(values.count, 1))
+    let constants = UnsafeMutablePointer<Value>.allocate(
+      capacity: max(values.count + cacheCount, 1))
     for (i, v) in values.enumerated() { (constants + i).initialize(to: v) }
+    (constants + values.count).initialize(repeating: .undefined, count: cacheCount)
     constantCount = values.count
-    caches = .allocate(capacity: max(cacheCount, 1))
-    caches.initialize(repeating: .undefined, count: max(cacheCount, 1))
+    head = .allocate(capacity: 1)
+    head.initialize(
+      to: CodeHead(
+        instructions: instructions, constants: constants, exactCount: -1,
+        registerCount: registerCount, localCount: localCount))
     self.spans = spans
     self.operands = operands
     self.ranges = ranges
@@ -187,7 +206,7 @@ final class Code {
     codeTable[Int(id)] = nil
     instructions.deallocate()
     constants.deallocate()
-    caches.deallocate()
+    head.deallocate()
   }
 
   var parameterCount: Int {

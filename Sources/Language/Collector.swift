@@ -71,7 +71,7 @@ func takeChunk(units: Int, isStorage: Bool) -> UnsafeMutableRawPointer {
 
 private func askForCollection() {
   // An interrupt that waits goes first; the next chunk asks again.
-  if vm.pointee.interrupt.pointee == 0 { vm.pointee.interrupt.pointee = Request.collection }
+  if vm.pointee.interruptFlag == 0 { vm.pointee.interruptFlag = Request.collection }
 }
 func collectWhenAsked() {
   if isEnabled { _ = collectCycles() }

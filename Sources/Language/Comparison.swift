@@ -162,9 +162,7 @@ public func compare(_ op: CompareOperator, _ a: Value, _ b: Value) throws(LullEr
       { a.list.pointee.items[$0] }, { b.list.pointee.items[$0] })
   }
   if a.kind == .tuple, b.kind == .tuple {
-    return try compareSequences(
-      op, a, b, { a.tuple.pointee.count }, { b.tuple.pointee.count }, { a.tuple.items[$0] },
-      { b.tuple.items[$0] })
+    return try compareTuples(op, a, b)
   }
   if a.kind == .slice, b.kind == .slice {
     func parts(_ v: Value) -> Value {
@@ -253,6 +251,41 @@ private func nativeCompare(_ op: CompareOperator, _ a: Value, _ b: Value) throws
     return try slot(swapped, b, a)
   }
   return nil
+}
+/// Order of two tuples. Items that only the language's own code compares need no references held.
+private func compareTuples(_ op: CompareOperator, _ a: Value, _ b: Value) throws(LullError) -> Value {
+  try checkNativeStack(" in comparison")
+  let x = a.tuple
+  let y = b.tuple
+  let n = min(x.pointee.count, y.pointee.count)
+  for k in 0..<n {
+    let p = x.items[k]
+    let q = y.items[k]
+    if p.tag == q.tag {
+      switch p.tag {
+      case .int:
+        if p.bits == q.bits { continue }
+        return Value(decide(op, p.asInt, q.asInt))
+      case .float:
+        if p.asDouble == q.asDouble { continue }
+        return Value(decide(op, p.asDouble, q.asDouble))
+      case .str:
+        let c = p.str.compare(q.str)
+        if c == 0 { continue }
+        return Value(decideOrder(op, c))
+      default: break
+      }
+    }
+    p.retained()
+    q.retained()
+    defer {
+      p.release()
+      q.release()
+    }
+    if p.isSame(q), p.tag != .float { continue }
+    if !(try valuesEqual(p, q)) { return try compare(op, p, q) }
+  }
+  return Value(decide(op, x.pointee.count, y.pointee.count))
 }
 private func notOrdered(_ op: CompareOperator, _ a: Value, _ b: Value) -> LullError {
   LullError.typeError(

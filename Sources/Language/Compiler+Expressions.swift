@@ -130,7 +130,8 @@ extension FunctionCompiler {
       emit(.move, dst, s)
     case .dict(let items):
       let d = newTemporary()
-      emit(.makeDict, d, 0, 0)
+      // A hint at its size; a display of many may still have few distinct keys.
+      emit(.makeDict, d, 0, 0, x: min(items.count, 40))
       for (k, v) in items {
         let m = temporaries
         if let k {

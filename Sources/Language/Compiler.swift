@@ -434,6 +434,13 @@ final class FunctionCompiler {
         }
         emit(
           .unpackStar, base, r, 0, x: star, y: UInt32(truncatingIfNeeded: items.count - star - 1))
+      } else if items.count == 2, case .name(let m) = items[0].kind,
+        case .name(let n) = items[1].kind, m != n,
+        case .local(let first) = place(of: mangled(m)),
+        case .local(let second) = place(of: mangled(n))
+      {
+        emit(.unpackPair, first, r, x: Int(second))
+        break
       } else {
         emit(.unpack, base, r, UInt16(truncatingIfNeeded: items.count))
       }
@@ -526,7 +533,17 @@ final class FunctionCompiler {
     case .add: pc = emit(.inplaceAdd, dst, left, r)
     case .subtract: pc = emit(.inplaceSubtract, dst, left, r)
     case .multiply: pc = emit(.inplaceMultiply, dst, left, r)
-    default: pc = emit(.inplace, dst, left, r, x: Int(op.rawValue))
+    // The others share the plain operator's instruction: their in-place form differs for objects only.
+    case .matmul: pc = emit(.matmul, dst, left, r, x: 1)
+    case .divide: pc = emit(.divide, dst, left, r, x: 1)
+    case .floorDivide: pc = emit(.floorDivide, dst, left, r, x: 1)
+    case .modulo: pc = emit(.modulo, dst, left, r, x: 1)
+    case .power: pc = emit(.power, dst, left, r, x: 1)
+    case .leftShift: pc = emit(.leftShift, dst, left, r, x: 1)
+    case .rightShift: pc = emit(.rightShift, dst, left, r, x: 1)
+    case .bitAnd: pc = emit(.bitAnd, dst, left, r, x: 1)
+    case .bitOr: pc = emit(.bitOr, dst, left, r, x: 1)
+    case .bitXor: pc = emit(.bitXor, dst, left, r, x: 1)
     }
     operands[pc] = (t, value.span)
     temporaries = mark
@@ -914,6 +931,9 @@ final class FunctionCompiler {
         }
       default: instructions[i].c = fix(instructions[i].c)
       }
+      let x = instructions[i]
+      instructions[i].temporaries =
+        (x.a >= base ? 1 : 0) | (x.b >= base ? 2 : 0) | (x.c >= base ? 4 : 0)
     }
     for (at, label) in jumps {
       instructions[at].x = Int32(truncatingIfNeeded: labels[label.id] - (at + 1))
@@ -925,11 +945,9 @@ final class FunctionCompiler {
     }
     let code = Code(
       name: name, qualname: qualname, source: source, instructions: instructions,
-      constants: constants, cacheCount: cacheCount, spans: spans, operands: operands,
-      ranges: fixed)
+      constants: constants, cacheCount: cacheCount, localCount: localCount,
+      registerCount: localCount + maxTemporaries, spans: spans, operands: operands, ranges: fixed)
     constants = []
-    code.localCount = localCount
-    code.registerCount = localCount + maxTemporaries
     code.localNames = localNames
     code.freeNames = scope.free
     code.isGenerator = scope.isGenerator

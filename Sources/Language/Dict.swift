@@ -42,6 +42,17 @@ func makeDict() -> Value {
   return Value(.dict, p)
 }
 
+/// With room for so many entries.
+func makeDict(count: Int) -> Value {
+  let d = makeDict()
+  if count > 5 {
+    var size = 16
+    while size * 2 / 3 < count { size *= 2 }
+    d.dict.resize(size)
+  }
+  return d
+}
+
 private func freeTables(
   _ entries: UnsafeMutablePointer<DictEntry>, _ capacity: Int,
   _ indices: UnsafeMutablePointer<Int32>, _ mask: Int
@@ -246,7 +257,7 @@ extension UnsafeMutablePointer where Pointee == DictBody {
     resize(size)
   }
   /// Rebuilds with a table of `size` (a power of two); drops deleted entries.
-  private func resize(_ size: Int) {
+  fileprivate func resize(_ size: Int) {
     let capacity = size * 2 / 3
     let new = allocateStorage(capacity * MemoryLayout<DictEntry>.stride)
       .bindMemory(to: DictEntry.self, capacity: capacity)

@@ -163,7 +163,7 @@ func exceptionText(_ v: Value, own: Bool = true) throws(LullError) -> String {
   }
   guard let args = v.exceptionBody.pointee.args.asTuple else { return "" }
   if args.pointee.count == 0 { return "" }
-  if v.type.isSubtype(of: exceptionType("OSError")), args.pointee.count == 2 {
+  if v.type.isSubtype(of: core.pointee.osError), args.pointee.count == 2 {
     var s = "[Errno \(try display(args.items[0]))] \(try display(args.items[1]))"
     if let file = v.exceptionBody.pointee.dict.asDict?.get("filename"), !file.isNone { s += ": \(try repr(file))" }
     return s
@@ -221,7 +221,7 @@ func stopIteration(_ value: Value) -> LullError {
 func osError(_ code: Int32, _ path: String) -> LullError {
   let text = String(cString: errorText(code))
   let v = makeOSError(
-    exceptionType("OSError"), makeTuple([Value(Int(code)), makeStr(text), makeStr(path)]))
+    core.pointee.osError, makeTuple([Value(Int(code)), makeStr(text), makeStr(path)]))
   defer { v.release() }
   return wrap(v)
 }
@@ -237,7 +237,7 @@ func makeOSError(_ t: TypePtr, _ args: Value) -> Value {
   let items = args.tuple
   guard items.pointee.count >= 2, items.pointee.count <= 5 else { return makeException(t, args: args) }
   var type = t
-  if t == exceptionType("OSError"), items.items[0].tag == .int,
+  if t == core.pointee.osError, items.items[0].tag == .int,
     let name = errorClasses[items.items[0].asInt]
   {
     type = exceptionType(name)
@@ -254,16 +254,15 @@ func makeOSError(_ t: TypePtr, _ args: Value) -> Value {
 
 /// Adds the frame that is being left or searched to the error's stack, once.
 func noteFrame(_ e: LullError, _ code: Code, _ pc: Int) {
-  let span = pc < code.spans.count ? code.spans[pc] : code.span
-  if let last = e.unwound.last, last.source === code.source, last.function == code.name,
-    last.span == span, e.lastCode == code.id
+  let entry = TracebackEntry(code: code, pc: pc)
+  let span = entry.span
+  if e.lastCode == code.id, let last = e.unwound.last, last.source === code.source,
+    last.function == code.name, last.span == span
   {
     return
   }
   e.lastCode = code.id
-  if e.unwound.count < 2000 {
-    e.unwound.append(TracebackEntry(code, pc, span))
-  }
+  if e.unwound.count < 2000 { e.unwound.append(entry) }
   if e.span == nil {
     e.span = span
     e.source = code.source

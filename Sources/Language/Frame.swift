@@ -50,7 +50,12 @@ struct Machine {
   /// The exception being handled (for a bare `raise` and for `__context__`); owned.
   var handled: Value
   /// Set from a signal handler; see `Interpreter.interrupt`.
-  var interrupt: UnsafeMutablePointer<Int32>
+  var interruptFlag: Int32
+  /// The address of the flag.
+  var interrupt: UnsafeMutablePointer<Int32> {
+    (UnsafeMutableRawPointer(vm) + (MemoryLayout<Machine>.offset(of: \.interruptFlag) ?? 0))
+      .assumingMemoryBound(to: Int32.self)
+  }
   /// Native code below this address of the stack is refused.
   var nativeLimit: UInt
 }
@@ -84,13 +89,11 @@ func makeMachine() {
   } else {
     frames = .allocate(capacity: 1 << 16)
   }
-  let flag = UnsafeMutablePointer<Int32>.allocate(capacity: 1)
-  flag.initialize(to: 0)
   vm = .allocate(capacity: 1)
   vm.initialize(
     to: Machine(
       frame: nil, frameTop: frames, stackBase: stack, stackLimit: stack + limit - 70000,
-      depth: 0, recursionLimit: 1000, handled: .undefined, interrupt: flag,
+      depth: 0, recursionLimit: 1000, handled: .undefined, interruptFlag: 0,
       nativeLimit: nativeStackLimit()))
 }
 
@@ -130,13 +133,17 @@ enum Request {
 }
 
 @inline(never) func interrupted() throws(LullError) {
-  let request = vm.pointee.interrupt.pointee
-  vm.pointee.interrupt.pointee = 0
+  if let error = interruption() { throw error }
+}
+/// Does what the flag asks for; nil when that was a collection, and the program goes on.
+@inline(never) func interruption() -> LullError? {
+  let request = vm.pointee.interruptFlag
+  vm.pointee.interruptFlag = 0
   if request == Request.collection {
     collectWhenAsked()
-    return
+    return nil
   }
-  throw LullError("KeyboardInterrupt", "")
+  return LullError("KeyboardInterrupt", "")
 }
 
 func recursionError() -> LullError {
@@ -172,6 +179,8 @@ func recursionError() -> LullError {
     }
     return
   }
+
+  if kwCount > 0, placeKeywords(f, code, w, given, kwNames, kwCount) { return }
 
   var out = [Value](repeating: .undefined, count: total)
   var extras: Value = .undefined
@@ -271,6 +280,59 @@ func recursionError() -> LullError {
   for i in total..<max(total, argc) { w[i].tag = .undefined }
 }
 
+/// The case without `*rest`, `**keywords` or errors; false, with nothing changed, when there is one.
+private func placeKeywords(
+  _ f: FunctionPtr, _ code: Code, _ w: UnsafeMutablePointer<Value>, _ given: Int,
+  _ kwNames: UnsafeMutablePointer<Value>?, _ kwCount: Int
+) -> Bool {
+  let positional = code.positionalCount
+  let total = positional + code.keywordOnlyCount
+  guard let kwNames, !code.hasRest, !code.hasKeywords, given <= positional, total < 64 else {
+    return false
+  }
+  // A bit for each parameter that has its argument.
+  var bound: UInt64 = 1 << UInt64(given) - 1
+  func index(_ k: Int) -> Int {
+    let name = interned(kwNames[k]).str
+    return code.parameterNames.withUnsafeBufferPointer { names in
+      for i in code.positionalOnly..<total where names[i] == name { return i }
+      return -1
+    }
+  }
+  for k in 0..<kwCount {
+    let i = index(k)
+    if i < 0 || bound >> UInt64(i) & 1 != 0 { return false }
+    bound |= 1 << UInt64(i)
+  }
+  let defaults = f.pointee.defaults.asTuple
+  let firstDefault = positional - (defaults?.pointee.count ?? 0)
+  for i in given..<total where bound >> UInt64(i) & 1 == 0 {
+    if i < positional ? i < firstDefault
+      : f.pointee.keywordDefaults.asDict?.get(code.parameterNames[i]) == nil
+    {
+      return false
+    }
+  }
+  // The named values go above everything first, then each to its place.
+  let named = w + total + kwCount
+  for k in 0..<kwCount {
+    named[k] = w[given + k]
+    w[given + k].tag = .undefined
+  }
+  for k in 0..<kwCount {
+    w[index(k)] = named[k]
+    named[k].tag = .undefined
+  }
+  for i in given..<total where bound >> UInt64(i) & 1 == 0 {
+    if i < positional {
+      w[i] = defaults.unsafelyUnwrapped.items[i - firstDefault].retained()
+    } else if let d = f.pointee.keywordDefaults.asDict?.get(code.parameterNames[i]) {
+      w[i] = d.retained()
+    }
+  }
+  return true
+}
+
 private func listed(_ names: [String]) -> String {
   let quoted = names.map { "'\($0)'" }
   if quoted.count == 1 { return quoted[0] }
@@ -327,32 +389,32 @@ private func unexpectedKeyword(_ code: Code, _ title: String, _ name: String, _ 
 ) throws(LullError) -> UnsafeMutablePointer<Frame> {
   let m = vm
   let depth = m.pointee.depth &+ 1
-  if depth > m.pointee.recursionLimit || w > m.pointee.stackLimit { throw recursionError() }
+  if _slowPath(depth > m.pointee.recursionLimit || w > m.pointee.stackLimit) {
+    throw recursionError()
+  }
   m.pointee.depth = depth
   let new = m.pointee.frameTop
   m.pointee.frameTop = new + 1
-  let code = f.pointee.code
+  let head = f.pointee.head
   new.pointee.previous = m.pointee.frame
-  new.pointee.code = code
-  code._withUnsafeGuaranteedRef { c in
-    new.pointee.ip = c.instructions
-    new.pointee.constants = c.constants
-    let count = c.registerCount
-    let locals = c.localCount
-    new.pointee.registerCount = Int32(truncatingIfNeeded: count)
-    new.pointee.localCount = UInt16(truncatingIfNeeded: locals)
-    new.pointee.top = w + (count &+ windowSlack)
-    var i = bound
-    while i < locals {
-      w[i].tag = .undefined
-      i &+= 1
-    }
-    #if LULL_CHECKS
-      for k in bound..<(count + windowSlack) where w[k].isHeap {
-        fatalError("a heap value above the arguments of \(c.qualname), register \(k)")
-      }
-    #endif
+  new.pointee.code = f.pointee.code
+  new.pointee.ip = head.pointee.instructions
+  new.pointee.constants = head.pointee.constants
+  let count = head.pointee.registerCount
+  let locals = head.pointee.localCount
+  new.pointee.registerCount = Int32(truncatingIfNeeded: count)
+  new.pointee.localCount = UInt16(truncatingIfNeeded: locals)
+  new.pointee.top = w + (count &+ windowSlack)
+  var i = bound
+  while i < locals {
+    w[i].tag = .undefined
+    i &+= 1
   }
+  #if LULL_CHECKS
+    for k in bound..<(count + windowSlack) where w[k].isHeap {
+      fatalError("a heap value above the arguments of \(f.pointee.codeOwner.qualname), register \(k)")
+    }
+  #endif
   new.pointee.regs = w
   new.pointee.globals = f.pointee.globals.dict
   new.pointee.cells = f.pointee.cells
@@ -379,19 +441,26 @@ private func unexpectedKeyword(_ code: Code, _ title: String, _ name: String, _ 
   }
 }
 
+private let generatorFrameSize = (MemoryLayout<Frame>.size + 15) & ~15
+private func generatorBlockSize(_ registerCount: Int) -> Int {
+  generatorFrameSize + (1 + registerCount + windowSlack) * 16
+}
+
 /// Moves bound arguments into a new generator object.
 func makeGenerator(_ f: FunctionPtr, _ w: UnsafeMutablePointer<Value>, bound: Int) -> Value {
   let code = f.pointee.codeOwner
   let n = code.registerCount
-  let regs = UnsafeMutablePointer<Value>.allocate(capacity: n + windowSlack)
-  regs.initialize(repeating: .undefined, count: n + windowSlack)
+  // One block: the frame, the function, the registers.
+  let block = allocateObject(generatorBlockSize(n))
+  let frame = block.bindMemory(to: Frame.self, capacity: 1)
+  let owner = (block + generatorFrameSize).bindMemory(to: Value.self, capacity: 1 + n + windowSlack)
+  owner.initialize(to: Value(.function, f).retained())
+  let regs = owner + 1
   for i in 0..<bound {
     regs[i] = w[i]
     w[i].tag = .undefined
   }
-  let frame = UnsafeMutablePointer<Frame>.allocate(capacity: 1)
-  let owner = UnsafeMutablePointer<Value>.allocate(capacity: 1)
-  owner.initialize(to: Value(.function, f).retained())
+  (regs + bound).initialize(repeating: .undefined, count: n + windowSlack - bound)
   frame.initialize(
     to: Frame(
       previous: nil, code: f.pointee.code, ip: code.instructions, regs: regs,
@@ -414,12 +483,9 @@ func freeGeneratorFrame(_ g: GeneratorPtr) {
   guard let f = g.pointee.frame else { return }
   g.pointee.frame = nil
   clearRegisters(f)
-  f.pointee.regs.deallocate()
-  if let slot = f.pointee.calleeSlot {
-    slot.pointee.release()
-    slot.deallocate()
-  }
-  f.deallocate()
+  let size = generatorBlockSize(Int(f.pointee.registerCount))
+  if let slot = f.pointee.calleeSlot { slot.pointee.release() }
+  freeObject(f, size)
 }
 func destroyGenerator(_ g: GeneratorPtr) {
   // A generator suspended in a try with a finally runs it when dropped, as CPython's close() does.
@@ -521,7 +587,7 @@ func callConsuming(
     do throws(LullError) {
       try checkNativeStack()
       // Native loops (`in`, sum, a sort's comparisons) are interrupted by the calls they make.
-      if vm.pointee.interrupt.pointee != 0 { try interrupted() }
+      if vm.pointee.interruptFlag != 0 { try interrupted() }
       frame = try pushFrame(f, w, bound: bound, flags: Frame.fromNative)
     } catch {
       releaseArguments(w, bound)
@@ -530,9 +596,9 @@ func callConsuming(
     return try execute(frame)
   case .builtin:
     defer { releaseArguments(w, argc) }
-    let b = callee.body(BuiltinBody.self).pointee.builtin
-    if kwCount == 0 { return try b.call(w, argc) }
-    return try b.callBinding(w, argc, kwNames, kwCount)
+    let b = callee.body(BuiltinBody.self)
+    if kwCount == 0 { return try b.pointee.head.call(w, argc) }
+    return try b.pointee.builtin.callBinding(w, argc, kwNames, kwCount)
   case .boundMethod:
     let m = callee.method
     var i = argc
@@ -676,7 +742,7 @@ func allocateInstance(
       args.release()
       throw LullError.typeError("\(t.pointee.name)() takes no keyword arguments")
     }
-    if t.isSubtype(of: exceptionType("OSError")) { return makeOSError(t, args) }
+    if t.isSubtype(of: core.pointee.osError) { return makeOSError(t, args) }
     return makeException(t, args: args)
   }
   if t.pointee.kind == .instance { return makeInstance(t) }

@@ -42,6 +42,11 @@ func hashDouble(_ d: Double) -> Int {
   return try hashSlow(v)
 }
 @inline(never) func hashSlow(_ v: Value) throws(LullError) -> Int {
+  // As in CPython no hash is -1; tables rely on it.
+  let h = try hashOther(v)
+  return h == -1 ? -2 : h
+}
+private func hashOther(_ v: Value) throws(LullError) -> Int {
   switch v.tag {
   case .none: return 0x1234_5678
   case .bool: return v.asInt
@@ -106,17 +111,25 @@ func unhashable(_ v: Value) -> LullError {
   LullError.typeError("unhashable type: '\(typeName(v))'")
 }
 private func hashTuple(_ t: TuplePtr) throws(LullError) -> Int {
+  if t.pointee.hash != 0 { return t.pointee.hash }
   try checkNativeStack()
   var acc: UInt64 = 2_870_177_450_012_600_261
+  // Items whose hash no code of the program decides: then the tuple's is kept.
+  var isFixed = true
   for k in 0..<t.pointee.count {
-    let lane = UInt64(bitPattern: Int64(try hashOf(t.items[k])))
+    let x = t.items[k]
+    let lane = UInt64(bitPattern: Int64(try hashOf(x)))
+    if x.tag.rawValue > Tag.str.rawValue, x.tag != .tuple || x.tuple.pointee.hash == 0 {
+      isFixed = false
+    }
     acc = acc &+ lane &* 14_029_467_366_897_019_727
     acc = acc << 31 | acc >> 33
     acc = acc &* 11_400_714_785_074_694_791
   }
   acc = acc &+ (UInt64(t.pointee.count) ^ (2_870_177_450_012_600_261 ^ 3_527_539))
-  if acc == UInt64.max { return 1_546_275_796 }
-  return Int(Int64(bitPattern: acc))
+  let r = acc == UInt64.max ? 1_546_275_796 : Int(Int64(bitPattern: acc))
+  if isFixed { t.pointee.hash = r }
+  return r
 }
 func frozenHash(_ v: Value) throws(LullError) -> Int {
   var h: UInt = 0

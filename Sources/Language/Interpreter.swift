@@ -85,13 +85,13 @@ public final class Interpreter {
   private func execute(_ source: String, file: String, namespace: Value, showsLast: Bool)
     throws(LullError) -> Value
   {
-    vm.pointee.interrupt.pointee = 0
+    vm.pointee.interruptFlag = 0
     vm.pointee.nativeLimit = nativeStackLimit()
     return try runSource(source, file: file, module: namespace, showsLast: showsLast)
   }
 
   /// Asks the running program to stop with KeyboardInterrupt. Safe in a signal handler.
-  public func interrupt() { vm.pointee.interrupt.pointee = 1 }
+  public func interrupt() { vm.pointee.interruptFlag = 1 }
   /// The flag itself, for a C signal handler.
   public var interruptFlag: UnsafeMutablePointer<Int32> { vm.pointee.interrupt }
 
@@ -154,7 +154,7 @@ func runSource(_ source: String, file: String, module: Value, showsLast: Bool) t
     .bindMemory(to: FunctionBody.self, capacity: 1)
   p.initialize(
     to: FunctionBody(
-      h: Header(.function), code: Unmanaged.passUnretained(code),
+      h: Header(.function), code: Unmanaged.passUnretained(code), head: code.head,
       globals: module.module.pointee.dict.retained(), defaults: .undefined,
       keywordDefaults: .undefined, name: interned("<module>"), qualname: interned("<module>"),
       doc: .none, dict: .undefined, cells: nil, cellCount: 0, codeOwner: code,

@@ -135,7 +135,106 @@ func lengthHint(_ p: UnsafeMutablePointer<IteratorBody>) -> Int {
   }
 }
 
+func makesPairs(_ p: UnsafeMutablePointer<IteratorBody>) -> Bool {
+  switch p.pointee.kind {
+  case .enumerate, .dictItems: true
+  case .zip: p.pointee.a.tuple.pointee.count == 2
+  default: false
+  }
+}
+/// The next pair of an iterator that `makesPairs`, both owned, without the tuple.
+func nextPair(_ p: UnsafeMutablePointer<IteratorBody>) throws(LullError) -> (Value, Value)? {
+  switch p.pointee.kind {
+  case .enumerate:
+    let x = try iteratorNext(p.pointee.a)
+    if x.isUndefined { return nil }
+    let n = p.pointee.index
+    p.pointee.index = n + 1
+    return (Value(n), x)
+  case .dictItems:
+    let n = try nextEntry(p)
+    if n < 0 { return nil }
+    let e = p.pointee.a.dict.pointee.entries + n
+    return (e.pointee.key.retained(), e.pointee.value.retained())
+  default:
+    let its = p.pointee.a.tuple
+    let x = try iteratorNext(its.items[0])
+    if x.isUndefined {
+      if p.pointee.index == 1 { try checkExhausted(its) }
+      return nil
+    }
+    let y: Value
+    do throws(LullError) { y = try iteratorNext(its.items[1]) } catch {
+      x.release()
+      throw error
+    }
+    if y.isUndefined {
+      x.release()
+      if p.pointee.index == 1 { throw shorterArgument(1) }
+      return nil
+    }
+    return (x, y)
+  }
+}
+/// The index of the next entry of a dict's iterator, or -1 at its end.
+@inline(__always) private func nextEntry(_ p: UnsafeMutablePointer<IteratorBody>) throws(LullError)
+  -> Int
+{
+  let d = p.pointee.a.dict
+  if p.pointee.index == Int.max { return -1 }
+  if d.pointee.count != p.pointee.limit {
+    p.pointee.limit = -1
+    throw LullError.runtime("dictionary changed size during iteration")
+  }
+  var n = p.pointee.index
+  while n < d.pointee.used, d.pointee.entries[n].key.isUndefined { n += 1 }
+  if n >= d.pointee.used {
+    p.pointee.index = Int.max
+    return -1
+  }
+  p.pointee.index = n + 1
+  return n
+}
+/// `zip(strict=True)`: the first iterable has ended, so must the others.
+private func checkExhausted(_ its: TuplePtr) throws(LullError) {
+  for j in 1..<max(its.pointee.count, 1) {
+    let y = try iteratorNext(its.items[j])
+    if !y.isUndefined {
+      y.release()
+      throw LullError.valueError(
+        "zip() argument \(j + 1) is longer than argument\(j > 1 ? "s 1-\(j)" : " 1")")
+    }
+  }
+}
+private func shorterArgument(_ k: Int) -> LullError {
+  LullError.valueError(
+    "zip() argument \(k + 1) is shorter than argument\(k > 1 ? "s 1-\(k)" : " 1")")
+}
+
+/// The kinds that loops meet most; the others, which take more room on the stack, apart.
 @inline(never) func nextNative(_ p: UnsafeMutablePointer<IteratorBody>) throws(LullError) -> Value {
+  switch p.pointee.kind {
+  case .tuple:
+    let t = p.pointee.a.tuple
+    let n = p.pointee.index
+    if n >= t.pointee.count { return .undefined }
+    p.pointee.index = n + 1
+    return t.items[n].retained()
+  case .str:
+    let s = p.pointee.a.str
+    let n = p.pointee.index
+    if n >= s.pointee.byteCount { return .undefined }
+    let c = s.bytes[n]
+    if c < 0x80 {
+      p.pointee.index = n + 1
+      return asciiCharacter(c)
+    }
+    p.pointee.index = n + utf8Length(c)
+    return s.character(atOffset: n)
+  default: return try nextAny(p)
+  }
+}
+@inline(never) private func nextAny(_ p: UnsafeMutablePointer<IteratorBody>) throws(LullError) -> Value {
   switch p.pointee.kind {
   case .range:
     let n = p.pointee.index
@@ -153,18 +252,7 @@ func lengthHint(_ p: UnsafeMutablePointer<IteratorBody>) -> Int {
     }
     p.pointee.index = Int.max
     return .undefined
-  case .tuple:
-    let t = p.pointee.a.tuple
-    let n = p.pointee.index
-    if n >= t.pointee.count { return .undefined }
-    p.pointee.index = n + 1
-    return t.items[n].retained()
-  case .str:
-    let s = p.pointee.a.str
-    let n = p.pointee.index
-    if n >= s.pointee.byteCount { return .undefined }
-    p.pointee.index = n + utf8Length(s.bytes[n])
-    return s.character(atOffset: n)
+  case .tuple, .str: return try nextNative(p)
   case .bytes:
     let n = p.pointee.index
     let b = p.pointee.a.body(BytesBody.self)
@@ -172,20 +260,9 @@ func lengthHint(_ p: UnsafeMutablePointer<IteratorBody>) -> Int {
     p.pointee.index = n + 1
     return Value(Int(b.pointee.value[n]))
   case .dictKeys, .dictValues, .dictItems:
-    let d = p.pointee.a.dict
-    if p.pointee.index == Int.max { return .undefined }
-    if d.pointee.count != p.pointee.limit {
-      p.pointee.limit = -1
-      throw LullError.runtime("dictionary changed size during iteration")
-    }
-    var n = p.pointee.index
-    while n < d.pointee.used, d.pointee.entries[n].key.isUndefined { n += 1 }
-    if n >= d.pointee.used {
-      p.pointee.index = Int.max
-      return .undefined
-    }
-    p.pointee.index = n + 1
-    let e = d.pointee.entries[n]
+    let n = try nextEntry(p)
+    if n < 0 { return .undefined }
+    let e = p.pointee.a.dict.pointee.entries[n]
     switch p.pointee.kind {
     case .dictKeys: return e.key.retained()
     case .dictValues: return e.value.retained()
@@ -245,18 +322,8 @@ func lengthHint(_ p: UnsafeMutablePointer<IteratorBody>) -> Int {
       if x.isUndefined {
         t.release()
         if p.pointee.index == 1 {
-          if k > 0 {
-            throw LullError.valueError(
-              "zip() argument \(k + 1) is shorter than argument\(k > 1 ? "s 1-\(k)" : " 1")")
-          }
-          for j in 1..<max(n, 1) {
-            let y = try iteratorNext(its.items[j])
-            if !y.isUndefined {
-              y.release()
-              throw LullError.valueError(
-                "zip() argument \(j + 1) is longer than argument\(j > 1 ? "s 1-\(j)" : " 1")")
-            }
-          }
+          if k > 0 { throw shorterArgument(k) }
+          try checkExhausted(its)
         }
         return .undefined
       }
@@ -369,7 +436,7 @@ public func forEach(_ v: Value, _ body: (Value) throws(LullError) -> Void) throw
     if x.isUndefined { return }
     defer { x.release() }
     try body(x)
-    if vm.pointee.interrupt.pointee != 0 { try interrupted() }
+    if vm.pointee.interruptFlag != 0 { try interrupted() }
   }
 }
 
@@ -427,7 +494,7 @@ func extendList(_ l: ListPtr, _ v: Value) throws(LullError) {
     l.append(x)
     ticks &+= 1
     if ticks & 1023 == 0 {
-      if vm.pointee.interrupt.pointee != 0 { try interrupted() }
+      if vm.pointee.interruptFlag != 0 { try interrupted() }
       if ticks & 0xFF_FFFF == 0 { try checkAllocation(l.pointee.count * 2, 16) }
     }
   }

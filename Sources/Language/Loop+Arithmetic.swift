@@ -2,7 +2,8 @@
 import Glibc
 
 extension Loop {
-  /// `a = b op c` for the operators that ints and floats share.
+  /// `a = b op c` for the operators that ints and floats share. The closures must come straight from
+  /// `runLoop`: through a second method they would stay calls.
   @_transparent func arithmetic(
     _ i: InstructionPtr, _ op: BinaryOperator, inplace: Bool,
     _ int: (Int, Int) -> (partialValue: Int, overflow: Bool),
@@ -50,30 +51,6 @@ extension Loop {
     }
     try operateImmediate(frame, i, op, inplace)
   }
-  @_transparent func add(_ i: InstructionPtr, inplace: Bool) throws(LullError) {
-    try arithmetic(
-      i, .add, inplace: inplace, { $0.addingReportingOverflow($1) }, { $0 + $1 })
-  }
-  @_transparent func subtract(_ i: InstructionPtr, inplace: Bool) throws(LullError) {
-    try arithmetic(
-      i, .subtract, inplace: inplace, { $0.subtractingReportingOverflow($1) }, { $0 - $1 })
-  }
-  @_transparent func multiply(_ i: InstructionPtr, inplace: Bool) throws(LullError) {
-    try arithmetic(
-      i, .multiply, inplace: inplace, { $0.multipliedReportingOverflow(by: $1) }, { $0 * $1 })
-  }
-  @_transparent func addImmediate(_ i: InstructionPtr, inplace: Bool) throws(LullError) {
-    try immediate(
-      i, .add, inplace: inplace, { $0.addingReportingOverflow($1) }, { $0 + $1 })
-  }
-  @_transparent func subtractImmediate(_ i: InstructionPtr, inplace: Bool) throws(LullError) {
-    try immediate(
-      i, .subtract, inplace: inplace, { $0.subtractingReportingOverflow($1) }, { $0 - $1 })
-  }
-  @_transparent func multiplyImmediate(_ i: InstructionPtr) throws(LullError) {
-    try immediate(
-      i, .multiply, inplace: false, { $0.multipliedReportingOverflow(by: $1) }, { $0 * $1 })
-  }
   /// The divisor of the immediate forms is positive.
   @_transparent func floorDivideImmediate(_ i: InstructionPtr) throws(LullError) {
     let l = b(i)
@@ -112,7 +89,7 @@ extension Loop {
       set(a(i), Value(Double(l.asInt) / Double(r.asInt)))
       return
     }
-    try operate(frame, i, .divide, false)
+    try operate(frame, i, .divide, i.pointee.x != 0)
   }
   @_transparent func floorDivide(_ i: InstructionPtr) throws(LullError) {
     let l = b(i)
@@ -121,7 +98,7 @@ extension Loop {
       set(a(i), Value(floorQuotient(l.asInt, r.asInt)))
       return
     }
-    try operate(frame, i, .floorDivide, false)
+    try operate(frame, i, .floorDivide, i.pointee.x != 0)
   }
   @_transparent func modulo(_ i: InstructionPtr) throws(LullError) {
     let l = b(i)
@@ -130,7 +107,7 @@ extension Loop {
       set(a(i), Value(floorRemainder(l.asInt, r.asInt)))
       return
     }
-    try operate(frame, i, .modulo, false)
+    try operate(frame, i, .modulo, i.pointee.x != 0)
   }
   @_transparent func bits(
     _ i: InstructionPtr, _ op: BinaryOperator, _ int: (Int, Int) -> Int
@@ -141,7 +118,7 @@ extension Loop {
       set(a(i), Value(int(l.asInt, r.asInt)))
       return
     }
-    try operate(frame, i, op, false)
+    try operate(frame, i, op, i.pointee.x != 0)
   }
   @_transparent func shift(_ i: InstructionPtr, left: Bool) throws(LullError) {
     let l = b(i)
@@ -153,7 +130,7 @@ extension Loop {
         return
       }
     }
-    try operate(frame, i, left ? .leftShift : .rightShift, false)
+    try operate(frame, i, left ? .leftShift : .rightShift, i.pointee.x != 0)
   }
   @_transparent func power(_ i: InstructionPtr) throws(LullError) {
     let l = b(i)
@@ -165,25 +142,7 @@ extension Loop {
         return
       }
     }
-    try operate(frame, i, .power, false)
-  }
-  @_transparent func inplace(_ i: InstructionPtr) throws(LullError) {
-    let op = BinaryOperator(rawValue: UInt8(truncatingIfNeeded: i.pointee.x)) ?? .add
-    let l = b(i)
-    let r = c(i)
-    if l.tag == .int, r.tag == .int {
-      switch op {
-      case .bitAnd: return set(a(i), Value(l.asInt & r.asInt))
-      case .bitOr: return set(a(i), Value(l.asInt | r.asInt))
-      case .bitXor: return set(a(i), Value(l.asInt ^ r.asInt))
-      case .floorDivide where r.asInt > 0:
-        return set(a(i), Value(floorQuotient(l.asInt, r.asInt)))
-      case .modulo where r.asInt > 0:
-        return set(a(i), Value(floorRemainder(l.asInt, r.asInt)))
-      default: break
-      }
-    }
-    try operate(frame, i, op, true)
+    try operate(frame, i, .power, i.pointee.x != 0)
   }
   @_transparent func negate(_ i: InstructionPtr) throws(LullError) {
     let v = b(i)
@@ -206,7 +165,7 @@ extension Loop {
     save()
     if v.isUndefined { throw unboundLocal(frame, i.pointee.b) }
     let t = try truth(v)
-    consume(i.pointee.b)
+    consumeB(i)
     set(a(i), Value(!t))
   }
 }

@@ -19,19 +19,16 @@ extension Loop {
       argc &-= 1
     }
     save()
-    if interrupt.pointee != 0 { try interrupted() }
+    if _slowPath(isInterrupted), let error = interruption() { throw error }
     let callee = slot.pointee
     if callee.tag == .function, frame.pointee.flags & Frame.ofGenerator == 0 {
       let f = callee.function
-      if f.pointee.code._withUnsafeGuaranteedRef({ $0.exactCount }) == argc {
+      if f.pointee.head.pointee.exactCount == argc {
         // When there is no room the arguments stay behind as temporaries of this frame.
         return try pushFrame(f, w, bound: argc, calleeSlot: slot, returnRegister: i.pointee.a)
       }
     } else if callee.tag == .builtin {
-      let b = callee.body(BuiltinBody.self)
-      let v = try b.pointee.builtin.call(w, argc)
-      releaseArguments(slot, argc &+ (w - slot))
-      set(a(i), v)
+      try callBuiltin(frame, i, slot, w, argc)
       return nil
     }
     return try callAny(frame, i, slot, w, argc)
@@ -43,29 +40,19 @@ extension Loop {
       o.tag == .instance
       ? o.instance.pointee.shape.pointee.id
       : o.isUndefined ? 0 : o.type.pointee.version
-    if id == i.pointee.y, id != 0 {
-      let cache = frame.pointee.code._withUnsafeGuaranteedRef { $0.caches }
-      set(p, cache[Int(i.pointee.b)].retained())
+    if _fastPath(id == i.pointee.y && id != 0) {
+      set(p, constants[Int(i.pointee.b)].retained())
       return
     }
     save()
     try Language.loadMethod(frame, p, constants[Int(i.pointee.c)], i)
   }
-  @_transparent func callKeywords(_ i: InstructionPtr) throws(LullError) {
+  @_transparent func callKeywords(_ i: InstructionPtr) throws(LullError) -> FramePtr? {
     save()
+    if _slowPath(isInterrupted), let error = interruption() { throw error }
     let slot = regs + Int(i.pointee.b)
-    let names = constants[Int(i.pointee.x)].tuple
-    let callee = slot.pointee
-    slot.pointee.tag = .undefined
-    let v: Value
-    do throws(LullError) {
-      v = try callOwned(callee, slot + 1, Int(i.pointee.c), names.items, names.pointee.count)
-    } catch {
-      callee.release()
-      throw error
-    }
-    callee.release()
-    set(a(i), v)
+    return try callAny(
+      frame, i, slot, slot + 1, Int(i.pointee.c), constants[Int(i.pointee.x)].tuple)
   }
   @_transparent func callUnpacked(_ i: InstructionPtr) throws(LullError) {
     save()
@@ -73,9 +60,9 @@ extension Loop {
     let list = b(i).list
     let dict = i.pointee.c == noRegister ? nil : Optional(c(i).dict)
     let v = try Language.callUnpacked(callee, list, dict)
-    consume(i.pointee.b)
-    if i.pointee.c != noRegister { consume(i.pointee.c) }
-    consume(UInt16(truncatingIfNeeded: i.pointee.x))
+    consumeB(i)
+    if i.pointee.c != noRegister { consumeC(i) }
+    frame.pointee.consume(UInt16(truncatingIfNeeded: i.pointee.x))
     set(a(i), v)
   }
 
@@ -83,12 +70,12 @@ extension Loop {
   /// frame goes on.
   @_transparent mutating func leave(_ i: InstructionPtr) throws(LullError) -> Value? {
     var v = a(i).pointee
-    if v.isUndefined { throw unbound(frame, i, i.pointee.a) }
+    if _slowPath(v.isUndefined) { throw unbound(frame, i, i.pointee.a) }
     a(i).pointee.tag = .undefined
     let done = frame
     let flags = done.pointee.flags
     let m = vm
-    if flags != 0 {
+    if _slowPath(flags != 0) {
       if flags & Frame.ofGenerator != 0 {
         guard let previous = endGenerator(done, v) else { return .undefined }
         enter(previous)
@@ -97,15 +84,13 @@ extension Loop {
       if flags & Frame.ofInitializer != 0 {
         if !v.isNone {
           frame.pointee.ip = ip
-          let e = LullError.typeError("__init__() should return None, not '\(typeName(v))'")
-          v.release()
-          throw e
+          throw wrongInitializer(v)
         }
         v = done.pointee.initResult
       }
     }
     // No temporary is alive here.
-    releaseArguments(regs, Int(localCount))
+    releaseArguments(regs, Int(done.pointee.localCount))
     let previous = done.pointee.previous
     let returnRegister = Int(done.pointee.returnRegister)
     m.pointee.frame = previous
@@ -122,6 +107,22 @@ extension Loop {
     set(regs + returnRegister, v)
     return nil
   }
+}
+
+/// The error for an `__init__` that returned a value, which is released.
+@inline(never) private func wrongInitializer(_ v: Value) -> LullError {
+  let e = LullError.typeError("__init__() should return None, not '\(typeName(v))'")
+  v.release()
+  return e
+}
+
+/// A builtin with its arguments at `w`; `slot` holds the callee.
+@inline(never) private func callBuiltin(
+  _ frame: FramePtr, _ i: InstructionPtr, _ slot: Registers, _ w: Registers, _ argc: Int
+) throws(LullError) {
+  let v = try slot.pointee.body(BuiltinBody.self).pointee.head.call(w, argc)
+  releaseArguments(slot, argc &+ (w - slot))
+  set(frame.pointee.regs + Int(i.pointee.a), v)
 }
 
 /// The end of a generator's frame: nil when native code resumed it, else the frame of the `for` that
@@ -145,10 +146,13 @@ extension Loop {
 }
 
 /// Any other call: bound methods, classes, functions that need their arguments bound, generators,
-/// callable objects.
+/// callable objects. `names`: of the last arguments.
 @inline(never) private func callAny(
-  _ frame: FramePtr, _ i: InstructionPtr, _ slot: Registers, _ arguments: Registers, _ count: Int
+  _ frame: FramePtr, _ i: InstructionPtr, _ slot: Registers, _ arguments: Registers, _ count: Int,
+  _ names: TuplePtr? = nil
 ) throws(LullError) -> FramePtr? {
+  let kwNames = names?.items
+  let kwCount = names?.pointee.count ?? 0
   let regs = frame.pointee.regs
   var w = arguments
   var argc = count
@@ -169,7 +173,10 @@ extension Loop {
   var initResult = Value.undefined
   if callee.tag == .type {
     let t = callee.typeObject
-    if t.pointee.isUserDefined, t.pointee.kind == .instance {
+    if t.pointee.isUserDefined,
+      t.pointee.kind == .instance
+        || t.pointee.kind == .exception && !t.isSubtype(of: core.pointee.osError)
+    {
       if t.pointee.initVersion != t.pointee.version {
         t.pointee.initVersion = t.pointee.version
         let f = t.lookup(.__init__)
@@ -178,7 +185,13 @@ extension Loop {
       }
       let f = t.pointee.initFunction
       if f.tag == .function {
-        initResult = makeInstance(t)
+        if t.pointee.kind == .instance {
+          initResult = makeInstance(t)
+        } else {
+          let args = makeTuple(uninitialized: argc - kwCount)
+          for k in 0..<(argc - kwCount) { args.tuple.items[k] = w[k].retained() }
+          initResult = makeException(t, args: args)
+        }
         var k = argc
         while k > 0 {
           w[k] = w[k - 1]
@@ -193,7 +206,8 @@ extension Loop {
     } else if !t.pointee.isUserDefined, !t.pointee.isException,
       t != typeTable[Int(Tag.type.rawValue)], let c = t.pointee.constructor
     {
-      let v = try c.call(w, argc)
+      let v =
+        kwCount == 0 ? try c.call(w, argc) : try c.callBinding(w, argc, kwNames, kwCount)
       releaseArguments(slot, argc + (w - slot))
       set(regs + Int(i.pointee.a), v)
       return nil
@@ -201,7 +215,6 @@ extension Loop {
   }
   if callee.tag == .function {
     let f = callee.function
-    let code = f.pointee.code
     if frame.pointee.flags & Frame.ofGenerator != 0 {
       // A generator's registers are not on the stack, and end soon after its temporaries: the
       // arguments move to where there is room for the callee's.
@@ -214,10 +227,10 @@ extension Loop {
     }
     var bound = argc
     do throws(LullError) {
-      if code._withUnsafeGuaranteedRef({ $0.exactCount }) != argc {
-        try bindArguments(f, w, argc, nil, 0)
-        bound = code._withUnsafeGuaranteedRef { $0.parameterCount }
-        if code._withUnsafeGuaranteedRef({ $0.isGenerator }) {
+      if f.pointee.head.pointee.exactCount != argc || kwCount > 0 {
+        try bindArguments(f, w, argc, kwNames, kwCount)
+        bound = f.pointee.codeOwner.parameterCount
+        if f.pointee.codeOwner.isGenerator {
           let g = makeGenerator(f, w, bound: bound)
           set(slot, .undefined)
           set(regs + Int(i.pointee.a), g)
@@ -238,16 +251,21 @@ extension Loop {
     }
   }
   if callee.tag == .builtin {
-    let v = try callee.body(BuiltinBody.self).pointee.builtin.call(w, argc)
-    releaseArguments(slot, argc + (w - slot))
-    set(regs + Int(i.pointee.a), v)
+    if kwCount == 0 {
+      try callBuiltin(frame, i, slot, w, argc)
+    } else {
+      let b = callee.body(BuiltinBody.self).pointee.builtin
+      let v = try b.callBinding(w, argc, kwNames, kwCount)
+      releaseArguments(slot, argc + (w - slot))
+      set(regs + Int(i.pointee.a), v)
+    }
     return nil
   }
   if callee.isUndefined { throw unboundLocal(frame, i.pointee.b) }
   slot.pointee.tag = .undefined
   let v: Value
   do throws(LullError) {
-    v = try callOwned(callee, w, argc, nil, 0)
+    v = try callOwned(callee, w, argc, kwNames, kwCount)
   } catch {
     callee.release()
     throw error

@@ -33,7 +33,7 @@ extension Loop {
     } else {
       t = try compareAnyFused(frame, i, op)
     }
-    if t == (i.pointee.c != 0) { try jump(i) }
+    try jump(i, if: t == (i.pointee.c != 0))
   }
   /// Compares a with `y` and jumps by `x` when the result is `c`.
   @_transparent mutating func compareJumpImmediate(
@@ -46,26 +46,26 @@ extension Loop {
     } else {
       t = try compareAnyImmediate(frame, i, op)
     }
-    if t == (i.pointee.c != 0) { try jump(i) }
+    try jump(i, if: t == (i.pointee.c != 0))
   }
 
   @_transparent func isSame(_ i: InstructionPtr, negated: Bool) throws(LullError) {
     let l = b(i)
     let r = c(i)
-    if l.isUndefined || r.isUndefined { throw unbound(frame, i, i.pointee.b, i.pointee.c) }
+    if _slowPath(l.isUndefined || r.isUndefined) { throw unbound(frame, i, i.pointee.b, i.pointee.c) }
     let same = l.isSame(r)
-    consume(i.pointee.b)
-    consume(i.pointee.c)
+    consumeB(i)
+    consumeC(i)
     set(a(i), Value(same != negated))
   }
   @_transparent mutating func jumpIs(_ i: InstructionPtr, negated: Bool) throws(LullError) {
     let l = a(i).pointee
     let r = b(i)
-    if l.isUndefined || r.isUndefined { throw unbound(frame, i, i.pointee.a, i.pointee.b) }
+    if _slowPath(l.isUndefined || r.isUndefined) { throw unbound(frame, i, i.pointee.a, i.pointee.b) }
     let t = l.isSame(r) != negated
-    consume(i.pointee.a)
-    consume(i.pointee.b)
-    if t == (i.pointee.c != 0) { try jump(i) }
+    consumeA(i)
+    consumeB(i)
+    try jump(i, if: t == (i.pointee.c != 0))
   }
   @_transparent mutating func jumpIf(_ i: InstructionPtr, _ sense: Bool) throws(LullError) {
     let v = a(i).pointee
@@ -76,21 +76,21 @@ extension Loop {
       t = v.asInt != 0
     } else {
       save()
-      if v.isUndefined { throw unboundLocal(frame, i.pointee.a) }
+      if _slowPath(v.isUndefined) { throw unboundLocal(frame, i.pointee.a) }
       t = try truth(v)
-      consume(i.pointee.a)
+      consumeA(i)
     }
-    if t == sense { try jump(i) }
+    try jump(i, if: t == sense)
   }
   /// Keeps the value when it jumps, drops it otherwise.
   @_transparent mutating func jumpKeeping(_ i: InstructionPtr, _ sense: Bool) throws(LullError) {
     let v = a(i).pointee
     let t: Bool
-    if v.tag == .bool {
-      t = v.asBool
+    if v.tag == .bool || v.tag == .int {
+      t = v.bits != 0
     } else {
       save()
-      if v.isUndefined { throw unboundLocal(frame, i.pointee.a) }
+      if _slowPath(v.isUndefined) { throw unboundLocal(frame, i.pointee.a) }
       t = try truth(v)
     }
     if t == sense {
@@ -111,12 +111,13 @@ extension Loop {
   let r = regs[Int(i.pointee.c)]
   if l.isUndefined || r.isUndefined { throw unbound(frame, i, i.pointee.b, i.pointee.c) }
   let found: Bool
-  if r.tag == .dict, l.tag == .str {
-    let x = r.dict.findStr(l.str)
+  if r.tag == .dict, l.tag == .str || l.tag == .int {
+    let x = l.tag == .str ? r.dict.findStr(l.str) : r.dict.findInt(l.bits, hashInt(l.asInt))
     found = x == -2 ? try containsValue(r, l) : x >= 0
   } else if r.tag == .set, l.tag == .int || l.tag == .str {
-    let x = try r.set.find(l, try hashOf(l))
-    found = !r.set.pointee.table[x].key.isUndefined
+    var passed = -1
+    let x = r.set.findPlain(l, try hashOf(l), &passed)
+    found = x == -2 ? try containsValue(r, l) : !r.set.pointee.table[x].key.isUndefined
   } else {
     found = try containsValue(r, l)
   }

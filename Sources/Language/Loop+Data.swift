@@ -36,65 +36,62 @@ extension Loop {
     set(a(i), v)
   }
   @_transparent func listAppend(_ i: InstructionPtr) throws(LullError) {
-    let v = take(i.pointee.b)
-    if v.isUndefined { throw unbound(frame, i, i.pointee.b) }
+    let v = takeB(i)
+    if _slowPath(v.isUndefined) { throw unbound(frame, i, i.pointee.b) }
     a(i).pointee.list.append(v)
   }
   @_transparent func listExtend(_ i: InstructionPtr) throws(LullError) {
     save()
     let v = b(i)
-    if v.isUndefined { throw unboundLocal(frame, i.pointee.b) }
-    if i.pointee.x > 0, !isIterable(v) {
-      let title = i.pointee.x == 1 ? "\(callTitle(c(i))) argument" : "Value"
-      throw LullError.typeError("\(title) after * must be an iterable, not \(typeName(v))")
-    }
+    if _slowPath(v.isUndefined) { throw unboundLocal(frame, i.pointee.b) }
+    if i.pointee.x > 0, !isIterable(v) { throw notIterable(v, i.pointee.x == 1 ? c(i) : .undefined) }
     try extendList(a(i).pointee.list, v)
-    consume(i.pointee.b)
+    consumeB(i)
   }
   @_transparent func setAdd(_ i: InstructionPtr) throws(LullError) {
     save()
     let v = b(i)
-    if v.isUndefined { throw unboundLocal(frame, i.pointee.b) }
+    if _slowPath(v.isUndefined) { throw unboundLocal(frame, i.pointee.b) }
     try a(i).pointee.set.add(v)
-    consume(i.pointee.b)
+    consumeB(i)
   }
   @_transparent func setUpdate(_ i: InstructionPtr) throws(LullError) {
     save()
     let v = b(i)
-    if v.isUndefined { throw unboundLocal(frame, i.pointee.b) }
+    if _slowPath(v.isUndefined) { throw unboundLocal(frame, i.pointee.b) }
     let target = a(i)
     try forEach(v) { (x) throws(LullError) in try target.pointee.set.add(x) }
-    consume(i.pointee.b)
+    consumeB(i)
   }
   @_transparent func dictSet(_ i: InstructionPtr) throws(LullError) {
     save()
     let key = b(i)
-    let v = take(i.pointee.c)
-    if key.isUndefined || v.isUndefined {
+    let v = takeC(i)
+    if _slowPath(key.isUndefined || v.isUndefined) {
       throw unboundLocal(frame, key.isUndefined ? i.pointee.b : i.pointee.c)
     }
     try a(i).pointee.dict.store(key, v)
-    consume(i.pointee.b)
+    consumeB(i)
   }
   @_transparent func dictUpdate(_ i: InstructionPtr) throws(LullError) {
     save()
     let v = b(i)
-    if v.isUndefined { throw unboundLocal(frame, i.pointee.b) }
+    if _slowPath(v.isUndefined) { throw unboundLocal(frame, i.pointee.b) }
     try updateDict(a(i).pointee.dict, v, mappingOnly: true)
-    consume(i.pointee.b)
+    consumeB(i)
   }
   @_transparent func dictMerge(_ i: InstructionPtr) throws(LullError) {
     save()
     let v = b(i)
-    if v.isUndefined { throw unboundLocal(frame, i.pointee.b) }
+    if _slowPath(v.isUndefined) { throw unboundLocal(frame, i.pointee.b) }
     try mergeKeywords(a(i).pointee.dict, v, callee: c(i))
-    consume(i.pointee.b)
+    consumeB(i)
   }
   @_transparent func listToTuple(_ i: InstructionPtr) {
     let l = b(i).list
     let v = Language.makeTuple(from: l.pointee.items, count: l.pointee.count)
     l.pointee.count = 0
-    consume(i.pointee.b)
+    consumeB(i)
     set(a(i), v)
   }
 
@@ -105,9 +102,9 @@ extension Loop {
     let o = b(i)
     if o.tag == .instance {
       let p = o.instance
-      if p.pointee.shape.pointee.id == i.pointee.y {
+      if _fastPath(p.pointee.shape.pointee.id == i.pointee.y) {
         let v = p.pointee.slots[Int(i.pointee.x)].retained()
-        consume(i.pointee.b)
+        consumeB(i)
         set(a(i), v)
         return nil
       }
@@ -118,11 +115,11 @@ extension Loop {
     let o = a(i).pointee
     if o.tag == .instance {
       let p = o.instance
-      if p.pointee.shape.pointee.id == i.pointee.y, i.pointee.x >= 0 {
-        let v = take(i.pointee.b)
-        if v.isUndefined { throw unbound(frame, i, i.pointee.b) }
+      if _fastPath(p.pointee.shape.pointee.id == i.pointee.y && i.pointee.x >= 0) {
+        let v = takeB(i)
+        if _slowPath(v.isUndefined) { throw unbound(frame, i, i.pointee.b) }
         set(p.pointee.slots + Int(i.pointee.x), v)
-        consume(i.pointee.a)
+        consumeA(i)
         return
       }
     }
@@ -131,9 +128,9 @@ extension Loop {
   @_transparent func deleteAttr(_ i: InstructionPtr) throws(LullError) {
     save()
     let o = a(i).pointee
-    if o.isUndefined { throw unboundLocal(frame, i.pointee.a) }
+    if _slowPath(o.isUndefined) { throw unboundLocal(frame, i.pointee.a) }
     try deleteAttribute(o, constants[Int(i.pointee.c)])
-    consume(i.pointee.a)
+    consumeA(i)
   }
 
   // MARK: Items
@@ -144,7 +141,7 @@ extension Loop {
     let k = c(i)
     if k.tag == .int, let p = place(o, k.asInt) {
       let v = p.pointee.retained()
-      consume(i.pointee.b)
+      consumeB(i)
       set(a(i), v)
       return
     }
@@ -155,14 +152,14 @@ extension Loop {
     let o = b(i)
     if let p = place(o, Int(i.pointee.x)) {
       let v = p.pointee.retained()
-      consume(i.pointee.b)
+      consumeB(i)
       set(a(i), v)
       return
     }
     save()
-    if o.isUndefined { throw unboundLocal(frame, i.pointee.b) }
+    if _slowPath(o.isUndefined) { throw unboundLocal(frame, i.pointee.b) }
     let v = try Language.getItem(o, Value(Int(i.pointee.x)))
-    consume(i.pointee.b)
+    consumeB(i)
     set(a(i), v)
   }
   /// `a[b] = c`.
@@ -170,10 +167,10 @@ extension Loop {
     let o = a(i).pointee
     let k = b(i)
     if o.tag == .list, k.tag == .int, let p = place(o, k.asInt) {
-      let v = take(i.pointee.c)
+      let v = takeC(i)
       if !v.isUndefined {
         set(p, v)
-        consume(i.pointee.a)
+        consumeA(i)
         return
       }
     }
@@ -183,32 +180,37 @@ extension Loop {
   @_transparent func setItemImmediate(_ i: InstructionPtr) throws(LullError) {
     let o = a(i).pointee
     if o.tag == .list, let p = place(o, Int(i.pointee.x)) {
-      let v = take(i.pointee.c)
+      let v = takeC(i)
       if !v.isUndefined {
         set(p, v)
-        consume(i.pointee.a)
+        consumeA(i)
         return
       }
     }
     save()
     let v = c(i)
-    if v.isUndefined { throw unboundLocal(frame, i.pointee.c) }
-    if o.isUndefined { throw unboundLocal(frame, i.pointee.a) }
+    if _slowPath(v.isUndefined) { throw unboundLocal(frame, i.pointee.c) }
+    if _slowPath(o.isUndefined) { throw unboundLocal(frame, i.pointee.a) }
     try Language.setItem(o, Value(Int(i.pointee.x)), v)
-    consume(i.pointee.a)
-    consume(i.pointee.c)
+    consumeA(i)
+    consumeC(i)
   }
   @_transparent func deleteItem(_ i: InstructionPtr) throws(LullError) {
     save()
     let o = a(i).pointee
     let k = b(i)
-    if o.isUndefined || k.isUndefined { throw unbound(frame, i, i.pointee.a, i.pointee.b) }
+    if _slowPath(o.isUndefined || k.isUndefined) { throw unbound(frame, i, i.pointee.a, i.pointee.b) }
     try Language.deleteItem(o, k)
-    consume(i.pointee.a)
-    consume(i.pointee.b)
+    consumeA(i)
+    consumeB(i)
   }
 }
 
+/// `callee` is undefined for a `*` in a display.
+@inline(never) private func notIterable(_ v: Value, _ callee: Value) -> LullError {
+  let title = callee.isUndefined ? "Value" : "\(callTitle(callee)) argument"
+  return .typeError("\(title) after * must be an iterable, not \(typeName(v))")
+}
 /// The place of an item of a list or tuple; nil for anything else and out of range.
 @_transparent private func place(_ o: Value, _ index: Int) -> Registers? {
   if o.tag == .list {
@@ -236,7 +238,7 @@ extension Loop {
     let p = o.type.lookup(frame.pointee.constants[Int(i.pointee.c)].str)
     if p.tag == .property, p.wrapper.pointee.a.tag == .function {
       let f = p.wrapper.pointee.a
-      if f.function.pointee.code._withUnsafeGuaranteedRef({ $0.exactCount }) == 1 {
+      if f.function.pointee.head.pointee.exactCount == 1 {
         // The getter runs in the same loop, in a window above everything of this frame.
         let slot = frame.pointee.top + 1
         slot[0] = f.retained()

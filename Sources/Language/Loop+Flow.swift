@@ -7,16 +7,16 @@ extension Loop {
   @_transparent func getIter(_ i: InstructionPtr) throws(LullError) {
     save()
     let v = b(i)
-    if v.isUndefined { throw unboundLocal(frame, i.pointee.b) }
+    if _slowPath(v.isUndefined) { throw unboundLocal(frame, i.pointee.b) }
     let it = try makeIterator(v)
-    consume(i.pointee.b)
+    consumeB(i)
     set(a(i), it)
   }
   /// `a = next(b)`, then jumps by `x`; falls through at the end.
   @_transparent mutating func forIter(_ i: InstructionPtr) throws(LullError) {
-    if interrupt.pointee != 0 {
+    if _slowPath(isInterrupted) {
       save()
-      try interrupted()
+      if let error = interruption() { throw error }
     }
     let it = b(i)
     if it.tag == .iterator {
@@ -44,12 +44,7 @@ extension Loop {
         }
         return
       }
-      save()
-      let v = try nextNative(p)
-      if !v.isUndefined {
-        set(a(i), v)
-        ip = ip + Int(i.pointee.x)
-      }
+      ip = try next(frame, i, p)
       return
     }
     save()
@@ -82,9 +77,9 @@ extension Loop {
   }
   /// Suspends the generator; the value when native code resumed it.
   @_transparent mutating func yield(_ i: InstructionPtr) throws(LullError) -> Value? {
-    let v = take(i.pointee.b)
+    let v = takeB(i)
     save()
-    if v.isUndefined { throw unboundLocal(frame, i.pointee.b) }
+    if _slowPath(v.isUndefined) { throw unboundLocal(frame, i.pointee.b) }
     return suspend(i, v)
   }
   @_transparent private mutating func suspend(_ i: InstructionPtr, _ v: Value) -> Value? {
@@ -126,14 +121,14 @@ extension Loop {
     let n = Int(i.pointee.c)
     let first = a(i)
     if v.tag == .tuple, v.tuple.pointee.count == n {
-      let t = take(i.pointee.b)
+      let t = takeB(i)
       for k in 0..<n { set(first + k, t.tuple.items[k].retained()) }
       t.release()
       return
     }
     save()
-    let source = take(i.pointee.b)
-    if source.isUndefined { throw unboundLocal(frame, i.pointee.b) }
+    let source = takeB(i)
+    if _slowPath(source.isUndefined) { throw unboundLocal(frame, i.pointee.b) }
     do throws(LullError) {
       try Language.unpack(source, first, n)
     } catch {
@@ -142,10 +137,21 @@ extension Loop {
     }
     source.release()
   }
+  @_transparent func unpackPair(_ i: InstructionPtr) throws(LullError) {
+    let v = b(i)
+    if v.tag == .tuple, v.tuple.pointee.count == 2 {
+      let t = takeB(i)
+      set(a(i), t.tuple.items[0].retained())
+      set(regs + Int(i.pointee.x), t.tuple.items[1].retained())
+      t.release()
+      return
+    }
+    try unpackPairAny(frame, i)
+  }
   @_transparent func unpackStar(_ i: InstructionPtr) throws(LullError) {
     save()
-    let source = take(i.pointee.b)
-    if source.isUndefined { throw unboundLocal(frame, i.pointee.b) }
+    let source = takeB(i)
+    if _slowPath(source.isUndefined) { throw unboundLocal(frame, i.pointee.b) }
     do throws(LullError) {
       try Language.unpackStar(source, a(i), Int(i.pointee.x), Int(i.pointee.y))
     } catch {
@@ -160,15 +166,14 @@ extension Loop {
   @_transparent func raise(_ i: InstructionPtr) throws(LullError) {
     save()
     let e = a(i).pointee
-    if e.isUndefined { throw unboundLocal(frame, i.pointee.a) }
+    if _slowPath(e.isUndefined) { throw unboundLocal(frame, i.pointee.a) }
     let cause = i.pointee.b == noRegister ? Value.undefined : b(i)
     throw try raiseError(e, cause)
   }
   @_transparent func reraise(_ i: InstructionPtr) throws(LullError) {
     save()
     let e = i.pointee.a == noRegister ? vm.pointee.handled : a(i).pointee
-    if e.tag != .exception { throw LullError.runtime("No active exception to reraise") }
-    throw wrap(e)
+    throw reraising(e)
   }
   @_transparent func pushHandled(_ i: InstructionPtr) {
     let e = b(i).retained()
@@ -185,18 +190,18 @@ extension Loop {
   @_transparent func matchException(_ i: InstructionPtr) throws(LullError) {
     save()
     let t = c(i)
-    if t.isUndefined { throw unboundLocal(frame, i.pointee.c) }
+    if _slowPath(t.isUndefined) { throw unboundLocal(frame, i.pointee.c) }
     let m = try matches(b(i), t)
-    consume(i.pointee.c)
+    consumeC(i)
     set(a(i), Value(m))
   }
   @_transparent func withEnter(_ i: InstructionPtr) throws(LullError) {
     save()
     let manager = c(i)
-    if manager.isUndefined { throw unboundLocal(frame, i.pointee.c) }
+    if _slowPath(manager.isUndefined) { throw unboundLocal(frame, i.pointee.c) }
     let (exit, value) = try enterContext(manager)
     set(regs + Int(i.pointee.b), exit)
-    consume(i.pointee.c)
+    consumeC(i)
     set(a(i), value)
   }
   @_transparent func withExit(_ i: InstructionPtr) throws(LullError) {
@@ -210,20 +215,24 @@ extension Loop {
   @_transparent func format(_ i: InstructionPtr) throws(LullError) {
     save()
     let v = b(i)
-    if v.isUndefined { throw unboundLocal(frame, i.pointee.b) }
+    if _slowPath(v.isUndefined) { throw unboundLocal(frame, i.pointee.b) }
     let spec = i.pointee.c == noRegister ? Value.undefined : c(i)
     let s = try formatPart(v, spec, UInt8(truncatingIfNeeded: i.pointee.x))
-    consume(i.pointee.b)
-    if i.pointee.c != noRegister { consume(i.pointee.c) }
+    consumeB(i)
+    if i.pointee.c != noRegister { consumeC(i) }
     set(a(i), s)
   }
   @_transparent func makeFunction(_ i: InstructionPtr) {
     save()
-    let defaults = i.pointee.c == noRegister ? .undefined : take(i.pointee.c)
+    let defaults = i.pointee.c == noRegister ? .undefined : takeC(i)
     let keywords =
-      i.pointee.x < 0 ? .undefined : take(UInt16(truncatingIfNeeded: i.pointee.x))
+      i.pointee.x < 0
+      ? .undefined
+      : take(regs, UInt16(truncatingIfNeeded: i.pointee.x), frame.pointee.localCount)
     let annotations =
-      i.pointee.y == 0 ? .undefined : take(UInt16(truncatingIfNeeded: i.pointee.y &- 1))
+      i.pointee.y == 0
+      ? .undefined
+      : take(regs, UInt16(truncatingIfNeeded: i.pointee.y &- 1), frame.pointee.localCount)
     set(
       a(i), Language.makeFunction(frame, constants[Int(i.pointee.b)], defaults, keywords, annotations))
   }
@@ -234,8 +243,8 @@ extension Loop {
     if n > 0, base.isUndefined { throw unboundLocal(frame, i.pointee.c) }
     let keywords = i.pointee.y == 1 ? regs[Int(i.pointee.c) + n] : .undefined
     let v = try Language.makeClass(frame, constants[Int(i.pointee.b)], base, keywords)
-    if n > 0 { consume(i.pointee.c) }
-    if i.pointee.y == 1 { consume(i.pointee.c + UInt16(n)) }
+    if n > 0 { consumeC(i) }
+    if i.pointee.y == 1 { frame.pointee.consume(i.pointee.c + UInt16(n)) }
     set(a(i), v)
   }
   @_transparent func loadSuper(_ i: InstructionPtr) throws(LullError) {
@@ -252,4 +261,47 @@ extension Loop {
       name, level: Int(i.pointee.x), globals: frame.pointee.globals, top: i.pointee.y == 1)
     set(a(i), v)
   }
+}
+
+@inline(never) private func unpackPairAny(_ frame: FramePtr, _ i: InstructionPtr) throws(LullError) {
+  frame.pointee.ip = i + 1
+  let regs = frame.pointee.regs
+  let source = take(regs, i.pointee.b, frame.pointee.localCount)
+  if source.isUndefined { throw unboundLocal(frame, i.pointee.b) }
+  defer { source.release() }
+  // Neither local changes unless there are exactly two values.
+  try withUnsafeTemporaryAllocation(of: Value.self, capacity: 2) { (pair) throws(LullError) in
+    let p = pair.baseAddress.unsafelyUnwrapped
+    p.initialize(repeating: .undefined, count: 2)
+    do throws(LullError) { try unpack(source, p, 2) } catch {
+      p[0].release()
+      p[1].release()
+      throw error
+    }
+    set(regs + Int(i.pointee.a), p[0])
+    set(regs + Int(i.pointee.x), p[1])
+  }
+}
+
+/// A step of `forIter` over a native iterator: the instruction to go on with. Pairs that the loop
+/// takes apart at once (`for k, v in d.items()`) are never made.
+@inline(never) private func next(
+  _ frame: FramePtr, _ i: InstructionPtr, _ p: UnsafeMutablePointer<IteratorBody>
+) throws(LullError) -> InstructionPtr {
+  frame.pointee.ip = i + 1
+  let regs = frame.pointee.regs
+  let body = i + (1 + Int(i.pointee.x))
+  if body.pointee.op == .unpackPair, body.pointee.b == i.pointee.a, makesPairs(p) {
+    guard let (x, y) = try nextPair(p) else { return i + 1 }
+    set(regs + Int(body.pointee.a), x)
+    set(regs + Int(body.pointee.x), y)
+    return body + 1
+  }
+  let v = try nextNative(p)
+  if v.isUndefined { return i + 1 }
+  set(regs + Int(i.pointee.a), v)
+  return body
+}
+@inline(never) private func reraising(_ e: Value) -> LullError {
+  e.tag == .exception ? wrap(e) : LullError.runtime("No active exception to reraise")
 }

@@ -9,9 +9,9 @@ extension Loop {
   @_transparent mutating func loadGlobalCached(_ i: InstructionPtr) {
     let x = Int(i.pointee.x)
     let g = frame.pointee.globals
-    if x < g.pointee.used {
+    if _fastPath(x < g.pointee.used) {
       let e = g.pointee.entries + x
-      if e.pointee.key.bits == constants[Int(i.pointee.c)].bits {
+      if _fastPath(e.pointee.key.bits == constants[Int(i.pointee.c)].bits) {
         set(a(i), e.pointee.value.retained())
         return
       }
@@ -20,7 +20,7 @@ extension Loop {
     ip = i
   }
   @_transparent mutating func loadBuiltinCached(_ i: InstructionPtr) {
-    if frame.pointee.globals.pointee.keysVersion == i.pointee.y {
+    if _fastPath(frame.pointee.globals.pointee.keysVersion == i.pointee.y) {
       let b = core.pointee.builtins.dict
       let x = Int(i.pointee.x)
       if x < b.pointee.used, b.pointee.entries[x].key.bits == constants[Int(i.pointee.c)].bits {
@@ -32,8 +32,8 @@ extension Loop {
     ip = i
   }
   @_transparent func storeGlobal(_ i: InstructionPtr) throws(LullError) {
-    let v = take(i.pointee.a)
-    if v.isUndefined { throw unbound(frame, i, i.pointee.a) }
+    let v = takeA(i)
+    if _slowPath(v.isUndefined) { throw unbound(frame, i, i.pointee.a) }
     let g = frame.pointee.globals
     let x = Int(i.pointee.x)
     if x > 0, x <= g.pointee.used,
@@ -69,8 +69,8 @@ extension Loop {
   }
   @_transparent func storeName(_ i: InstructionPtr) throws(LullError) {
     save()
-    let v = take(i.pointee.a)
-    if v.isUndefined { throw unboundLocal(frame, i.pointee.a) }
+    let v = takeA(i)
+    if _slowPath(v.isUndefined) { throw unboundLocal(frame, i.pointee.a) }
     frame.pointee.namespace.dict.set(constants[Int(i.pointee.c)], v)
   }
   @_transparent func deleteName(_ i: InstructionPtr) throws(LullError) {
@@ -84,15 +84,15 @@ extension Loop {
 
   @_transparent func loadCell(_ i: InstructionPtr) throws(LullError) {
     let v = b(i).cell.pointee.value
-    if v.isUndefined {
+    if _slowPath(v.isUndefined) {
       save()
       throw unboundCell(constants[Int(i.pointee.c)].string)
     }
     set(a(i), v.retained())
   }
   @_transparent func storeCell(_ i: InstructionPtr) throws(LullError) {
-    let v = take(i.pointee.a)
-    if v.isUndefined { throw unbound(frame, i, i.pointee.a) }
+    let v = takeA(i)
+    if _slowPath(v.isUndefined) { throw unbound(frame, i, i.pointee.a) }
     store(v, b(i).cell)
   }
   @_transparent func deleteCell(_ i: InstructionPtr) throws(LullError) {
@@ -108,15 +108,15 @@ extension Loop {
   }
   @_transparent func loadFree(_ i: InstructionPtr) throws(LullError) {
     let v = free(i).pointee.value
-    if v.isUndefined {
+    if _slowPath(v.isUndefined) {
       save()
       throw freeVariableError(constants[Int(i.pointee.c)].string)
     }
     set(a(i), v.retained())
   }
   @_transparent func storeFree(_ i: InstructionPtr) throws(LullError) {
-    let v = take(i.pointee.a)
-    if v.isUndefined { throw unbound(frame, i, i.pointee.a) }
+    let v = takeA(i)
+    if _slowPath(v.isUndefined) { throw unbound(frame, i, i.pointee.a) }
     store(v, free(i))
   }
   @_transparent func deleteFree(_ i: InstructionPtr) throws(LullError) {

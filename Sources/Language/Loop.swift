@@ -16,72 +16,93 @@ typealias InstructionPtr = UnsafeMutablePointer<Instruction>
 typealias Registers = UnsafeMutablePointer<Value>
 
 struct Loop {
-  var frame: FramePtr
   /// The next instruction; saved to `frame.ip` before anything that may fail or run other code.
   var ip: InstructionPtr
   var regs: Registers
-  var constants: UnsafeMutablePointer<Value>
-  var localCount: UInt16
-  let interrupt: UnsafeMutablePointer<Int32>
+  // Nothing else is kept here: what lives across the calls of every instruction must be saved around
+  // them, and these two fit the registers that calls preserve.
+  @_transparent var frame: FramePtr { vm.pointee.frame.unsafelyUnwrapped }
+  @_transparent var constants: UnsafeMutablePointer<Value> { frame.pointee.constants }
+  @_transparent var isInterrupted: Bool { vm.pointee.interruptFlag != 0 }
 
   @_transparent init(_ frame: FramePtr) {
-    self.frame = frame
     ip = frame.pointee.ip
     regs = frame.pointee.regs
-    constants = frame.pointee.constants
-    localCount = frame.pointee.localCount
-    interrupt = vm.pointee.interrupt
   }
-  /// Continues with another frame where it stands.
+  /// Continues with the machine's frame, which is `f`, where it stands.
   @_transparent mutating func enter(_ f: FramePtr) {
-    frame = f
     ip = f.pointee.ip
     regs = f.pointee.regs
-    constants = f.pointee.constants
-    localCount = f.pointee.localCount
   }
   @_transparent func a(_ i: InstructionPtr) -> Registers { regs + Int(i.pointee.a) }
   @_transparent func b(_ i: InstructionPtr) -> Value { regs[Int(i.pointee.b)] }
   @_transparent func c(_ i: InstructionPtr) -> Value { regs[Int(i.pointee.c)] }
   @_transparent func save() { frame.pointee.ip = ip }
-  @_transparent func consume(_ r: UInt16) { Language.consume(regs, r, localCount) }
-  @_transparent func take(_ r: UInt16) -> Value { Language.take(regs, r, localCount) }
+  @_transparent func consumeA(_ i: InstructionPtr) {
+    if i.pointee.temporaries & 1 != 0 { Language.consume(a(i)) }
+  }
+  @_transparent func consumeB(_ i: InstructionPtr) {
+    if i.pointee.temporaries & 2 != 0 { Language.consume(regs + Int(i.pointee.b)) }
+  }
+  @_transparent func consumeC(_ i: InstructionPtr) {
+    if i.pointee.temporaries & 4 != 0 { Language.consume(regs + Int(i.pointee.c)) }
+  }
+  @_transparent func takeA(_ i: InstructionPtr) -> Value {
+    Language.take(a(i), i.pointee.temporaries & 1 != 0)
+  }
+  @_transparent func takeB(_ i: InstructionPtr) -> Value {
+    Language.take(regs + Int(i.pointee.b), i.pointee.temporaries & 2 != 0)
+  }
+  @_transparent func takeC(_ i: InstructionPtr) -> Value {
+    Language.take(regs + Int(i.pointee.c), i.pointee.temporaries & 4 != 0)
+  }
 
-  /// Jumps by `x`; every loop passes here or through `forIter`, so that it can be interrupted.
-  @_transparent mutating func jump(_ i: InstructionPtr) throws(LullError) {
-    let x = Int(i.pointee.x)
-    ip = ip + x
-    if x < 0, interrupt.pointee != 0 {
-      save()
-      try interrupted()
+  /// Jumps by `x` if `taken`; every loop passes here or through `forIter`, so that it can be
+  /// interrupted.
+  @_transparent mutating func jump(_ i: InstructionPtr, if taken: Bool) throws(LullError) {
+    if taken {
+      let x = Int(i.pointee.x)
+      if x < 0, _slowPath(isInterrupted) {
+        save()
+        if let error = interruption() { throw error }
+      }
+      ip = ip + x
     }
   }
 }
 
+/// Hints keep the usual way straight: every branch that is taken costs, and takes room in the
+/// history by which the processor predicts the next dispatch. The store comes last, after the branch on what was there: an instruction that ends so gets a
+/// dispatch of its own. (The generator of code copies the dispatch behind straight code only; where
+/// a branch leads to it directly, all share one.)
 @_transparent func set(_ p: Registers, _ v: Value) {
-  let old = p.pointee
+  if _slowPath(p.pointee.isHeap) {
+    let old = p.pointee
+    p.pointee.tag = .undefined
+    old.release()
+  }
   p.pointee = v
-  old.release()
 }
-@_transparent func consume(_ regs: Registers, _ r: UInt16, _ localCount: UInt16) {
-  if r >= localCount {
-    let p = regs + Int(r)
-    if p.pointee.isHeap {
-      let v = p.pointee
-      p.pointee.tag = .undefined
-      v.release()
-    }
+@_transparent func consume(_ p: Registers) {
+  if p.pointee.isHeap {
+    let v = p.pointee
+    p.pointee.tag = .undefined
+    v.release()
   }
 }
 extension Frame {
-  @_transparent func consume(_ r: UInt16) { Language.consume(regs, r, localCount) }
+  @_transparent func consume(_ r: UInt16) {
+    if r >= localCount { Language.consume(regs + Int(r)) }
+  }
 }
 /// Moves a temporary out, or copies a local. Undefined when the local is unassigned.
-@_transparent func take(_ regs: Registers, _ r: UInt16, _ localCount: UInt16) -> Value {
-  let p = regs + Int(r)
+@_transparent func take(_ p: Registers, _ isTemporary: Bool) -> Value {
   let v = p.pointee
-  if r >= localCount { p.pointee.tag = .undefined } else { v.retained() }
+  if isTemporary { p.pointee.tag = .undefined } else { v.retained() }
   return v
+}
+@_transparent func take(_ regs: Registers, _ r: UInt16, _ localCount: UInt16) -> Value {
+  take(regs + Int(r), r >= localCount)
 }
 /// Releases values of the stack and leaves none behind: the place may lie in the temporaries of a
 /// frame further out, which releases whatever is there when an error passes through it.

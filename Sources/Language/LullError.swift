@@ -58,31 +58,17 @@ public final class SourceText: Sendable {
 }
 
 /// One frame of the stack of a failed program, outermost first.
+/// It only says where: most errors are caught unseen.
 public struct TracebackEntry: @unchecked Sendable {
-  public let source: SourceText
-  public let function: String
+  let code: Code
+  let pc: Int
+  public var source: SourceText { code.source }
+  public var function: String { code.name }
   /// The expression or statement that was running.
-  public let span: Span
-  private let given: (Span, Span)?
-  /// Where the operands are looked up when they are asked for: most errors are caught unseen.
-  private let place: (code: Code, pc: Int)?
+  public var span: Span { pc < code.spans.count ? code.spans[pc] : code.span }
   /// The operator's operands, when the failing expression has two (carets go under them).
-  public var operands: (Span, Span)? { given ?? place.flatMap { $0.code.operands[$0.pc] } }
+  public var operands: (Span, Span)? { code.operands[pc] }
   public var line: Int { source.line(at: span.start) }
-  public init(source: SourceText, function: String, span: Span, operands: (Span, Span)? = nil) {
-    self.source = source
-    self.function = function
-    self.span = span
-    given = operands
-    place = nil
-  }
-  init(_ code: Code, _ pc: Int, _ span: Span) {
-    source = code.source
-    function = code.name
-    self.span = span
-    given = nil
-    place = (code, pc)
-  }
 }
 
 public final class LullError: Error, @unchecked Sendable, CustomStringConvertible {

@@ -89,7 +89,7 @@ private func runLoop(_ start: FramePtr) throws(LullError) -> Value {
     case .loadConst: set(loop.a(i), loop.constants[Int(i.pointee.b)].retained())
     case .loadInt: set(loop.a(i), Value(Int(i.pointee.x)))
     case .move:
-      let v = loop.take(i.pointee.b)
+      let v = loop.takeB(i)
       if v.isUndefined { throw unbound(loop.frame, i, i.pointee.b) }
       set(loop.a(i), v)
     case .clear: set(loop.a(i), .undefined)
@@ -116,27 +116,37 @@ private func runLoop(_ start: FramePtr) throws(LullError) -> Value {
     case .deleteFree: try loop.deleteFree(i)
     case .loadClassFree: try loop.loadClassFree(i)
 
-    case .add: try loop.add(i, inplace: false)
-    case .subtract: try loop.subtract(i, inplace: false)
-    case .multiply: try loop.multiply(i, inplace: false)
-    case .inplaceAdd: try loop.add(i, inplace: true)
-    case .inplaceSubtract: try loop.subtract(i, inplace: true)
-    case .inplaceMultiply: try loop.multiply(i, inplace: true)
-    case .addImm: try loop.addImmediate(i, inplace: false)
-    case .inplaceAddImm: try loop.addImmediate(i, inplace: true)
-    case .subtractImm: try loop.subtractImmediate(i, inplace: false)
-    case .inplaceSubtractImm: try loop.subtractImmediate(i, inplace: true)
-    case .multiplyImm: try loop.multiplyImmediate(i)
+    case .add:
+      try loop.arithmetic(i, .add, inplace: false, { $0.addingReportingOverflow($1) }, { $0 + $1 })
+    case .subtract:
+      try loop.arithmetic(i, .subtract, inplace: false, { $0.subtractingReportingOverflow($1) }, { $0 - $1 })
+    case .multiply:
+      try loop.arithmetic(i, .multiply, inplace: false, { $0.multipliedReportingOverflow(by: $1) }, { $0 * $1 })
+    case .inplaceAdd:
+      try loop.arithmetic(i, .add, inplace: true, { $0.addingReportingOverflow($1) }, { $0 + $1 })
+    case .inplaceSubtract:
+      try loop.arithmetic(i, .subtract, inplace: true, { $0.subtractingReportingOverflow($1) }, { $0 - $1 })
+    case .inplaceMultiply:
+      try loop.arithmetic(i, .multiply, inplace: true, { $0.multipliedReportingOverflow(by: $1) }, { $0 * $1 })
+    case .addImm:
+      try loop.immediate(i, .add, inplace: false, { $0.addingReportingOverflow($1) }, { $0 + $1 })
+    case .inplaceAddImm:
+      try loop.immediate(i, .add, inplace: true, { $0.addingReportingOverflow($1) }, { $0 + $1 })
+    case .subtractImm:
+      try loop.immediate(i, .subtract, inplace: false, { $0.subtractingReportingOverflow($1) }, { $0 - $1 })
+    case .inplaceSubtractImm:
+      try loop.immediate(i, .subtract, inplace: true, { $0.subtractingReportingOverflow($1) }, { $0 - $1 })
+    case .multiplyImm:
+      try loop.immediate(i, .multiply, inplace: false, { $0.multipliedReportingOverflow(by: $1) }, { $0 * $1 })
     case .floorDivideImm: try loop.floorDivideImmediate(i)
     case .moduloImm: try loop.moduloImmediate(i)
     case .divide: try loop.divide(i)
     case .floorDivide: try loop.floorDivide(i)
     case .modulo: try loop.modulo(i)
     case .power: try loop.power(i)
-    case .inplace: try loop.inplace(i)
     case .negate: try loop.negate(i)
     case .not: try loop.not(i)
-    case .matmul: try operate(loop.frame, i, .matmul, false)
+    case .matmul: try operate(loop.frame, i, .matmul, i.pointee.x != 0)
     case .bitAnd: try loop.bits(i, .bitAnd, &)
     case .bitOr: try loop.bits(i, .bitOr, |)
     case .bitXor: try loop.bits(i, .bitXor, ^)
@@ -167,7 +177,7 @@ private func runLoop(_ start: FramePtr) throws(LullError) -> Value {
     case .isNotSame: try loop.isSame(i, negated: true)
     case .contains: try containsAny(loop.frame, i, negated: false)
     case .notContains: try containsAny(loop.frame, i, negated: true)
-    case .jump: try loop.jump(i)
+    case .jump: try loop.jump(i, if: true)
     case .jumpTrue: try loop.jumpIf(i, true)
     case .jumpFalse: try loop.jumpIf(i, false)
     case .jumpTrueKeep: try loop.jumpKeeping(i, true)
@@ -178,7 +188,7 @@ private func runLoop(_ start: FramePtr) throws(LullError) -> Value {
     case .makeList: loop.makeList(i)
     case .makeTuple: loop.makeTuple(i)
     case .makeSet: set(loop.a(i), makeSet())
-    case .makeDict: set(loop.a(i), makeDict())
+    case .makeDict: set(loop.a(i), makeDict(count: Int(i.pointee.x)))
     case .makeString: try loop.makeString(i)
     case .makeSlice: loop.makeSlice(i)
     case .listAppend: try loop.listAppend(i)
@@ -200,7 +210,7 @@ private func runLoop(_ start: FramePtr) throws(LullError) -> Value {
 
     case .call: if let f = try loop.call(i, method: false) { loop.enter(f) }
     case .callMethod: if let f = try loop.call(i, method: true) { loop.enter(f) }
-    case .callKeywords: try loop.callKeywords(i)
+    case .callKeywords: if let f = try loop.callKeywords(i) { loop.enter(f) }
     case .callUnpacked: try loop.callUnpacked(i)
     case .loadMethod: try loop.loadMethod(i)
     case .return: if let v = try loop.leave(i) { return v }
@@ -209,6 +219,7 @@ private func runLoop(_ start: FramePtr) throws(LullError) -> Value {
     case .getIter: try loop.getIter(i)
     case .forIter: try loop.forIter(i)
     case .unpack: try loop.unpack(i)
+    case .unpackPair: try loop.unpackPair(i)
     case .unpackStar: try loop.unpackStar(i)
 
     case .raise: try loop.raise(i)

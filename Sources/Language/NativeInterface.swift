@@ -373,7 +373,7 @@ public func reprText(_ v: Value) throws(LullError) -> String { try repr(v) }
 public func strText(_ v: Value) throws(LullError) -> String { try display(v) }
 /// Whether a program asked to stop; long native work polls this and calls `throwIfInterrupted`.
 public func throwIfInterrupted() throws(LullError) {
-  if vm.pointee.interrupt.pointee == Request.interrupt { try interrupted() }
+  if vm.pointee.interruptFlag == Request.interrupt { try interrupted() }
 }
 /// The class with this name among exceptions and builtins, borrowed.
 public func builtinType(_ name: String) -> Value? {

@@ -68,6 +68,7 @@ struct BoundMethodBody {
 struct FunctionBody {
   var h: Header
   var code: Unmanaged<Code>
+  var head: UnsafeMutablePointer<CodeHead>
   var globals: Value
   /// Tuple of the defaults of the last positional parameters, or undefined.
   var defaults: Value
@@ -176,6 +177,8 @@ struct ModuleBody {
 struct BuiltinBody {
   var h: Header
   var builtin: Builtin
+  /// The record's, for calls: whoever calls holds this object.
+  var head: UnsafeMutablePointer<BuiltinHead>
 }
 struct CodeBody {
   var h: Header
@@ -468,7 +471,7 @@ extension Value {
 func makeBuiltin(_ b: Builtin) -> Value {
   let p = allocateObject(MemoryLayout<BuiltinBody>.size)
     .bindMemory(to: BuiltinBody.self, capacity: 1)
-  p.initialize(to: BuiltinBody(h: Header(.builtin), builtin: b))
+  p.initialize(to: BuiltinBody(h: Header(.builtin), builtin: b, head: b.head))
   return Value(.builtin, p)
 }
 

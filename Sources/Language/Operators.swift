@@ -118,11 +118,23 @@ func binaryOrNil(_ op: BinaryOperator, _ a: Value, _ b: Value) throws(LullError)
 }
 
 /// Calls a function found in a class on a receiver.
-func callMethod(_ f: Value, _ me: Value, _ args: Value...) throws(LullError) -> Value {
-  if f.tag == .function || f.tag == .builtin { return try call(f, [me] + args) }
+func callMethod(_ f: Value, _ me: Value) throws(LullError) -> Value {
+  if f.tag == .function || f.tag == .builtin { return try call1(f, me) }
   let bound = try bindDescriptor(f, me, me.type)
   defer { bound.release() }
-  return try call(bound, args)
+  return try call(bound, [])
+}
+func callMethod(_ f: Value, _ me: Value, _ a: Value) throws(LullError) -> Value {
+  if f.tag == .function || f.tag == .builtin { return try call2(f, me, a) }
+  let bound = try bindDescriptor(f, me, me.type)
+  defer { bound.release() }
+  return try call1(bound, a)
+}
+func callMethod(_ f: Value, _ me: Value, _ a: Value, _ b: Value) throws(LullError) -> Value {
+  if f.tag == .function || f.tag == .builtin { return try call3(f, me, a, b) }
+  let bound = try bindDescriptor(f, me, me.type)
+  defer { bound.release() }
+  return try call2(bound, a, b)
 }
 
 func builtinBinary(_ op: BinaryOperator, _ a: Value, _ b: Value) throws(LullError) -> Value {

@@ -316,7 +316,7 @@ struct RegexMatcher: ~Copyable {
     let code = program.code
     while true {
       steps &+= 1
-      if steps & 0xFFF == 0, vm.pointee.interrupt.pointee == Request.interrupt { try interrupted() }
+      if steps & 0xFFF == 0, vm.pointee.interruptFlag == Request.interrupt { try interrupted() }
       var failed = false
       let op = code[pc]
       switch RegexProgram.Op(rawValue: op).unsafelyUnwrapped {

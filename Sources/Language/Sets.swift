@@ -31,10 +31,14 @@ func makeSet(frozen: Bool = false) -> Value {
 }
 
 private func newSetTable(_ size: Int) -> UnsafeMutablePointer<SetEntry> {
-  let t = allocateRaw(size * MemoryLayout<SetEntry>.stride)
+  let t = allocateObject(size * MemoryLayout<SetEntry>.stride)
     .bindMemory(to: SetEntry.self, capacity: size)
   t.initialize(repeating: SetEntry(hash: -1, key: .undefined), count: size)
   return t
+}
+
+private func freeSetTable(_ table: UnsafeMutablePointer<SetEntry>, _ mask: Int) {
+  freeObject(table, (mask + 1) * MemoryLayout<SetEntry>.stride)
 }
 
 private func insertClean(
@@ -63,8 +67,9 @@ extension UnsafeMutablePointer where Pointee == SetBody {
 
   func destroyContents() {
     let t = pointee.table
-    for i in 0...pointee.mask { t[i].key.release() }
-    free(t)
+    let mask = pointee.mask
+    if pointee.count > 0 { for i in 0...mask { t[i].key.release() } }
+    freeSetTable(t, mask)
   }
 
   /// Slot of the key, or the slot where it would be inserted (key undefined there).
@@ -72,8 +77,48 @@ extension UnsafeMutablePointer where Pointee == SetBody {
     var passed = -1
     return try find(key, hash, &passed)
   }
+  /// The same for an int or str key, when no other class is on the way; else -2. Runs no user code.
+  /// -1 is no element's hash: one comparison tells an unused slot.
+  @inline(__always) func findPlain(_ key: Value, _ hash: Int, _ passed: inout Int) -> Int {
+    let mask = pointee.mask
+    let table = pointee.table
+    var perturb = UInt(bitPattern: hash)
+    var i = Int(bitPattern: UInt(bitPattern: hash) & UInt(mask))
+    while true {
+      var j = i
+      let end = i &+ 9 <= mask ? i &+ 9 : i
+      var e = table + i
+      while true {
+        let h = e.pointee.hash
+        if h == hash {
+          let k = e.pointee.key
+          if k.isSame(key) { return j }
+          if k.tag == .str {
+            if key.tag == .str, k.str.equals(key.str) { return j }
+          } else if k.isUndefined {
+            passed = j
+          } else if k.tag != .int {
+            return -2
+          }
+        } else if h == -1 {
+          return j
+        } else if h == -2, e.pointee.key.isUndefined {
+          passed = j
+        }
+        if j == end { break }
+        j &+= 1
+        e += 1
+      }
+      perturb >>= 5
+      i = Int(bitPattern: (UInt(bitPattern: i) &* 5 &+ 1 &+ perturb) & UInt(mask))
+    }
+  }
   /// `passed`: the last slot on the way whose element was removed, which an insertion takes.
   private func find(_ key: Value, _ hash: Int, _ passed: inout Int) throws(LullError) -> Int {
+    if key.tag == .int || key.tag == .str {
+      let i = findPlain(key, hash, &passed)
+      if i != -2 { return i }
+    }
     restart: while true {
       passed = -1
       let mask = pointee.mask
@@ -159,7 +204,7 @@ extension UnsafeMutablePointer where Pointee == SetBody {
     for i in 0...pointee.mask where !old[i].key.isUndefined {
       insertClean(new, size - 1, old[i])
     }
-    free(old)
+    freeSetTable(old, pointee.mask)
     pointee.table = new
     pointee.mask = size - 1
     pointee.fill = pointee.count
@@ -196,7 +241,7 @@ extension UnsafeMutablePointer where Pointee == SetBody {
     pointee.count = 0
     pointee.version &+= 1
     for i in 0...m { t[i].key.release() }
-    free(t)
+    freeSetTable(t, m)
   }
   /// CPython's set_merge: same order as there.
   func merge(_ o: SetPtr) throws(LullError) {

@@ -97,10 +97,37 @@ private func tupleLess(_ a: UnsafeMutablePointer<TupleBody>, _ b: UnsafeMutableP
   return a.pointee.count < b.pointee.count
 }
 
+/// Sorts few ints, floats or strs where they are, by insertion; false when other items are among them.
+private func sortFew(_ l: ListPtr, _ reverse: Bool) -> Bool {
+  let n = l.pointee.count
+  if n < 2 { return true }
+  let p = l.pointee.items
+  let tag = p[0].tag
+  if tag != .int, tag != .float, tag != .str { return false }
+  for i in 0..<n where p[i].tag != tag || tag == .float && p[i].asDouble.isNaN { return false }
+  func less(_ a: Value, _ b: Value) -> Bool {
+    switch tag {
+    case .int: a.asInt < b.asInt
+    case .float: a.asDouble < b.asDouble
+    default: a.str.compare(b.str) < 0
+    }
+  }
+  for i in 1..<n {
+    let x = p[i]
+    var j = i
+    while j > 0, reverse ? less(p[j - 1], x) : less(x, p[j - 1]) {
+      p[j] = p[j - 1]
+      j -= 1
+    }
+    p[j] = x
+  }
+  return true
+}
+
 /// Stable sort in place. The list is emptied while user code may run, as in CPython.
 func sortList(_ l: ListPtr, key: Value, reverse: Bool) throws(LullError) {
+  if key.isNone, l.pointee.count <= 12, sortFew(l, reverse) { return }
   var items = l.array
-  if items.count < 2, key.isNone { return }
   l.pointee.count = 0
   func restore(_ v: [Value]) {
     let foreign = l.array

@@ -56,7 +56,17 @@ private func sequenceIndex(_ k: Value, _ length: @autoclosure () -> Int, _ what:
   }
   let n = length()
   let x = i.asInt < 0 ? i.asInt &+ n : i.asInt
-  if x < 0 || x >= n { throw LullError.index("\(what == "byte" ? "index" : what == "range" ? "range object index" : "\(what) index") out of range") }
+  if x < 0 || x >= n {
+    // Whole texts: none is put together for an error that a program may well catch.
+    switch what {
+    case "list": throw LullError.index("list index out of range")
+    case "tuple": throw LullError.index("tuple index out of range")
+    case "string": throw LullError.index("string index out of range")
+    case "byte": throw LullError.index("index out of range")
+    case "range": throw LullError.index("range object index out of range")
+    default: throw LullError.index("\(what) index out of range")
+    }
+  }
   return x
 }
 
@@ -398,7 +408,7 @@ private func containsByIteration(_ c: Value, _ x: Value) throws(LullError) -> Bo
     if y.isUndefined { return false }
     defer { y.release() }
     if try sameOrEqual(y, x) { return true }
-    if vm.pointee.interrupt.pointee != 0 { try interrupted() }
+    if vm.pointee.interruptFlag != 0 { try interrupted() }
   }
 }
 

@@ -155,6 +155,41 @@ private func strfromd(
 ) -> Int32
 
 extension TextBuilder {
+  /// printf's `%.{precision}f`, exactly: a float is an integer times a power of two, so its digits are
+  /// an integer quotient, rounded half to even. False where the numbers do not fit 128 bits.
+  private mutating func appendFixed(_ d: Double, _ precision: Int) -> Bool {
+    guard d.isFinite, precision <= 18 else { return false }
+    let exponent = Int(d.exponentBitPattern == 0 ? 1 : d.exponentBitPattern) - 1075
+    let m = d.significandBitPattern | (d.exponentBitPattern == 0 ? 0 : 1 << 52)
+    guard exponent <= 0, exponent > -127 else { return false }
+    var power: UInt64 = 1
+    for _ in 0..<precision { power &*= 10 }
+    let scaled = UInt128(m) * UInt128(power)  // below 2^53 * 2^60
+    let shift = UInt128(-exponent)
+    var q = scaled >> shift
+    if exponent < 0 {
+      let rest = scaled - q << shift
+      let half = UInt128(1) << (shift - 1)
+      if rest > half || rest == half && q & 1 == 1 { q += 1 }
+    }
+    guard q < 1 << 63 else { return false }
+    if d.sign == .minus { append(45) }
+    let digits = UInt64(q)
+    append(decimal: Int(digits / power))
+    if precision == 0 { return true }
+    append(46)
+    reserve(precision)
+    var rest = digits % power
+    var k = count + precision
+    for _ in 0..<precision {
+      k -= 1
+      bytes[k] = UInt8(truncatingIfNeeded: rest % 10) &+ 48
+      rest /= 10
+    }
+    count += precision
+    return true
+  }
+
   /// printf's `%.{precision}{conversion}`, with `#` when `alternate`.
   mutating func append(
     _ d: Double, conversion: UInt8, precision: Int, alternate: Bool = false
@@ -163,6 +198,7 @@ extension TextBuilder {
       append(text: cFormat("%#.*\(UnicodeScalar(conversion))", precision, d))
       return
     }
+    if conversion == 102, appendFixed(d, precision) { return }
     var format = TextBuilder()
     format.append(37)
     format.append(46)

@@ -56,6 +56,9 @@ struct Core {
   var dictItemsType: TypePtr
   var builtins: Value
   var emptyTuple: Value
+  /// `object.__init__`; set with the builtins.
+  var baseInitializer = Value.undefined
+  var osError: TypePtr
 }
 @exclusivity(unchecked) nonisolated(unsafe) var core: UnsafeMutablePointer<Core> =
   UnsafeMutablePointer(bitPattern: 16).unsafelyUnwrapped
@@ -325,7 +328,8 @@ func makeCoreTypes() {
   core.initialize(
     to: Core(
       object: object, frozensetType: object, dictKeysType: object, dictValuesType: object,
-      dictItemsType: object, builtins: .undefined, emptyTuple: .undefined))
+      dictItemsType: object, builtins: .undefined, emptyTuple: .undefined,
+      osError: object))
   builtinTypes["object"] = object
   for (tag, name) in plainTypes {
     let t: TypePtr
@@ -375,15 +379,23 @@ func makeCoreTypes() {
     exceptionTypes[String(parts[0])] = t
   }
   typeTable[Int(Tag.exception.rawValue)] = exceptionTypes["Exception"] ?? object
+  core.pointee.osError = exceptionTypes["OSError"] ?? object
 }
 
 func emptyTuple() -> Value { core.pointee.emptyTuple.retained() }
 
-@exclusivity(unchecked) nonisolated(unsafe) private var lastException: (String, TypePtr)?
+/// The classes asked for last: programs raise the same few again and again.
+@exclusivity(unchecked) nonisolated(unsafe) private var recentExceptions: [(String, TypePtr)] = []
+@exclusivity(unchecked) nonisolated(unsafe) private var oldestException = 0
 
 func exceptionType(_ name: String) -> TypePtr {
-  if let (known, t) = lastException, known == name { return t }
+  for (known, t) in recentExceptions where known == name { return t }
   let t = exceptionTypes[name] ?? exceptionTypes["RuntimeError"].unsafelyUnwrapped
-  lastException = (name, t)
+  if recentExceptions.count < 8 {
+    recentExceptions.append((name, t))
+  } else {
+    recentExceptions[oldestException] = (name, t)
+    oldestException = (oldestException + 1) % 8
+  }
   return t
 }

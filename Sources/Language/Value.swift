@@ -22,13 +22,16 @@ public enum Tag: UInt8 {
   case none, bool, int, float
   /// NotImplemented (0) and Ellipsis (1).
   case singleton
-  case str = 8
+  /// No value has these: with a gap between raw values each `rawValue` would be a look-up in a table.
+  /// Ellipsis has its type in the row of the first.
+  case ellipsisRow, unusedRow
+  case str
   case bigInt, list, tuple, dict, set, instance, function, builtin, boundMethod, type, cell
   case iterator, generator, range, slice, bytes, complex, module, exception, native
   case property, staticMethod, classMethod, superObject, dictView, code
   /// An instance of a class written in the language whose layout is a builtin's (`header.kind`).
   case derived
-  static let firstHeap: UInt8 = 8
+  static let firstHeap = Tag.str.rawValue
 }
 
 @frozen public struct Value {
@@ -90,7 +93,7 @@ public enum Tag: UInt8 {
     if isHeap {
       let h = header
       h.pointee.count &-= 1
-      if h.pointee.count == 0 { destroy(h) }
+      if _slowPath(h.pointee.count == 0) { destroy(h) }
     }
   }
   /// Public names of the two, for native code (see NativeInterface.swift for who owns what).
@@ -340,10 +343,15 @@ private func destroyNow(_ h: UnsafeMutablePointer<Header>) {
     size = MemoryLayout<SliceBody>.size
   case .function:
     let f = p.assumingMemoryBound(to: FunctionBody.self)
-    for v in [
-      f.pointee.globals, f.pointee.defaults, f.pointee.keywordDefaults, f.pointee.dict,
-      f.pointee.name, f.pointee.qualname, f.pointee.doc, f.pointee.module, f.pointee.annotations,
-    ] { v.release() }
+    f.pointee.globals.release()
+    f.pointee.defaults.release()
+    f.pointee.keywordDefaults.release()
+    f.pointee.dict.release()
+    f.pointee.name.release()
+    f.pointee.qualname.release()
+    f.pointee.doc.release()
+    f.pointee.module.release()
+    f.pointee.annotations.release()
     if let cells = f.pointee.cells {
       for i in 0..<f.pointee.cellCount { cells[i].release() }
       free(cells)
@@ -374,7 +382,10 @@ private func destroyNow(_ h: UnsafeMutablePointer<Header>) {
     size = MemoryLayout<ComplexBody>.size
   case .exception:
     let e = p.assumingMemoryBound(to: ExceptionBody.self)
-    for v in [e.pointee.args, e.pointee.cause, e.pointee.context, e.pointee.dict] { v.release() }
+    e.pointee.args.release()
+    e.pointee.cause.release()
+    e.pointee.context.release()
+    e.pointee.dict.release()
     e.deinitialize(count: 1)
     size = MemoryLayout<ExceptionBody>.size
   case .native:
@@ -384,7 +395,10 @@ private func destroyNow(_ h: UnsafeMutablePointer<Header>) {
     size = MemoryLayout<NativeBody>.size
   case .property, .staticMethod, .classMethod:
     let w = p.assumingMemoryBound(to: WrapperBody.self)
-    for v in [w.pointee.a, w.pointee.b, w.pointee.c, w.pointee.doc] { v.release() }
+    w.pointee.a.release()
+    w.pointee.b.release()
+    w.pointee.c.release()
+    w.pointee.doc.release()
     size = MemoryLayout<WrapperBody>.size
   case .superObject:
     let s = p.assumingMemoryBound(to: SuperBody.self)
