@@ -55,9 +55,10 @@ static void cut_side(Side *s, int64_t total, int64_t most, int64_t fewest, int t
   while (rest > 0) {
     s->tail[count++] = total - rest;
     int64_t size = threads > 1 ? divided(rest, 2 * threads) : most;
-    if (size > most) size = most;
     if (size < fewest) size = fewest;
-    if (count == mostTail) size = rest;
+    // The scratch is for `most`; at most 2 * 64 of them are left for as many pieces.
+    if (size < divided(rest, mostTail + 1 - count)) size = divided(rest, mostTail + 1 - count);
+    if (size > most) size = most;
     rest -= least(rest, size);
   }
   s->tail[count] = total;
