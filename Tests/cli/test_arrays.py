@@ -60,3 +60,7 @@ def test_shapeless():
 
 def test_kept_kernels():
     assert lull(ARRAYS / "kept_kernels.lull") == ["ok"]
+
+
+def test_products():
+    assert lull(ARRAYS / "products.lull")[-1].endswith("products")
