@@ -30,6 +30,8 @@ enum Evaluator {
   /// node.group: not consumed yet, or consumed in ways that do not fuse.
   private static let unassigned: Int32 = -1
   private static let conflict: Int32 = -2
+  /// Computed by the group of a reshape of it; see Epilogue.
+  private static let absorbed: Int32 = -3
 
   private struct Frame {
     let node: Unmanaged<NDArray>
@@ -48,6 +50,8 @@ enum Evaluator {
     var inputCount: Int32
     let isReduction: Bool
     let isFused: Bool
+    /// The product (or a reshape of it) that the group follows as an epilogue.
+    var product: Unmanaged<NDArray>?
   }
 
   static func run(_ node: NDArray) throws(ArrayError) {
@@ -129,6 +133,14 @@ enum Evaluator {
         let isElementwise = node.op != .none
         let consumer = node.group
         var joined = false
+        if !isElementwise && (consumer == absorbed || follows(node, consumer, groups)) {
+          if consumer >= 0 { groups[Int(consumer)].product = reference }
+          let isView = consumer >= 0 && node.primitive is Reshape
+          for i in 0..<node.inputCount {
+            node.reference(i)._withUnsafeGuaranteedRef { $0.group = isView ? absorbed : conflict }
+          }
+          return
+        }
         if isElementwise && consumer >= 0 {
           let i = Int(consumer)
           joined =
@@ -174,6 +186,13 @@ enum Evaluator {
     return groups
   }
 
+  /// Whether the group that is the only consumer of a node computes it, too.
+  private static func follows(_ node: NDArray, _ consumer: Int32, _ groups: [Group]) -> Bool {
+    guard consumer >= 0, watch == .nobody || watch == .record else { return false }
+    let group = groups[Int(consumer)]
+    return !group.isReduction && group.product == nil && Epilogue.isPossible(node)
+  }
+
   /// Whether somebody besides the graph under evaluation refers to the node.
   @inline(__always)
   private static func isHeld(_ node: NDArray) -> Bool {
@@ -186,6 +205,13 @@ enum Evaluator {
     if root.buffer != nil { return }
     var nodes: [Unmanaged<NDArray>] = []
     var written = 0
+    if let product = group.product {
+      product._withUnsafeGuaranteedRef { node in
+        if node.primitive is Reshape { nodes.append(node.reference(0)) }
+        if isHeld(node) { written &+= node.byteCount }
+      }
+      nodes.append(product)
+    }
     var next = group.last
     while let reference = next {
       reference._withUnsafeGuaranteedRef { node in
@@ -252,7 +278,7 @@ enum Evaluator {
         try evaluatePrimitive(root)
         return
       }
-      if group.memberCount == 1 && !group.isReduction {
+      if group.memberCount == 1 && !group.isReduction && group.product == nil {
         if root.size == 0 {
           try root.allocate()
           finish(root)
@@ -285,7 +311,9 @@ enum Evaluator {
         finish(root)
         return
       }
-      if root.size == 0 {
+      if let product = group.product {
+        try follow(product, nodes, kept)
+      } else if root.size == 0 {
         for node in kept { try node.allocate() }
       } else {
         try Fusion.execute(nodes, kept: kept, reduction: nil)
@@ -295,6 +323,24 @@ enum Evaluator {
     } catch {
       throw located(error, root)
     }
+  }
+
+  /// Computes a product and the group after it.
+  private static func follow(
+    _ source: Unmanaged<NDArray>, _ nodes: [Unmanaged<NDArray>], _ kept: [NDArray]
+  ) throws(ArrayError) {
+    let keepsProduct = source._withUnsafeGuaranteedRef { node in
+      node.isTraced || isHeld(node)
+        || node.primitive is Reshape && node.reference(0)._withUnsafeGuaranteedRef { isHeld($0) }
+    }
+    let epilogue = try Epilogue(source.takeUnretainedValue(), isHeld: keepsProduct)
+    do throws(ArrayError) {
+      try Fusion.execute(nodes, kept: kept, reduction: nil, epilogue: epilogue)
+    } catch {
+      epilogue.forget()
+      throw error
+    }
+    for node in epilogue.nodes { finish(node) }
   }
 
   /// The error with the place of the node that met it.
