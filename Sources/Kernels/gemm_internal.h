@@ -1,6 +1,7 @@
 // A matrix product under way: what gemm.c and gemm_avx512.c share.
 #pragma once
 #include <stdint.h>
+#include "vm.h"
 
 // Tiles of 14 x 32; a packed step of rows is 16 wide, one cache line.
 enum { lullGemmRows = 14, lullGemmWidth = 16, lullGemmColumns = 32, lullGemmDepth = 512 };
@@ -17,6 +18,8 @@ typedef struct {
   // What is packed beforehand: the columns of b, [panel of 32][step][32], or (for lull_gemm_columns)
   // the rows of a, [block of steps][panel][step][16].
   float *packed;
+  const LullProgram *after;  // runs over finished parts of c, if it is there
+  int64_t first;             // the index of c's first element in its space
 } LullGemm;
 
 int lull_gemm_pairs_pay(void);

@@ -136,6 +136,14 @@ void lull_program_run(const LullProgram *given) {
   lull_parallel_for(chunks, elementwise_chunk, context);
 }
 
+void lull_program_prepare(LullProgram *p, const LullProgram *given, LullJit *jit) {
+  *p = *given;
+  p->crossing = 0;
+  *jit = lull_jit(p, 0, 0, 0);
+  p->jit = jit->run ? jit : NULL;
+}
+void lull_program_part(const LullProgram *p, int64_t from, int64_t to) { level()->elementwise(p, from, to); }
+
 static int64_t column_tiles(const LullProgram *p) { return (p->inner + p->tile - 1) / p->tile; }
 
 int64_t lull_reduce_scratch(LullProgram *p) {

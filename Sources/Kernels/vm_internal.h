@@ -32,6 +32,11 @@ typedef struct {
                    uint32_t *out1);
 } LullLevel;
 
+// For kernels that run a program over each part of its space as soon as its input is there: prepared
+// once, by the caller of a region, then any worker runs the elements from ..< to.
+void lull_program_prepare(LullProgram *p, const LullProgram *given, LullJit *jit);
+void lull_program_part(const LullProgram *p, int64_t from, int64_t to);
+
 // Random words of n counters, see random_impl.h.
 void lull_threefry(const uint32_t key[2], uint32_t from, uint32_t second, int64_t n, uint32_t *out0,
                    uint32_t *out1);
