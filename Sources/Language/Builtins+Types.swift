@@ -46,6 +46,16 @@ private func plainDecimal(_ text: String) -> Int? {
   }
   return digits == 0 ? nil : isNegative ? -value : value
 }
+/// ASCII digits as a number. BigInt knows bases below 36: a digit of base 36 is two of base 6.
+private func bigInt(_ digits: String, radix: Int) -> BigInt? {
+  if radix < 36 { return BigInt(digits, radix: radix) }
+  var pairs = ""
+  for c in digits {
+    guard let d = Int(String(c), radix: 36) else { return nil }
+    pairs += String(d / 6) + String(d % 6)
+  }
+  return BigInt(pairs, radix: 6)
+}
 /// The text with the decimal digits of every script as ASCII digits.
 private func asciiDigits(_ text: String) -> String {
   if text.utf8.allSatisfy({ $0 < 128 }) { return text }
@@ -107,7 +117,7 @@ func parseInt(_ text: String, _ radix: Int, shown: String? = nil) throws(LullErr
       "Exceeds the limit (4300 digits) for integer string conversion: value has "
         + "\(digits.utf8.count) digits; use sys.set_int_max_str_digits() to increase the limit")
   }
-  guard digits.allSatisfy({ $0.isASCII }), let b = BigInt(digits, radix: base) else { throw bad() }
+  guard digits.allSatisfy({ $0.isASCII }), let b = bigInt(digits, radix: base) else { throw bad() }
   return makeBig(negative ? -b : b)
 }
 /// A nan that is identical to no other one, as each `float('nan')` of CPython is an object of its own: floats lie inside
