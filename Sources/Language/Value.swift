@@ -131,11 +131,15 @@ struct Header {
 
 // MARK: - Memory
 
-/// Size-class free lists over 64 KiB chunks; sizes above 512 bytes go to malloc.
+/// Size-class free lists over chunks of 64 KiB, of 2 MiB in programs that fill many: those lie in one
+/// large page each, which is one fault and not 512. Sizes above 512 bytes go to malloc.
 @exclusivity(unchecked) nonisolated(unsafe) private var freeLists:
   UnsafeMutablePointer<UnsafeMutableRawPointer?>? = nil
 @exclusivity(unchecked) nonisolated(unsafe) private var chunkNext: UnsafeMutableRawPointer? = nil
 @exclusivity(unchecked) nonisolated(unsafe) private var chunkLeft = 0
+@exclusivity(unchecked) nonisolated(unsafe) private var chunkCount = 0
+private let smallChunk = 64 << 10
+private let largeChunk = 2 << 20
 
 // With LULL_CHECKS every object is its own malloc block, so that the address sanitizer sees each use
 // after its end.
@@ -165,8 +169,16 @@ struct Header {
   }
   let size = (byteCount + 15) & ~15
   if chunkLeft < size {
-    chunkNext = allocateRaw(65536)
-    chunkLeft = 65536
+    chunkCount += 1
+    var large: UnsafeMutableRawPointer?
+    if chunkCount > 32, posix_memalign(&large, largeChunk, largeChunk) == 0, let large {
+      madvise(large, largeChunk, 14 /* MADV_HUGEPAGE */)
+      chunkNext = large
+      chunkLeft = largeChunk
+    } else {
+      chunkNext = allocateRaw(smallChunk)
+      chunkLeft = smallChunk
+    }
   }
   let p = chunkNext.unsafelyUnwrapped
   chunkNext = p + size
