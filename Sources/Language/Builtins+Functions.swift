@@ -134,7 +134,15 @@ private func fold(
       bestKey = k
       return
     }
-    if try truthReleasing(try compare(pick, k, bestKey)) {
+    let isBetter: Bool
+    if k.tag == .int, bestKey.tag == .int {
+      isBetter = pick == .less ? k.asInt < bestKey.asInt : k.asInt > bestKey.asInt
+    } else if k.tag == .float, bestKey.tag == .float {
+      isBetter = pick == .less ? k.asDouble < bestKey.asDouble : k.asDouble > bestKey.asDouble
+    } else {
+      isBetter = try truthReleasing(try compare(pick, k, bestKey))
+    }
+    if isBetter {
       best.release()
       bestKey.release()
       best = x.retained()

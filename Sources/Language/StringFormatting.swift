@@ -234,6 +234,11 @@ private struct PercentArguments {
   let tuple: UnsafeMutablePointer<TupleBody>?
   var next = 0
 
+  /// What `take` will give, if there is one.
+  var peek: Value? {
+    if let tuple { return next < tuple.pointee.count ? tuple.items[next] : nil }
+    return next == 0 ? values : nil
+  }
   mutating func take() throws(LullError) -> Value {
     if let tuple {
       guard next < tuple.pointee.count else {
@@ -318,6 +323,21 @@ func percentFormat(_ s: StrPtr, _ values: Value, forBytes: Bool = false) throws(
       out.append(37)
       i += 1
       continue
+    }
+    // A bare %d of an int or %s of a str.
+    if c[i] == 100 || c[i] == 115, !forBytes, let v = args.peek {
+      if c[i] == 100, v.tag == .int {
+        out.append(decimal: v.asInt)
+        args.next += 1
+        i += 1
+        continue
+      }
+      if c[i] == 115, v.tag == .str {
+        out.append(v.str)
+        args.next += 1
+        i += 1
+        continue
+      }
     }
     var keyed = Value.undefined
     defer { keyed.release() }

@@ -115,14 +115,31 @@ struct TextBuilder: ~Copyable {
   }
 }
 
-@inline(__always) private func decimalDigits(_ m: UInt) -> Int {
-  var digits = 1
-  var limit: UInt = 10
-  while digits < 20, m >= limit {
-    digits &+= 1
-    limit = limit &* 10
+/// 10, 100, ... 10^19.
+nonisolated(unsafe) private let powersOfTen: UnsafeMutablePointer<UInt> = {
+  let p = UnsafeMutablePointer<UInt>.allocate(capacity: 19)
+  var power: UInt = 1
+  for i in 0..<19 {
+    power &*= 10
+    (p + i).initialize(to: power)
   }
-  return digits
+  return p
+}()
+/// "00" to "99", 16 bits each.
+nonisolated(unsafe) private let digitPairs: UnsafeMutablePointer<UInt16> = {
+  let p = UnsafeMutablePointer<UInt16>.allocate(capacity: 100)
+  for i in 0..<100 {
+    (p + i).initialize(to: UInt16(littleEndian: UInt16(48 + i / 10) | UInt16(48 + i % 10) << 8))
+  }
+  return p
+}()
+@inline(__always) private func decimalDigits(_ m: UInt) -> Int {
+  if m < 10 { return 1 }
+  if m < 100 { return 2 }
+  if m < 1000 { return 3 }
+  // From the number of bits: 1233 / 4096 is just above the logarithm of 2.
+  let guess = ((64 &- m.leadingZeroBitCount) &* 1233) &>> 12
+  return m >= (guess == 0 ? 1 : powersOfTen[guess &- 1]) ? guess &+ 1 : guess
 }
 /// Writes a decimal integer of at most 20 bytes; returns its length.
 @discardableResult
@@ -132,10 +149,18 @@ func writeDecimal(_ n: Int, _ out: UnsafeMutablePointer<UInt8>) -> Int {
   if n < 0 { out[0] = 45 }
   let length = decimalDigits(m) &+ sign
   var p = out + length
-  for _ in sign..<length {
-    p -= 1
-    p.pointee = UInt8(truncatingIfNeeded: m % 10) &+ 48
-    m /= 10
+  let pairs = digitPairs
+  while m >= 100 {
+    let q = m / 100
+    p -= 2
+    UnsafeMutableRawPointer(p).storeBytes(of: pairs[Int(m &- q &* 100)], as: UInt16.self)
+    m = q
+  }
+  if m >= 10 {
+    p -= 2
+    UnsafeMutableRawPointer(p).storeBytes(of: pairs[Int(m)], as: UInt16.self)
+  } else {
+    (p - 1).pointee = UInt8(truncatingIfNeeded: m) &+ 48
   }
   return length
 }
