@@ -451,7 +451,7 @@ func makeGenerator(_ f: FunctionPtr, _ w: UnsafeMutablePointer<Value>, bound: In
   let code = f.pointee.codeOwner
   let n = code.registerCount
   // One block: the frame, the function, the registers.
-  let block = allocateObject(generatorBlockSize(n))
+  let block = allocateStorage(generatorBlockSize(n))
   let frame = block.bindMemory(to: Frame.self, capacity: 1)
   let owner = (block + generatorFrameSize).bindMemory(to: Value.self, capacity: 1 + n + windowSlack)
   owner.initialize(to: Value(.function, f).retained())
@@ -485,7 +485,7 @@ func freeGeneratorFrame(_ g: GeneratorPtr) {
   clearRegisters(f)
   let size = generatorBlockSize(Int(f.pointee.registerCount))
   if let slot = f.pointee.calleeSlot { slot.pointee.release() }
-  freeObject(f, size)
+  freeStorage(f, size)
 }
 func destroyGenerator(_ g: GeneratorPtr) {
   // A generator suspended in a try with a finally runs it when dropped, as CPython's close() does.

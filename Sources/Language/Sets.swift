@@ -31,14 +31,14 @@ func makeSet(frozen: Bool = false) -> Value {
 }
 
 private func newSetTable(_ size: Int) -> UnsafeMutablePointer<SetEntry> {
-  let t = allocateObject(size * MemoryLayout<SetEntry>.stride)
+  let t = allocateStorage(size * MemoryLayout<SetEntry>.stride)
     .bindMemory(to: SetEntry.self, capacity: size)
   t.initialize(repeating: SetEntry(hash: -1, key: .undefined), count: size)
   return t
 }
 
 private func freeSetTable(_ table: UnsafeMutablePointer<SetEntry>, _ mask: Int) {
-  freeObject(table, (mask + 1) * MemoryLayout<SetEntry>.stride)
+  freeStorage(table, (mask + 1) * MemoryLayout<SetEntry>.stride)
 }
 
 private func insertClean(
