@@ -64,3 +64,8 @@ def test_kept_kernels():
 
 def test_products():
     assert lull(ARRAYS / "products.lull")[-1].endswith("products")
+
+
+@pytest.mark.parametrize("level", ["0", "1", None])
+def test_epilogues(level):
+    assert lull(ARRAYS / "epilogues.lull", level)[-1].endswith("epilogues")
