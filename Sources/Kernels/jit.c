@@ -2,9 +2,9 @@
 //
 // A program (vm.h) in the compute types f32, i32 and u32 becomes machine operations (jit_build.h),
 // which are laid out for several vectors (jit_plan.h) and get registers by a scan over their next
-// uses (jit_registers.h); the encoder (jit_asm.h) writes a loop over whole vectors and a masked copy of its body for the rest. Programs with other types or with
-// functions that are not inlined stay with the tile interpreter (vm_run.h), which is the oracle
-// of the tests: both give the same bits.
+// uses (jit_registers.h); the encoder (jit_asm.h) writes a loop over whole vectors and a masked copy
+// of its body for the rest. Programs with other types or with functions that are not inlined stay
+// with the tile interpreter (vm_run.h), which is the oracle of the tests: both give the same bits.
 //
 // Kernels are kept in a table by the program's structure. Code is written through one mapping
 // and run through another, so no page is ever writable and executable; where the system forbids
