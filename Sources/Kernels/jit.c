@@ -1,9 +1,9 @@
-// Machine code for fused programs: AVX-512, 16 elements of 4 bytes at a time.
+// Machine code for fused programs: 16 elements of 4 bytes at a time with AVX-512, 8 with AVX2.
 //
 // A program (vm.h) in the compute types f32, i32 and u32 becomes machine operations (jit_build.h),
 // which are laid out for several vectors (jit_plan.h) and get registers by a scan over their next
-// uses (jit_registers.h); the encoder (jit_asm.h) writes a loop over whole vectors and a masked copy
-// of its body for the rest. Programs with other types or with functions that are not inlined stay
+// uses (jit_registers.h); jit_narrow.h has what AVX2 lacks; the encoder (jit_asm.h) writes a loop over
+// whole vectors and a masked copy of its body for the rest. Programs with other types or with functions that are not inlined stay
 // with the tile interpreter (vm_run.h), which is the oracle of the tests: both give the same bits.
 //
 // Kernels are kept in a table by the program's structure. Code is written through one mapping
@@ -26,10 +26,13 @@
 
 // MARK: Code
 
-// Constants lie after the code, where rbx points, scalars where r14 does.
+// Constants lie after the code, where rbx points, scalars where r14 does. AVX2 has no operands that are
+// one number for all lanes: there constants are whole vectors, and the kernel begins by spreading the
+// scalars into its frame.
 static uint32_t pool[maxNodes];
 static int poolCount;
 static uint8_t *poolAddress;  // where the code names the pool: written when that is placed
+#define POOL_STEP (isWide ? 4 : 32)
 
 static int pool_index(uint32_t bits) {
   for (int i = 0; i < poolCount; ++i)
@@ -38,30 +41,42 @@ static int pool_index(uint32_t bits) {
   return poolCount++;
 }
 static Memory number_memory(const Node *n) {
+  if (n->op == mScalar && !isWide) return (Memory){rsp, none, 1, firstScalar + n->a * 32, 32};
   if (n->op == mScalar) return (Memory){r14, none, 1, n->a * 4, 4};
-  return (Memory){rbx, none, 1, pool_index(n->bits) * 4, 4};
+  return (Memory){rbx, none, 1, pool_index(n->bits) * POOL_STEP, POOL_STEP};
+}
+static void number_rm(int opc, int reg, int vvvv, Memory m) {
+  if (isWide) evex_rm(&E->out, opc, reg, vvvv, m, 0, 0, 1);
+  else vex_rm(&E->out, opc, 1, reg, vvvv, m);
 }
 
 // An instruction whose last operand is a register or a broadcast number.
 static void with_operand(int opc, int reg, int vvvv, int v) {
   if (E->reg[v] == none && is_number(v))
-    evex_rm(&E->out, opc, reg, vvvv, number_memory(&B->nodes[v]), 0, 0, 1);
+    number_rm(opc, reg, vvvv, number_memory(&B->nodes[v]));
   else
-    evex_rr(&E->out, opc, reg, vvvv, operand(v), 0, 0);
+    vector_rr(&E->out, opc, reg, vvvv, operand(v));
 }
 
 static Memory stream_memory(int stream, int width) {
   int base = rax;
   if (stream < streamRegisterCount) base = streamRegisters[stream];
   else mov_load(&E->out, rax, (Memory){rbp, none, 1, stream * 8});
-  return (Memory){base, r12, width, E->copy * 16 * width, 16 * width};
+  return (Memory){base, r12, width, E->copy * LANES * width, LANES * width};
 }
 
 static void emit_shift(int d, int extension, int a, int amount) {
+  if (!isWide) {
+    vex_rr(&E->out, OPC(1, 1, 0x72), 1, extension, d, a);
+    byte1(&E->out, amount);
+    return;
+  }
   evex(&E->out, OPC(1, 1, 0x72), extension, d, a & 16, a & 8, d & 16, 0, 0, 0);
   byte1(&E->out, 0xc0 | extension << 3 | (a & 7));
   byte1(&E->out, amount);
 }
+
+#include "jit_narrow.h"
 
 static void emit_load(const Node *n, int v) {
   static const struct { int opc, width; } loads[14] = {
@@ -77,15 +92,23 @@ static void emit_load(const Node *n, int v) {
     one.index = none;
     one.scale = 1;
     one.disp = 0;
-    evex_rm(&E->out, OPC(2, 1, 0x18), d, 0, one, 0, 0, 0);
+    vector_rm(&E->out, OPC(2, 1, 0x18), d, 0, one);
     return;
   }
-  Memory m = stream_memory(E->streamOfInput[n->a], loads[n->imm].width);
-  evex_rm(&E->out, loads[n->imm].opc, d, 0, m, k, E->isTail, 0);
+  int width = loads[n->imm].width;
+  Memory m = stream_memory(E->streamOfInput[n->a], width);
+  if (isWide) evex_rm(&E->out, loads[n->imm].opc, d, 0, m, k, E->isTail, 0);
+  else if (!E->isTail) vex_rm(&E->out, loads[n->imm].opc, 1, d, 0, m);
+  else if (width == 4) narrow_load_tail(d, m);
+  else {
+    copy_tail(m, width, 0);
+    vex_rm(&E->out, loads[n->imm].opc, 1, d, 0, (Memory){rsp, none, 1, tailRoom});
+  }
   if (n->imm == lullBFloat16) emit_shift(d, 6, d, 16);
 }
 
 static void emit_store(const Node *n) {
+  if (!isWide) return narrow_store(n);
   int a = operand(n->a), k = E->isTail ? tailMask : 0;
   Assembler *s = &E->out;
   int stream = E->inputStreams + n->b;
@@ -110,33 +133,37 @@ static void emit_store(const Node *n) {
 // The sums of the copies of the body have registers of their own, but in short rows. A product is added in one step,
 // rounded once.
 static void emit_sum(const Node *n) {
-  int d = firstSum - E->copy % E->sums, a = operand(n->a), k = E->isTail ? tailMask : 0;
-  if (n->c < 0) evex_rr(&E->out, OPC(1, 0, 0x58), d, d, a, k, 0);
+  int d = E->firstSum - E->copy % E->sums, a = operand(n->a), k = E->isTail ? tailMask : 0;
+  if (!isWide && k) narrow_sum_tail(n, d);
+  else if (n->c < 0 && !isWide) vex_rr(&E->out, OPC(1, 0, 0x58), 1, d, d, a);
+  else if (n->c < 0) evex_rr(&E->out, OPC(1, 0, 0x58), d, d, a, k, 0);
   else if (k) evex_rr(&E->out, OPC(2, 1, 0xb8), d, a, operand(n->c), k, 0);
   else with_operand(OPC(2, 1, 0xb8), d, a, n->c);
 }
 static void clear_sums(void) {
-  for (int i = 0; E->hasSum && i < E->sums; ++i)
-    vex_rr(&E->out, OPC(1, 0, 0x57), 0, firstSum - i, firstSum - i, firstSum - i);
+  for (int i = 0, last = E->firstSum; E->hasSum && i < E->sums; ++i)
+    vex_rr(&E->out, OPC(1, 0, 0x57), 0, last - i, last - i, last - i);
 }
-// The 16 lanes of the sum go to the last output, or for rows their total does.
+// The lanes of the sum go to the last output, or for rows their total does.
 static void finish_sums(void) {
   Assembler *s = &E->out;
   for (int v = 0; v < B->count; ++v) {
     if (B->nodes[v].op != mSum || B->nodes[v].copy) continue;
-    const int sum = firstSum, other = firstSum - 1;
+    const int sum = E->firstSum, other = E->firstSum - 1;
     for (int step = E->sums / 2; step > 0; step /= 2)
       for (int i = 0; i < step; ++i)
-        evex_rr(s, OPC(1, 0, 0x58), sum - i, sum - i, sum - i - step, 0, 0);
+        vector_rr(s, OPC(1, 0, 0x58), sum - i, sum - i, sum - i - step);
     if (!E->isRows) {
       mov_load(s, rax, (Memory){rbp, none, 1, (E->inputStreams + B->nodes[v].b) * 8});
-      evex_rm(s, OPC(1, 0, 0x11), sum, 0, (Memory){rax, none, 1, 0}, 0, 0, 0);
+      vector_rm(s, OPC(1, 0, 0x11), sum, 0, (Memory){rax, none, 1, 0});
       continue;
     }
-    // The upper half is added to the lower one, four times; narrow instructions take less room.
-    evex_rr(s, OPC(3, 1, 0x1b), sum, 0, other, 0, 0);  // vextractf32x8
-    byte1(s, 1);
-    vex_rr(s, OPC(1, 0, 0x58), 1, sum, sum, other);
+    // The upper half is added to the lower one, again and again; narrow instructions take less room.
+    if (isWide) {
+      evex_rr(s, OPC(3, 1, 0x1b), sum, 0, other, 0, 0);  // vextractf32x8
+      byte1(s, 1);
+      vex_rr(s, OPC(1, 0, 0x58), 1, sum, sum, other);
+    }
     vex_rr(s, OPC(3, 1, 0x19), 1, sum, 0, other);      // vextractf128
     byte1(s, 1);
     vex_rr(s, OPC(1, 0, 0x58), 0, sum, sum, other);
@@ -144,7 +171,7 @@ static void finish_sums(void) {
     vex_rr(s, OPC(1, 0, 0x58), 0, sum, sum, other);
     vex_rr(s, OPC(1, 2, 0x16), 0, other, 0, sum);      // vmovshdup
     vex_rr(s, OPC(1, 0, 0x58), 0, sum, sum, other);
-    evex_rm(s, OPC(1, 2, 0x11), sum, 0, (Memory){sumAddress, none, 1, 0}, 0, 0, 0);  // vmovss
+    vex_rm(s, OPC(1, 2, 0x11), 0, sum, 0, (Memory){sumAddress, none, 1, 0});  // vmovss
     alu_imm(s, 0, sumAddress, 4);
   }
 }
@@ -171,7 +198,7 @@ static void emit_fma(const Node *n, int v) {
     with_operand(o231, d, ra, b);
   } else {
     int d = take_register(0, v);
-    evex_rr(&E->out, OPC(1, 0, 0x28), d, 0, ra, 0, 0);
+    vector_rr(&E->out, OPC(1, 0, 0x28), d, 0, ra);
     if (bInMemory) with_operand(o132, d, rc, b);
     else with_operand(o213, d, rb, c);
   }
@@ -187,9 +214,9 @@ static int rootShare = 4, rootsAreMeasured = 0;
 // infinite, negative and nan lanes go through the instruction, in a branch that is rarely taken.
 static void emit_sqrt(const Node *n, int v) {
   Assembler *s = &E->out;
-  if (E->roots++ % 4 < rootShare) {
+  if (!isWide || E->roots++ % 4 < rootShare) {
     int a = operand(n->a), d = result(v, n->a, none, none);
-    evex_rr(s, OPC(1, 0, 0x51), d, 0, a, 0, 0);
+    vector_rr(s, OPC(1, 0, 0x51), d, 0, a);
     return;
   }
   int x = operand(n->a), half = operand(n->b);
@@ -232,13 +259,13 @@ static void emit_node(int v) {
     if (!(is_number(n->b) && E->reg[n->b] == none)) operand(n->b);
     int rb = E->reg[n->b];
     int d = result(v, n->a, n->b, none);
-    if (rb == none) evex_rm(s, (int)n->bits, d, a, number_memory(&B->nodes[n->b]), 0, 0, 1);
-    else evex_rr(s, (int)n->bits, d, a, rb, 0, 0);
+    if (rb == none) number_rm((int)n->bits, d, a, number_memory(&B->nodes[n->b]));
+    else vector_rr(s, (int)n->bits, d, a, rb);
     break;
   }
   case mUnary: {
     int a = operand(n->a), d = result(v, n->a, none, none);
-    evex_rr(s, (int)n->bits, d, 0, a, 0, 0);
+    vector_rr(s, (int)n->bits, d, 0, a);
     if (n->hasImm) byte1(s, n->imm);
     break;
   }
@@ -251,18 +278,22 @@ static void emit_node(int v) {
   case mCompare: {
     int a = operand(n->a), d;
     if (is_number(n->b) && E->reg[n->b] == none) {
-      d = take_register(1, v);
-      evex_rm(s, (int)n->bits, d, a, number_memory(&B->nodes[n->b]), 0, 0, 1);
+      d = take_register(isWide, v);
+      number_rm((int)n->bits, d, a, number_memory(&B->nodes[n->b]));
     } else {
       int b = operand(n->b);
-      d = take_register(1, v);
-      evex_rr(s, (int)n->bits, d, a, b, 0, 0);
+      d = take_register(isWide, v);
+      vector_rr(s, (int)n->bits, d, a, b);
     }
     if (n->hasImm) byte1(s, n->imm);
     break;
   }
   case mBlend: {
     int k = operand(n->a), c = operand(n->c);
+    if (!isWide) {
+      narrow_blend(n, v, k, c);
+      break;
+    }
     if (is_number(n->b) && E->reg[n->b] == none) {
       int d = result(v, n->c, none, none);
       evex_rm(s, OPC(2, 1, 0x65), d, c, number_memory(&B->nodes[n->b]), k, 0, 1);
@@ -290,9 +321,9 @@ static void emit_node(int v) {
   case mSqrt: emit_sqrt(n, v); break;
   case mRoundHalf: {
     int a = operand(n->a), d = result(v, n->a, none, none);
-    evex_rr(s, OPC(3, 1, 0x1d), a, 0, d, 0, 0);
+    vector_rr(s, OPC(3, 1, 0x1d), a, 0, d);
     byte1(s, 0);
-    evex_rr(s, OPC(2, 1, 0x13), d, 0, d, 0, 0);
+    vector_rr(s, OPC(2, 1, 0x13), d, 0, d);
     break;
   }
   }
@@ -309,7 +340,7 @@ static void reset_registers(void) {
     if (!E->isHoisted[v]) E->reg[v] = none;
     else if (E->fixed[v] != none) E->reg[v] = (int8_t)(E->fixed[v] + E->first);
   }
-  for (int r = 0; r < 32; ++r)
+  for (int r = 0; r < E->registers; ++r)
     if (E->inVector[r] != none && !E->isHoisted[E->inVector[r]]) E->inVector[r] = none;
   for (int r = 0; r < 8; ++r) E->inMask[r] = none;
 }
@@ -328,7 +359,7 @@ static void emit_body(int isTail, int first) {
 
 #include "jit_plan.h"
 
-// While r12 < r13: `copies` bodies, each for the next 16 elements.
+// While r12 < r13: `copies` bodies, each for the elements of the next vector.
 static void emit_loop(int copies) {
   Assembler *s = &E->out;
   rex_rr(s, 0x39, r13, r12);  // cmp r12, r13
@@ -338,7 +369,7 @@ static void emit_loop(int copies) {
   E->isInterleaved = copies > 1;
   emit_body(0, 0);
   E->isInterleaved = 0;
-  alu_imm(s, 0, r12, 16 * copies);
+  alu_imm(s, 0, r12, LANES * copies);
   rex_rr(s, 0x39, r13, r12);
   jump_back_if(s, 2, top);
   land(s, past);
@@ -348,18 +379,18 @@ static void emit_loop(int copies) {
 static void emit_elements(const LullJit *jit, Memory n) {
   Assembler *s = &E->out;
   if (E->rowVectors) {
-    int isTail = jit->rowLength % 16 != 0;
+    int isTail = jit->rowLength % LANES != 0;
     E->roots = 0;
     for (int i = 0; i < E->rowVectors; ++i) emit_body(isTail && i == E->rowVectors - 1, i);
     return;
   }
   byte1(s, 0x45); byte1(s, 0x31); byte1(s, 0xe4);  // xor r12d, r12d
   mov_load(s, r13, n);
-  alu_imm(s, 4, r13, -16 * E->copies);
+  alu_imm(s, 4, r13, -LANES * E->copies);
   emit_loop(E->copies);
   if (E->copies > 1) {
     mov_load(s, r13, n);
-    alu_imm(s, 4, r13, -16);
+    alu_imm(s, 4, r13, -LANES);
     emit_loop(1);
   }
   rex_rm(s, 0x3b, r12, n);  // cmp r12, n
@@ -373,12 +404,11 @@ static void emit_kernel(const LullJit *jit) {
   E->slotCount = 0;
   push(s, rbp); push(s, rbx); push(s, r12); push(s, r13); push(s, r14); push(s, r15);
   mov_rr(s, rax, rsp);
-  alu_imm(s, 5, rsp, 64 + 64 * frameSlots + 64);
+  alu_imm(s, 5, rsp, frameBytes + 64);
   alu_imm(s, 4, rsp, -64);
-  // [rsp]: the tail's mask, [rsp + 8]: the caller's stack, [rsp + 16]: n
-  const Memory n = {rsp, none, 1, 16};
-  rex_rm(s, 0x89, rax, (Memory){rsp, none, 1, 8});
-  rex_rm(s, 0x89, rdx, (Memory){rsp, none, 1, 16});
+  const Memory n = {rsp, none, 1, elementCount};
+  rex_rm(s, 0x89, rax, (Memory){rsp, none, 1, callerStack});
+  rex_rm(s, 0x89, rdx, n);
   if (E->isRows) mov_rr(s, rowsLeft, rcx);
   mov_rr(s, rbp, rdi);
   mov_rr(s, r14, rsi);
@@ -386,14 +416,18 @@ static void emit_kernel(const LullJit *jit) {
   byte1(s, 0x48); byte1(s, 0xbb);
   poolAddress = s->at;
   bytes8(s, 0);
-  // mask = (1 << (n & 15)) - 1
-  mov_rr(s, rcx, rdx);
-  alu_imm(s, 4, rcx, 15);
-  byte1(s, 0xb8); bytes4(s, 1);           // mov eax, 1
-  byte1(s, 0xd3); byte1(s, 0xe0);         // shl eax, cl
-  byte1(s, 0xff); byte1(s, 0xc8);         // dec eax
-  rex_rm(s, 0x89, rax, (Memory){rsp, none, 1, 0});
-  kmov_memory(s, 0x90, tailMask, (Memory){rsp, none, 1, 0});
+  if (isWide) {
+    // mask = (1 << (n & 15)) - 1
+    mov_rr(s, rcx, rdx);
+    alu_imm(s, 4, rcx, 15);
+    byte1(s, 0xb8); bytes4(s, 1);           // mov eax, 1
+    byte1(s, 0xd3); byte1(s, 0xe0);         // shl eax, cl
+    byte1(s, 0xff); byte1(s, 0xc8);         // dec eax
+    rex_rm(s, 0x89, rax, (Memory){rsp, none, 1, 0});
+    kmov_memory(s, 0x90, tailMask, (Memory){rsp, none, 1, 0});
+  } else {
+    narrow_head();
+  }
   int streams = E->inputStreams;
   for (int v = 0; v < B->count; ++v)
     if (B->nodes[v].op == mStore && E->inputStreams + B->nodes[v].b + 1 > streams)
@@ -415,7 +449,7 @@ static void emit_kernel(const LullJit *jit) {
     jump_back_if(s, 5, row);
   }
   if (E->streaming) { byte1(s, 0x0f); byte1(s, 0xae); byte1(s, 0xf8); }  // sfence
-  mov_load(s, rsp, (Memory){rsp, none, 1, 8});
+  mov_load(s, rsp, (Memory){rsp, none, 1, callerStack});
   pop(s, r15); pop(s, r14); pop(s, r13); pop(s, r12); pop(s, rbx); pop(s, rbp);
   byte1(s, 0xc5); byte1(s, 0xf8); byte1(s, 0x77);  // vzeroupper
   byte1(s, 0xc3);
@@ -467,7 +501,8 @@ static void forget_all(void) {
 static void measure_roots(void);
 
 static LullKernel compile(const LullProgram *p, const LullJit *jit, int streaming) {
-  if (!rootsAreMeasured)
+  isWide = lull_simd_level() >= 2;
+  if (!rootsAreMeasured && isWide)
     for (int i = 0; i < p->instructionCount; ++i)
       if (p->code[i].op == lullSqrt || p->code[i].op == lullRsqrt) {
         measure_roots();
@@ -531,9 +566,11 @@ static LullKernel compile(const LullProgram *p, const LullJit *jit, int streamin
   if (B->failed) return NULL;
   if (arenaUsed + kernelBytes > arenaBytes) forget_all();
   uint8_t *start = writable + arenaUsed;
-  E->out = (Assembler){start, start + kernelBytes - 4 * maxNodes - 64, 0};
+  E->out = (Assembler){start, start + kernelBytes - POOL_STEP * maxNodes - 64, 0};
   E->streaming = streaming;
+  E->registers = isWide ? 32 : 16;
   poolCount = 0;
+  if (!isWide) narrow_pool();
   find_uses();
   // Short bodies are repeated: their additions would wait for each other.
   int length = 0, roots = 0;
@@ -544,23 +581,25 @@ static LullKernel compile(const LullProgram *p, const LullJit *jit, int streamin
   E->hasSum = jit->sums;
   E->isRows = jit->rowLength > 0;
   int most = most_alive();
-  E->copies = length <= 8 ? 4 : length <= 160 && most <= 12 ? 2 : 1;
-  if (roots && rootShare % 4 && length <= 40) E->copies = 4;
-  int vectors = (int)((jit->rowLength + 15) / 16);
+  E->copies = length <= (isWide ? 8 : 40) ? 4 : length <= 160 && most <= 12 ? 2 : 1;
+  if (isWide && roots && rootShare % 4 && length <= 40) E->copies = 4;
+  int vectors = (int)((jit->rowLength + LANES - 1) / LANES);
   E->rowVectors = vectors * length <= wholeRow && jit->rowLength <= shortRow ? vectors : 0;
   // The sums of one row do not wait for those of the next.
   E->sums = jit->rowLength && jit->rowLength <= shortRow ? 1 : E->copies;
   E->sumRegisters = E->sums < 2 ? 2 : E->sums;
+  E->firstSum = isWide ? 15 : E->sumRegisters - 1;
   if (E->rowVectors) E->copies = 1;
   if (E->copies > 1) interleave(E->copies);
   emit_kernel(jit);
   if (E->out.failed) return NULL;
   uint8_t *poolAt = writable + (((size_t)(E->out.at - writable) + 63) & ~(size_t)63);
-  memcpy(poolAt, pool, sizeof(uint32_t) * (size_t)poolCount);
+  for (int i = 0; i < poolCount; ++i)
+    for (int k = 0; k < POOL_STEP; k += 4) memcpy(poolAt + i * POOL_STEP + k, &pool[i], 4);
   uint64_t address = (uint64_t)(executable + (poolAt - writable));
   memcpy(poolAddress, &address, 8);
   LullKernel run = (LullKernel)(void *)(executable + (start - writable));
-  arenaUsed = ((size_t)(poolAt - writable) + sizeof(uint32_t) * (size_t)poolCount + 63) & ~(size_t)63;
+  arenaUsed = ((size_t)(poolAt - writable) + (size_t)(POOL_STEP * poolCount) + 63) & ~(size_t)63;
   ++compiled;
   return run;
 }
@@ -618,7 +657,7 @@ static int is_linear(const LullProgram *p, const LullInput *in) {
 
 LullJit lull_jit(const LullProgram *p, int streaming, int sums, int64_t rowLength) {
   LullJit jit = {.sums = (uint8_t)sums, .rowLength = rowLength};
-  if (lull_simd_level() < 2) return jit;
+  if (lull_simd_level() < 1) return jit;
   if (state == 0) open_arena();
   if (state < 0) return jit;
   // The key: everything that the code depends on.
@@ -645,7 +684,7 @@ LullJit lull_jit(const LullProgram *p, int streaming, int sums, int64_t rowLengt
     key[length++] = (uint8_t)p->outputs[i].reg;
     key[length++] = p->outputs[i].dtype;
   }
-  key[length++] = (uint8_t)(streaming | sums << 1 | (rowLength > 0) << 2 | (rowLength > shortRow) << 3);
+  key[length++] = (uint8_t)(lull_simd_level() << 4 | streaming | sums << 1 | (rowLength > 0) << 2 | (rowLength > shortRow) << 3);
   key[length++] = (uint8_t)(rowLength <= shortRow ? rowLength : 0);
   key[length++] = (uint8_t)(p->reduce ? p->reduceReg : 255);
   uint64_t hash = 14695981039346656037ull;

@@ -1,8 +1,8 @@
-// An encoder for the AVX-512 instructions that fused kernels use (Intel SDM volume 2, 2.7 and the
-// instructions' own pages). Part of jit.c.
+// An encoder for the vector instructions that fused kernels use (Intel SDM volume 2, 2.3 and 2.7 and
+// the instructions' own pages): AVX-512 in EVEX, AVX2 in VEX. Part of jit.c.
 //
-// Memory operands are [base + index * scale + disp]; a scalar operand is broadcast ({1to16}). A
-// displacement takes one byte where it can: it then counts the bytes that the instruction reads.
+// Memory operands are [base + index * scale + disp]. A displacement takes one byte where it can: in
+// EVEX it then counts the bytes that the instruction reads.
 
 typedef struct {
   uint8_t *at, *end;
@@ -62,12 +62,20 @@ static void evex_rm(Assembler *s, int opc, int reg, int vvvv, Memory m, int k, i
 }
 
 // Three-byte VEX, for the narrow vectors of registers 0 to 15: 16 bytes (L 0) or 32 (1).
-static void vex_rr(Assembler *s, int opc, int L, int reg, int vvvv, int rm) {
+static void vex(Assembler *s, int opc, int L, int reg, int vvvv, int x, int b) {
   byte1(s, 0xc4);
-  byte1(s, (reg & 8 ? 0 : 0x80) | 0x40 | (rm & 8 ? 0 : 0x20) | opc >> 16);
+  byte1(s, (reg & 8 ? 0 : 0x80) | (x ? 0 : 0x40) | (b ? 0 : 0x20) | opc >> 16);
   byte1(s, (~vvvv & 15) << 3 | L << 2 | (opc >> 8 & 3));
   byte1(s, opc & 255);
+}
+static void vex_rr(Assembler *s, int opc, int L, int reg, int vvvv, int rm) {
+  vex(s, opc, L, reg, vvvv, 0, rm & 8);
   byte1(s, 0xc0 | (reg & 7) << 3 | (rm & 7));
+}
+static void vex_rm(Assembler *s, int opc, int L, int reg, int vvvv, Memory m) {
+  vex(s, opc, L, reg, vvvv, m.index >= 0 && (m.index & 8), m.base & 8);
+  m.unit = 1;
+  memory_operand(s, reg, m);
 }
 // Mask instructions: three-byte VEX.
 static void vex_kkk(Assembler *s, int opcode, int L, int d, int a, int b) {
@@ -84,6 +92,18 @@ static void kmov_memory(Assembler *s, int opcode, int k, Memory m) {
   byte1(s, opcode);
   m.unit = 1;
   memory_operand(s, k, m);
+}
+
+// Whole vectors of the width that kernels have: 16 lanes with AVX-512, else 8.
+static int isWide;
+#define LANES (isWide ? 16 : 8)
+static void vector_rr(Assembler *s, int opc, int reg, int vvvv, int rm) {
+  if (isWide) evex_rr(s, opc, reg, vvvv, rm, 0, 0);
+  else vex_rr(s, opc, 1, reg, vvvv, rm);
+}
+static void vector_rm(Assembler *s, int opc, int reg, int vvvv, Memory m) {
+  if (isWide) evex_rm(s, opc, reg, vvvv, m, 0, 0, 0);
+  else vex_rm(s, opc, 1, reg, vvvv, m);
 }
 
 // General registers, 64 bits.

@@ -22,7 +22,8 @@ enum {
 };
 
 typedef struct {
-  uint8_t op, imm, hasImm, isMask;
+  uint8_t op, imm, hasImm;
+  uint8_t isMask;  // it has a mask register; without AVX-512 masks are vectors of 0 and -1
   int16_t a, b, c;
   uint8_t copy;   // see interleave
   uint8_t unused;
@@ -92,11 +93,7 @@ static V fused(int op, V a, V b, V c) {
   return node(n);
 }
 static V compare(int opc, V a, V b, int predicate) {
-  Node n = {mCompare, (uint8_t)predicate, 1, 1, (int16_t)a, (int16_t)b, -1, .bits = (uint32_t)opc};
-  return node(n);
-}
-static V test(V a) {
-  Node n = {mCompare, 0, 0, 1, (int16_t)a, (int16_t)a, -1, .bits = OPC(2, 1, 0x27)};
+  Node n = {mCompare, (uint8_t)predicate, 1, (uint8_t)isWide, (int16_t)a, (int16_t)b, -1, .bits = (uint32_t)opc};
   return node(n);
 }
 static V blend(V mask, V a, V b) {
@@ -122,11 +119,10 @@ enum { cmpEq = 0, cmpLt = 0x11, cmpLe = 0x12, cmpUnordered = 3, cmpNe = 4, cmpGe
 #define ROUND(a, mode) unary_imm(OPC(3, 1, 0x08), a, mode)
 #define RINT(a) ROUND(a, 8)
 static V SQRT(V a) {
-  Node n = {mSqrt, .a = (int16_t)a, .b = (int16_t)K(0.5f), .c = -1};
+  Node n = {mSqrt, .a = (int16_t)a, .b = (int16_t)(isWide ? K(0.5f) : -1), .c = -1};
   return node(n);
 }
 #define ABS(a) AND(a, bits32(0x7fffffffu))
-#define SCALE(x, n) binary(OPC(2, 1, 0x2c), x, n)
 #define SHL(a, n) shift(6, a, n)
 #define SHR(a, n) shift(2, a, n)
 #define SAR(a, n) shift(4, a, n)
@@ -137,6 +133,51 @@ static V LESS(V a, V b, V x, V y) {
   if (a == y && b == x) return MAXPS(b, a);
   if (is_number(a)) return blend(compare(COMPARE_PS, b, a, cmpGt), x, y);
   return blend(compare(COMPARE_PS, a, b, cmpLt), x, y);
+}
+// AVX2 has no instruction for it: two factors, each a power of two, as in vmath.h.
+static V SCALE(V x, V n) {
+  if (isWide) return binary(OPC(2, 1, 0x2c), x, n);
+  V k = unary(OPC(1, 2, 0x5b), n), half = SAR(k, 1);
+  V y = MUL(x, SHL(ADDI(half, bits32(127)), 23));
+  return MUL(y, SHL(ADDI(SUBI(k, half), bits32(127)), 23));
+}
+static V not_mask(V mask) {
+  if (!isWide) return XOR(mask, bits32(~0u));
+  Node n = {mMaskNot, 0, 0, 1, (int16_t)mask, -1, -1};
+  return node(n);
+}
+// Predicates of integers: 0 equal, 1 less, 2 at most, 4 not equal, 5 at least, 6 more. AVX2 has the first and,
+// for signed ones, the last.
+static V compare_integers(int isSigned, V a, V b, int predicate) {
+  if (isWide) return compare(isSigned ? OPC(3, 1, 0x1f) : OPC(3, 1, 0x1e), a, b, predicate);
+#define EQUAL(a, b) commutative(OPC(1, 1, 0x76), a, b)
+  switch (predicate) {
+  case 0: return EQUAL(a, b);
+  case 4: return not_mask(EQUAL(a, b));
+  case 1: return isSigned ? binary(OPC(1, 1, 0x66), b, a) : not_mask(compare_integers(0, a, b, 5));
+  case 6: return compare_integers(isSigned, b, a, 1);
+  case 5:
+    if (isSigned) return not_mask(compare_integers(1, a, b, 1));
+    return EQUAL(binary(OPC(2, 1, 0x3f), a, b), a);
+  default: return compare_integers(isSigned, b, a, 5);
+  }
+}
+// a is not zero.
+static V test(V a) {
+  if (!isWide) return not_mask(EQUAL(a, bits32(0)));
+  Node n = {mCompare, 0, 0, 1, (int16_t)a, (int16_t)a, -1, .bits = OPC(2, 1, 0x27)};
+  return node(n);
+}
+static V zero_or_one(V mask) {
+  if (!isWide) return SHR(mask, 31);
+  Node n = {mMaskTo01, .a = (int16_t)mask, .b = -1, .c = -1};
+  return node(n);
+}
+// x with its bits as an unsigned number. Both halves are exact, and their sum is rounded once.
+static V unsigned_to_float(V x) {
+  if (isWide) return unary(OPC(1, 3, 0x7a), x);
+  V high = unary(OPC(1, 0, 0x5b), SHR(x, 16)), low = unary(OPC(1, 0, 0x5b), AND(x, bits32(65535)));
+  return FMA(high, K(65536.0f), low);
 }
 static V COPYSIGN(V magnitude, V sign) {
   return OR(AND(magnitude, bits32(0x7fffffffu)), AND(sign, bits32(0x80000000u)));
@@ -151,10 +192,7 @@ static V COPYSIGN(V magnitude, V sign) {
 typedef struct { int16_t vector, mask; } Held;
 
 static V as_vector(Held *h) {
-  if (h->vector < 0) {
-    Node n = {mMaskTo01, .a = h->mask, .b = -1, .c = -1};
-    h->vector = (int16_t)node(n);
-  }
+  if (h->vector < 0) h->vector = (int16_t)zero_or_one(h->mask);
   return h->vector;
 }
 static V as_mask(Held *h) {
@@ -179,18 +217,21 @@ static int expand(const LullInstruction *in, Held *held) {
 #define FLOAT(e) if (!isFloat) return 0; v = (int16_t)(e); break
 #define EITHER(f, i) v = (int16_t)(isFloat ? (f) : (i)); break
 #define COMPARED(f, i)                                                                      \
-  m = (int16_t)(isFloat ? compare(COMPARE_PS, X, Y, f)                                      \
-                        : compare(isSigned ? OPC(3, 1, 0x1f) : OPC(3, 1, 0x1e), X, Y, i));  \
+  m = (int16_t)(isFloat ? compare(COMPARE_PS, X, Y, f) : compare_integers(isSigned, X, Y, i)); \
   break
-#define LOGICAL(vex, opc)                                                                   \
+// A register with a vector may hold any number, even if its mask is known, too.
+#define LOGICAL(vex, opc) {                                                                 \
   if (isFloat) return 0;                                                                    \
-  if (x->mask >= 0 && y->mask >= 0) {                                                       \
-    Node n = {mMaskOp, 0, 0, 1, x->mask, y->mask, -1, .bits = vex};                                 \
+  int areTruths = x->vector < 0 && y->vector < 0;                                           \
+  if (areTruths && isWide) {                                                                \
+    Node n = {mMaskOp, 0, 0, 1, x->mask, y->mask, -1, .bits = vex};                         \
     m = (int16_t)node(n);                                                                   \
+  } else if (areTruths) {                                                                   \
+    m = (int16_t)commutative(opc, x->mask, y->mask);                                        \
   } else {                                                                                  \
     v = (int16_t)commutative(opc, X, Y);                                                    \
   }                                                                                         \
-  break
+  break; }
   switch (in->op) {
   case lullAdd: EITHER(ADD(X, Y), ADDI(X, Y));
   case lullSub: EITHER(SUB(X, Y), SUBI(X, Y));
@@ -237,10 +278,8 @@ static int expand(const LullInstruction *in, Held *held) {
     break;
   case lullIsZero:
     if (isFloat) m = (int16_t)compare(COMPARE_PS, X, K(0), cmpEq);
-    else {
-      Node n = {mMaskNot, 0, 0, 1, (int16_t)as_mask(x), -1, -1};
-      m = (int16_t)node(n);
-    }
+    else if (x->mask < 0) m = (int16_t)compare_integers(1, X, bits32(0), 0);
+    else m = (int16_t)not_mask(x->mask);
     break;
   case lullInvert:
     if (isFloat) return 0;
@@ -264,7 +303,7 @@ static int expand(const LullInstruction *in, Held *held) {
   case lullSigmoid: FLOAT(emit_sigmoid(X));
   case lullErf: FLOAT(emit_erf(X));
   case lullCastF32:
-    v = (int16_t)(isFloat ? X : unary(isSigned ? OPC(1, 0, 0x5b) : OPC(1, 3, 0x7a), X));
+    v = (int16_t)(isFloat ? X : isSigned ? unary(OPC(1, 0, 0x5b), X) : unsigned_to_float(X));
     break;
   case lullCastI32: EITHER(unary(OPC(1, 2, 0x5b), X), X);
   case lullCastU32:

@@ -84,11 +84,11 @@ static void interleave(int copies) {
 // Inputs that are the same for all rows, of rows that are written out: loaded before the first row,
 // into neighbouring registers from the last one down.
 static void hoist_fixed(const LullJit *jit, int *room) {
-  int next = 32, isTail = jit->rowLength % 16 != 0;
+  int next = E->registers, isTail = jit->rowLength % LANES != 0;
   for (int v = 0; v < B->count; ++v) {
     const Node *n = &B->nodes[v];
     if (n->op != mLoad || !E->live[v] || !E->rowVectors || !jit->isFixed[n->a]) continue;
-    if (*room < E->rowVectors || next - E->rowVectors <= firstSum) continue;
+    if (*room < E->rowVectors || next - E->rowVectors <= E->firstSum) continue;
     *room -= E->rowVectors;
     next -= E->rowVectors;
     for (int i = 0; i < E->rowVectors; ++i) {
@@ -106,9 +106,9 @@ static void hoist_fixed(const LullJit *jit, int *room) {
 // Numbers live in registers for the whole loop as far as the body leaves room.
 static void hoist_values(const LullJit *jit) {
   int most = most_alive();
-  int room = 28 - most - (E->hasSum ? E->sumRegisters : 0);
+  int room = E->registers - 4 - most - (E->hasSum ? E->sumRegisters : 0);
   memset(E->isHoisted, 0, sizeof E->isHoisted);
-  for (int r = 0; r < 32; ++r) E->inVector[r] = none;
+  for (int r = 0; r < E->registers; ++r) E->inVector[r] = none;
   for (int v = 0; v < B->count; ++v) E->reg[v] = E->fixed[v] = none;
   hoist_fixed(jit, &room);
   for (int v = 0; v < B->count && room > 0; ++v) {

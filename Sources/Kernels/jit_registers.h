@@ -1,7 +1,14 @@
 // Part of jit.c: where the values of a body are just now. A value that is needed last makes room; it
 // then waits on the stack.
 
-enum { shortRow = 128, wholeRow = 128, tailMask = 7, firstSum = 15, frameSlots = 160, none = -1 };
+enum { shortRow = 128, wholeRow = 128, tailMask = 7, frameSlots = 160, none = -1 };
+// The kernel's frame: the tail's mask (without AVX-512 a vector, at 32), the caller's stack and n, then a
+// place for each value that waits; without AVX-512 also the scalars as vectors, and room for a tail.
+enum {
+  callerStack = 8, elementCount = 16, narrowMask = 32, firstSlot = 64,
+  firstScalar = firstSlot + 64 * frameSlots, tailRoom = firstScalar + 32 * lullMaxInputs,
+  savedStreams = tailRoom + 32, frameBytes = savedStreams + 32,
+};
 // In kernels of rows the last two registers for streams serve other ends.
 enum { streamRegisterCount = 9, sumAddress = rdx, rowsLeft = r15 };
 static const uint8_t streamRegisters[streamRegisterCount] = {rsi, rdi, r8, r9, r10, r11, rcx, rdx, r15};
@@ -12,7 +19,8 @@ typedef struct {
   int copies;                   // bodies that the main loop interleaves
   int first, copy;              // the number of the body's first vector, and that of the node's
   int isInterleaved;            // the body has all copies, else one
-  int hasSum, sums, sumRegisters;     // the sums have the registers from firstSum down
+  int registers;                // vector registers
+  int hasSum, sums, sumRegisters, firstSum;     // the sums have the registers from firstSum down
   int isRows;                   // the kernel walks rows, see LullJit
   int rowVectors;               // short rows are written out whole: their vectors, or 0
   int8_t fixed[maxNodes];       // their inputs that stay for all rows: the first vector's register, or none
@@ -30,7 +38,7 @@ typedef struct {
 
 static Emitter *E;
 
-static Memory slot_memory(int slot) { return (Memory){rsp, none, 1, 64 + slot * 64, 64}; }
+static Memory slot_memory(int slot) { return (Memory){rsp, none, 1, firstSlot + slot * 64, 64}; }
 
 // The position of a value's next use after (or at) the present one.
 static int next_use(int v) {
@@ -51,17 +59,17 @@ static void keep_on_stack(int v) {
   if (E->slotCount == frameSlots) { E->out.failed = 1; return; }
   E->slot[v] = (int16_t)E->slotCount++;
   if (n->isMask) kmov_memory(&E->out, 0x91, E->reg[v], slot_memory(E->slot[v]));
-  else evex_rm(&E->out, OPC(1, 0, 0x11), E->reg[v], 0, slot_memory(E->slot[v]), 0, 0, 0);
+  else vector_rm(&E->out, OPC(1, 0, 0x11), E->reg[v], 0, slot_memory(E->slot[v]));
 }
 
 // A free register, pinned; what is needed last makes room.
 static int free_register(int isMask) {
   int16_t *in = isMask ? E->inMask : E->inVector;
   uint32_t pinned = isMask ? E->pinnedMasks : E->pinnedVectors;
-  int from = isMask ? 1 : 0, to = isMask ? 7 : 32, best = none, farthest = -1;
+  int from = isMask ? 1 : 0, to = isMask ? 7 : E->registers, best = none, farthest = -1;
   for (int r = from; r < to; ++r) {
     if (pinned >> r & 1) continue;
-    if (!isMask && E->hasSum && r <= firstSum && r > firstSum - E->sumRegisters) continue;
+    if (!isMask && E->hasSum && r <= E->firstSum && r > E->firstSum - E->sumRegisters) continue;
     if (in[r] == none) { best = r; break; }
     if (E->isHoisted[in[r]]) continue;
     int use = next_use(in[r]);
@@ -96,15 +104,15 @@ static int operand(int v) {
     r = take_register(n->isMask, v);
     if (is_number(v)) {
       if (n->op == mConst && n->bits == 0)
-        evex_rr(&E->out, OPC(1, 1, 0xef), r, r, r, 0, 0);
+        vector_rr(&E->out, OPC(1, 1, 0xef), r, r, r);
       else
-        evex_rm(&E->out, OPC(2, 1, 0x18), r, 0, number_memory(n), 0, 0, 0);
+        vector_rm(&E->out, isWide ? OPC(2, 1, 0x18) : OPC(1, 0, 0x10), r, 0, number_memory(n));
     } else if (E->slot[v] < 0) {
       E->out.failed = 1;
     } else if (n->isMask) {
       kmov_memory(&E->out, 0x90, r, slot_memory(E->slot[v]));
     } else {
-      evex_rm(&E->out, OPC(1, 0, 0x10), r, 0, slot_memory(E->slot[v]), 0, 0, 0);
+      vector_rm(&E->out, OPC(1, 0, 0x10), r, 0, slot_memory(E->slot[v]));
     }
   }
   if (n->isMask) E->pinnedMasks |= 1u << r;

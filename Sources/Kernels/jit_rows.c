@@ -104,7 +104,6 @@ static int has_rows(LullProgram *p, LullInput *inputs, int64_t n) {
 }
 
 int lull_run_rows(const LullProgram *given, int streaming, int64_t parallelWork, int64_t workOfElement) {
-  if (lull_simd_level() < 2) return 0;
   LullProgram q = *given, *p = &q;
   LullInput inputs[lullMaxInputs];
   int64_t n;

@@ -143,26 +143,30 @@ void lull_radix_u64(uint64_t *a, uint64_t *b, int64_t n) { radix_u64(a, b, n); }
 
 static int has_vectors(void) {
 #if defined(__x86_64__)
-  return lull_simd_level() == 2;
+  return lull_simd_level() >= 1;
 #else
   return 0;
 #endif
 }
+#if defined(__x86_64__)
+#define BY_LEVEL(f, a, n, b) (lull_simd_level() == 2 ? f##_avx512(a, n, b) : f##_avx2(a, n, b))
+#endif
 static void sort_u32(uint32_t *a, uint32_t *b, int64_t n) {
 #if defined(__x86_64__)
-  if (has_vectors()) { lull_quicksort_u32_avx512(a, n, b); return; }
+  if (has_vectors()) { BY_LEVEL(lull_quicksort_u32, a, n, b); return; }
 #endif
   radix_u32(a, b, n);
 }
 static void sort_u64(uint64_t *a, uint64_t *b, int64_t n) {
 #if defined(__x86_64__)
-  if (has_vectors()) { lull_quicksort_u64_avx512(a, n, b); return; }
+  if (has_vectors()) { BY_LEVEL(lull_quicksort_u64, a, n, b); return; }
 #endif
   radix_u64(a, b, n);
 }
+// Four lanes of 8 bytes gain nothing over three passes by digits.
 static void sort_indexed(uint64_t *a, uint64_t *b, int64_t n) {
 #if defined(__x86_64__)
-  if (has_vectors()) { lull_quicksort_u64_avx512(a, n, b); return; }
+  if (lull_simd_level() == 2) { BY_LEVEL(lull_quicksort_u64, a, n, b); return; }
 #endif
   radix_indexed(a, b, n);
 }
@@ -264,15 +268,16 @@ static void split_chunk(void *context, int64_t i, int worker) {
   int64_t from = r->bounds[i], n = r->bounds[i + 1] - from;
   char *a = r->keys + from * r->size, *b = r->rest + (from + i * lullSortSlack) * r->size;
   if (n <= r->sort->n / 16 || n < 1024) r->cuts[i] = n;
-  else if (r->size == 4) r->cuts[i] = lull_partition_u32_avx512((uint32_t *)a, n, (uint32_t *)b);
-  else r->cuts[i] = lull_partition_u64_avx512((uint64_t *)a, n, (uint64_t *)b);
+  else if (r->size == 4) r->cuts[i] = BY_LEVEL(lull_partition_u32, (uint32_t *)a, n, (uint32_t *)b);
+  else r->cuts[i] = BY_LEVEL(lull_partition_u64, (uint64_t *)a, n, (uint64_t *)b);
 }
 static void piece_chunk(void *context, int64_t i, int worker) {
   LongRow *r = context;
   int64_t from = r->bounds[i], n = r->bounds[i + 1] - from;
   char *a = r->keys + from * r->size, *b = r->rest + (from + i * lullSortSlack) * r->size;
-  if (r->size == 4) lull_quicksort_u32_avx512((uint32_t *)a, n, (uint32_t *)b);
-  else lull_quicksort_u64_avx512((uint64_t *)a, n, (uint64_t *)b);
+  if (r->size == 4) sort_u32((uint32_t *)a, (uint32_t *)b, n);
+  else if (r->sort->indices) sort_indexed((uint64_t *)a, (uint64_t *)b, n);
+  else sort_u64((uint64_t *)a, (uint64_t *)b, n);
 }
 
 static void sort_long_row(const Sort *s, int64_t row, char *scratch) {
