@@ -1,13 +1,17 @@
-// Matrix products (gemm.h): how the work is cut into pieces. See gemm_avx512.c for the pieces.
+// Matrix products (gemm.h): how the work is cut into pieces. See gemm_impl.h for the pieces.
 #include "Kernels.h"
 #include "gemm_internal.h"
 #include "vm_internal.h"
 
 #if defined(__x86_64__)
-enum { MR = lullGemmRows, NR = lullGemmColumns, blockPanels = 16 };
+enum { blockPanels = 16 };
+static const LullGemmLevel *level(void) { return lull_simd_level() == 2 ? &lull_gemm_avx512 : &lull_gemm_avx2; }
+#define MR level()->rows
+#define NR level()->columns
 
 static int uses_pairs(void) {
   static int known = -1;  // found by lull_gemm_works, before workers ask
+  if (lull_simd_level() < 2) return 0;
   if (known < 0) {
     __builtin_cpu_init();
     known = __builtin_cpu_supports("avx512bf16") && lull_gemm_pairs_pay();
@@ -15,8 +19,8 @@ static int uses_pairs(void) {
   return known;
 }
 int lull_gemm_works(int dtype) {
-  if (dtype == lullBFloat16 && lull_simd_level() == 2) uses_pairs();
-  return lull_simd_level() == 2 &&
+  if (dtype == lullBFloat16) uses_pairs();
+  return lull_simd_level() >= 1 &&
     (dtype == lullFloat32 || dtype == lullFloat16 || dtype == lullBFloat16);
 }
 
@@ -99,20 +103,20 @@ static Cut cut(int64_t m, int64_t n, int64_t k) {
     c.mostColumns = least(columnPanels, 8);
     cut_side(&c.rows, rowPanels, rowPanels, 1, 1);
     cut_side(&c.columns, columnPanels, c.mostColumns, 1, threads);
-    c.each = (lullGemmDepth * NR + rowPanels * c.rowsEach * NR + 15) & ~(int64_t)15;
+    c.each = (level()->depth * NR + rowPanels * c.rowsEach * NR + 15) & ~(int64_t)15;
     return c;
   }
   int64_t fewest = 1 + (int64_t)(2e6 / operations(c.rowsEach, c.mostColumns * NR, k));
   cut_side(&c.rows, rowPanels, c.most, fewest, threads);
   cut_side(&c.columns, columnPanels, c.mostColumns, 1, 1);
   // A packed block of rows, and sums for results that are narrower than float32.
-  c.each = (c.most * lullGemmWidth * lullGemmDepth + c.most * c.rowsEach * c.mostColumns * NR + 15) & ~(int64_t)15;
+  c.each = (c.most * level()->width * level()->depth + c.most * c.rowsEach * c.mostColumns * NR + 15) & ~(int64_t)15;
   return c;
 }
 
 // Floats that are packed before the pieces begin.
 static int64_t packed_first(const Cut *c, int64_t n, int64_t k) {
-  return c->byColumns ? c->rows.total * lullGemmWidth * divided(k, lullGemmDepth) * lullGemmDepth
+  return c->byColumns ? c->rows.total * level()->width * divided(k, level()->depth) * level()->depth
                       : divided(n, NR) * NR * k;
 }
 static int64_t slab_scratch(int64_t m, int64_t n, int64_t k) {
@@ -122,7 +126,8 @@ static int64_t slab_scratch(int64_t m, int64_t n, int64_t k) {
 
 // Whether b is read where it lies: each of its elements is used too seldom for packing to pay, or it
 // stays in the second-level cache anyway. So is a, if it is float32; else its rows are widened one
-// panel at a time. A distance of whole pages between rows makes them fight for places in the cache.
+// panel at a time. A distance of whole pages (or halves, of narrow tiles) between rows makes them fight
+// for places in the cache.
 static int is_open(int dtype, int64_t aRow, int64_t aColumn, int64_t bRow, int64_t bColumn, int64_t m,
                    int64_t n, int64_t k) {
   int size = lull_dtype_size(dtype);
@@ -130,7 +135,7 @@ static int is_open(int dtype, int64_t aRow, int64_t aColumn, int64_t bRow, int64
   if (dtype == lullBFloat16 && uses_pairs() && operations(m, n, k) > 2.1e6) return 0;
   if (m <= 2 * MR) return 1;
   if (n * k > 1 << 18) return 0;
-  return (aRow % 4096 || n <= NR || k <= 256 || size == 2) && (bRow % 4096 || k <= 128 || m <= 64);
+  return (aRow % 4096 || n <= NR || k <= 256 || size == 2) && (bRow % (128 * NR) || k <= 128 || m <= 64);
 }
 // Floats of a worker: a panel of rows and a panel of sums, where they are not in place.
 static int64_t open_row(int64_t n) { return (n + 31) & ~(int64_t)15; }
@@ -183,8 +188,8 @@ static void pack_chunk(void *context, int64_t chunk, int worker) {
   int64_t panels = w->cut.byColumns ? w->cut.rows.total : divided(w->gemm.n, NR);
   int64_t from = chunk * w->panelsEach, to = least(from + w->panelsEach, panels);
   for (int64_t i = from; i < to; ++i) {
-    if (w->cut.byColumns) lull_gemm_pack_rows(&w->gemm, i);
-    else lull_gemm_pack_columns(&w->gemm, i);
+    if (w->cut.byColumns) level()->pack_rows(&w->gemm, i);
+    else level()->pack_columns(&w->gemm, i);
   }
 }
 static void piece(void *context, int64_t chunk, int worker) {
@@ -194,11 +199,11 @@ static void piece(void *context, int64_t chunk, int worker) {
   int64_t c0 = side_at(&c->columns, j), c1 = side_at(&c->columns, j + 1);
   float *scratch = w->scratch + worker * c->each;
   if (c->byColumns) {
-    lull_gemm_columns(&w->gemm, c0, c1, scratch);
+    level()->column_panels(&w->gemm, c0, c1, scratch);
     return;
   }
   int64_t p0 = side_at(&c->rows, i), p1 = side_at(&c->rows, i + 1);
-  lull_gemm_rows(&w->gemm, p0, p1, c0, c1, scratch);
+  level()->row_panels(&w->gemm, p0, p1, c0, c1, scratch);
   finish_part(&w->gemm, p0 * c->rowsEach, least(p1 * c->rowsEach, w->gemm.m), c0 * NR, least(c1 * NR, w->gemm.n));
 }
 
@@ -214,7 +219,7 @@ static void open_piece(void *context, int64_t chunk, int worker) {
   int64_t from = chunk % o->rowPieces * o->rows, to = least(from + o->rows, g->m);
   int64_t c0 = chunk / o->rowPieces * o->columns, c1 = least(c0 + o->columns, g->n);
   if (g->dtype == lullFloat32) {
-    lull_gemm_open(g, from, to, c0, c1);
+    level()->open(g, from, to, c0, c1);
     finish_part(g, from, to, c0, c1);
     return;
   }
@@ -226,11 +231,11 @@ static void open_piece(void *context, int64_t chunk, int worker) {
   part.c = (char *)sums;
   for (; from < to; from += g->rowsEach) {
     int64_t lines = least(g->rowsEach, to - from);
-    for (int64_t i = 0; i < lines; ++i) lull_gemm_widen(a + i * row, g->a + (from + i) * g->aRow, g->dtype, g->k);
+    for (int64_t i = 0; i < lines; ++i) level()->widen(a + i * row, g->a + (from + i) * g->aRow, g->dtype, g->k);
     part.a = (const char *)a;
-    lull_gemm_open(&part, 0, lines, c0, c1);
+    level()->open(&part, 0, lines, c0, c1);
     for (int64_t i = 0; i < lines; ++i)
-      lull_gemm_narrow(g->c + ((from + i) * g->cRow + c0) * 2, sums + i * part.cRow + c0, g->dtype, c1 - c0);
+      level()->narrow(g->c + ((from + i) * g->cRow + c0) * 2, sums + i * part.cRow + c0, g->dtype, c1 - c0);
     finish_part(g, from, from + lines, c0, c1);
   }
 }
@@ -267,7 +272,7 @@ typedef struct {
 static void few_chunk(void *context, int64_t chunk, int worker) {
   const FewRows *f = context;
   int64_t from = chunk * f->each;
-  lull_gemm_few_rows(f->gemm, f->gemm->packed, from, least(from + f->each, f->gemm->n));
+  level()->few_rows(f->gemm, f->gemm->packed, from, least(from + f->each, f->gemm->n));
 }
 
 static void multiply_slab(const LullGemm *g, char *scratch) {
@@ -294,7 +299,7 @@ static int multiply(LullGemm *g, char *scratch) {
   int size = lull_dtype_size(g->dtype);
   if (is_few(g->dtype, g->bRow, g->bColumn, g->m)) {
     g->packed = (float *)scratch;
-    lull_gemm_widen_rows(g, g->packed);
+    level()->widen_rows(g, g->packed);
     FewRows f = {g, divided((1 << 16) / (g->k + 1) + 1, 64) * 64};
     if (g->n * g->k * g->m < 200000) f.each = g->n;
     lull_parallel_for(divided(g->n, f.each), few_chunk, &f);

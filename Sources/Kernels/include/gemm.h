@@ -1,4 +1,4 @@
-// Matrix products of float32, float16 and bfloat16, summed in float32, on AVX-512.
+// Matrix products of float32, float16 and bfloat16, summed in float32, on AVX-512 and AVX2.
 #pragma once
 #include <stdint.h>
 #include "vm.h"
