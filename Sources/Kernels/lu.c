@@ -31,16 +31,15 @@ static int64_t line_bytes(int isDouble, int64_t m, int64_t n) {
   int64_t lines = rounded((m > n ? m : n) + mostWidth, 16) * size_of(isDouble) / cacheLine;
   return (lines | 1) * cacheLine;
 }
+// Rounded up to units of any size, of which the last may begin anywhere.
+static int64_t all_rows(int64_t n) { return rounded(n, mostUnit) + mostUnit; }
 static int64_t packed_bytes(int isDouble, int64_t m) {
   return rounded(rounded(m, mostWidth) * mostPanel * size_of(isDouble), cacheLine);
 }
 static int64_t worker_bytes(int isDouble, int64_t n) {
-  int64_t update = mostPanel * 3 * mostUnit, columns = rounded(n, mostUnit) * mostWidth;
+  int64_t update = mostPanel * 3 * mostUnit, columns = all_rows(n) * mostWidth;
   return (update > columns ? update : columns) * size_of(isDouble);
 }
-// A last unit of rows may begin anywhere.
-static int64_t all_rows(int64_t n) { return rounded(n, mostUnit) + mostUnit; }
-
 // Two packed panels are used while it is factorised, worker's scratch then and later.
 int64_t lull_lu_bytes(int isDouble, int64_t m, int64_t n, int threads) {
   return line_bytes(isDouble, m, n) * all_rows(n) + rounded(least(m, n) * 4 + n * 4, cacheLine) +
