@@ -19,8 +19,9 @@ int lull_lu_works(void) {
 #endif
 }
 
-// All instruction sets use the same room: panels, units of rows and widths are at most these.
-enum { mostPanel = 64, mostUnit = 24, mostWidth = 48, cacheLine = 64 };
+// All instruction sets use the same room: panels, units of rows, widths, and columns that are solved for at once
+// are at most these.
+enum { mostPanel = 64, mostUnit = 24, mostWidth = 48, mostColumns = 64, cacheLine = 64 };
 static int64_t rounded(int64_t x, int64_t to) { return (x + to - 1) / to * to; }
 static int64_t least(int64_t x, int64_t y) { return x < y ? x : y; }
 static int64_t size_of(int isDouble) { return isDouble ? 8 : 4; }
@@ -37,7 +38,7 @@ static int64_t packed_bytes(int isDouble, int64_t m) {
   return rounded(rounded(m, mostWidth) * mostPanel * size_of(isDouble), cacheLine);
 }
 static int64_t worker_bytes(int isDouble, int64_t n) {
-  int64_t update = mostPanel * 3 * mostUnit, columns = all_rows(n) * mostWidth;
+  int64_t update = mostPanel * 3 * mostUnit, columns = all_rows(n) * mostColumns;
   return (update > columns ? update : columns) * size_of(isDouble);
 }
 // Two packed panels are used while it is factorised, worker's scratch then and later.
@@ -158,32 +159,39 @@ typedef struct {
 static void columns_chunk(void *context, int64_t chunk, int worker) {
   const Columns *c = context;
   const LullLU *lu = c->lu;
-  int64_t size = size_of(lu->isDouble), from = chunk * c->each, count = least(c->k - from, c->each), n = lu->n;
-  int vectors = (int)((count + c->kernels->lanes - 1) / c->kernels->lanes);
-  int64_t bytes = vectors * c->kernels->lanes * size, own = count * size;
+  const int64_t size = size_of(lu->isDouble), from = chunk * c->each, count = least(c->k - from, c->each), n = lu->n;
+  const int64_t width = c->kernels->width, lanes = c->kernels->lanes, own = least(count, width);
+  const int tiles = (int)((count + width - 1) / width), vectors = (int)((own + lanes - 1) / lanes);
+  const int64_t line = vectors * lanes * size, tile = padded(lu) * line;
   char *x = worker_scratch(lu, worker);
-  if (!c->b) {
-    memset(x, 0, (size_t)(padded(lu) * bytes));
-    for (int64_t j = 0; j < count; ++j)
-      if (lu->isDouble) *(double *)(x + (from + j) * bytes + j * 8) = 1;
-      else *(float *)(x + (from + j) * bytes + j * 4) = 1;
-  } else {
-    for (int64_t i = 0; i < padded(lu); ++i) {
-      int64_t some = i < n ? own : 0;
-      if (some) memcpy(x + i * bytes, c->b + (i * c->k + from) * size, (size_t)own);
-      memset(x + i * bytes + some, 0, (size_t)(bytes - some));
-    }
+  memset(x, 0, (size_t)(tiles * tile));
+  for (int t = 0; t < tiles; ++t) {
+    int64_t first = from + t * width, some = least(count - t * width, width);
+    char *to = x + t * tile;
+    for (int64_t j = 0; j < some && !c->b; ++j)
+      if (lu->isDouble) *(double *)(to + (first + j) * line + j * 8) = 1;
+      else *(float *)(to + (first + j) * line + j * 4) = 1;
+    for (int64_t i = 0; i < n && c->b; ++i)
+      memcpy(to + i * line, c->b + (i * c->k + first) * size, (size_t)(some * size));
   }
-  if (c->isFactors || !c->isUpper) c->kernels->lower(lu, x, c->b ? 0 : from, vectors);
-  if (c->isFactors || c->isUpper) c->kernels->upper(lu, x, c->isFactors, vectors);
+  if (c->isFactors || !c->isUpper)
+    c->kernels->lower(lu, x, tile / size, tiles, vectors, c->b ? 0 : from, c->b ? 0 : width);
+  if (c->isFactors || c->isUpper) c->kernels->upper(lu, x, tile / size, tiles, vectors, c->isFactors);
   for (int64_t i = 0; i < n; ++i)
-    memcpy(c->x + (i * c->k + from) * size, x + (c->isFactors ? lu->order[i] : i) * bytes, (size_t)own);
+    for (int t = 0; t < tiles; ++t) {
+      int64_t first = from + t * width, some = least(count - t * width, width);
+      memcpy(c->x + (i * c->k + first) * size, x + t * tile + (c->isFactors ? lu->order[i] : i) * line,
+             (size_t)(some * size));
+    }
 }
 
 static void solve(const LullLU *lu, int isFactors, int isUpper, int64_t k, const void *b, void *x) {
-  Columns c = {lu, kernels(lu), b, x, k, kernels(lu)->width, isFactors, isUpper};
+  const LullLUKernels *kernel = kernels(lu);
+  Columns c = {lu, kernel, b, x, k, mostColumns / kernel->width * kernel->width, isFactors, isUpper};
   // Narrower where threads would be idle.
-  while (c.each > c.kernels->lanes && (k + c.each - 1) / c.each < 2 * lu->threads) c.each -= c.kernels->lanes;
+  int64_t threads = lu->threads;
+  while (c.each > kernel->width && (k + c.each - 1) / c.each < 4 * threads) c.each -= kernel->width;
+  while (c.each > kernel->lanes && (k + c.each - 1) / c.each < 2 * threads) c.each -= kernel->lanes;
   int64_t chunks = (k + c.each - 1) / c.each;
   if ((double)lu->n * (double)lu->n * (double)k < 4e5)
     for (int64_t i = 0; i < chunks; ++i) columns_chunk(&c, i, 0);

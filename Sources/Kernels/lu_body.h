@@ -279,14 +279,19 @@ static void FN(update)(const LullLU *lu, int64_t k, int64_t count, const void *p
     UNROLL for (int r = 0; r < ROWS; r++) UNROLL for (int v = 0; v < N; v++)                               \
         VSTORE(c + (r * N + v) * LANES, acc[r][v]);                                                        \
   }                                                                                                        \
-  static void FN(lower_##N)(const LullLU *lu, T *x, int64_t start) {                                       \
-    for (int64_t at = start; at < lu->n; at += ROWS) FN(unknowns_##N)(lu, x, at, start, at, 0, 0);         \
+  static void FN(lower_##N)(const LullLU *lu, T *x, int64_t size, int tiles, int64_t start, int64_t step) { \
+    for (int64_t at = start / ROWS * ROWS; at < lu->n; at += ROWS)                                         \
+      for (int t = 0; t < tiles; t++) {                                                                    \
+        int64_t from = (start + t * step) / ROWS * ROWS;                                                   \
+        if (at >= from) FN(unknowns_##N)(lu, x + t * size, at, from, at, 0, 0);                            \
+      }                                                                                                    \
   }                                                                                                        \
-  static void FN(upper_##N)(const LullLU *lu, T *x, int isUnit) {                                          \
+  static void FN(upper_##N)(const LullLU *lu, T *x, int64_t size, int tiles, int isUnit) {                 \
     int64_t n = (lu->n + ROWS - 1) / ROWS * ROWS;                                                          \
     for (int64_t at = n - ROWS; at >= 0; at -= ROWS)                                                       \
-      if (isUnit) FN(unknowns_##N)(lu, x, at, at + ROWS, n, 1, 1);                                         \
-      else FN(unknowns_##N)(lu, x, at, at + ROWS, n, 1, 0);                                                \
+      for (int t = 0; t < tiles; t++)                                                                      \
+        if (isUnit) FN(unknowns_##N)(lu, x + t * size, at, at + ROWS, n, 1, 1);                            \
+        else FN(unknowns_##N)(lu, x + t * size, at, at + ROWS, n, 1, 0);                                   \
   }
 UNKNOWNS(1)
 UNKNOWNS(2)
@@ -295,20 +300,19 @@ UNKNOWNS(3)
 #endif
 #undef UNKNOWNS
 
-static void FN(lower)(const LullLU *lu, void *x, int64_t start, int vectors) {
-  start = start / ROWS * ROWS;
+static void FN(lower)(const LullLU *lu, void *x, int64_t size, int tiles, int vectors, int64_t start, int64_t step) {
 #if LEVEL == 2
-  if (vectors == 3) return FN(lower_3)(lu, x, start);
+  if (vectors == 3) return FN(lower_3)(lu, x, size, tiles, start, step);
 #endif
-  if (vectors == 2) FN(lower_2)(lu, x, start);
-  else FN(lower_1)(lu, x, start);
+  if (vectors == 2) FN(lower_2)(lu, x, size, tiles, start, step);
+  else FN(lower_1)(lu, x, size, tiles, start, step);
 }
-static void FN(upper)(const LullLU *lu, void *x, int isUnit, int vectors) {
+static void FN(upper)(const LullLU *lu, void *x, int64_t size, int tiles, int vectors, int isUnit) {
 #if LEVEL == 2
-  if (vectors == 3) return FN(upper_3)(lu, x, isUnit);
+  if (vectors == 3) return FN(upper_3)(lu, x, size, tiles, isUnit);
 #endif
-  if (vectors == 2) FN(upper_2)(lu, x, isUnit);
-  else FN(upper_1)(lu, x, isUnit);
+  if (vectors == 2) FN(upper_2)(lu, x, size, tiles, isUnit);
+  else FN(upper_1)(lu, x, size, tiles, isUnit);
 }
 
 const LullLUKernels TABLE = {PANEL, UNIT, WIDTH, LANES, FN(panel), FN(pack), FN(update), FN(exchange), FN(lower), FN(upper)};

@@ -16,9 +16,10 @@ typedef struct {
                  void *scratch);
   // Exchanges the columns first ..< last of a row with their pivots.
   void (*exchange)(const LullLU *, int64_t row, int64_t first, int64_t last);
-  // Solve for x, [n rounded up to whole units][vectors of numbers], in place. The first `start` rows are zero.
-  void (*lower)(const LullLU *, void *x, int64_t start, int vectors);
-  void (*upper)(const LullLU *, void *x, int isUnit, int vectors);
+  // Solve in place for tiles of `size` elements, [n rounded up to whole units][vectors of numbers]: a row of the
+  // matrix serves all of them while it is in the cache. The first `start` rows are zero, `step` more in each tile.
+  void (*lower)(const LullLU *, void *x, int64_t size, int tiles, int vectors, int64_t start, int64_t step);
+  void (*upper)(const LullLU *, void *x, int64_t size, int tiles, int vectors, int isUnit);
 } LullLUKernels;
 
 extern const LullLUKernels lull_lu_avx2_f, lull_lu_avx2_d, lull_lu_avx512_f, lull_lu_avx512_d;
