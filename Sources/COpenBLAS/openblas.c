@@ -21,8 +21,9 @@ static const char *core(void) {
   if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") &&
       __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq"))
     return "SkylakeX";
-  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))
-    return __builtin_cpu_is("amd") ? "Zen" : "Haswell";
+  // On AMD too: the library's sizes of blocks for Zen are those of its first generation. On a Zen 4 without
+  // AVX-512, one thread, products of 50 to 300 float32 take 0.86 to 0.95 of the time.
+  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) return "Haswell";
 #endif
   return NULL;
 }

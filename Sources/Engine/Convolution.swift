@@ -94,18 +94,15 @@ struct Convolution: Primitive, Codable {
         kept.append(packed)
         c.packed = packed.pointer
         lull_conv_pack(&c)
-        if geometry.inputDilation.contains(where: { $0 > 1 }) {
+        if lull_conv_is_ordered(&c) != 0 {
           let order = try Buffer(byteCount: positions * 4)
           kept.append(order)
           lull_conv_order(&c, order.pointer.assumingMemoryBound(to: Int32.self))
           c.order = UnsafePointer(order.pointer.assumingMemoryBound(to: Int32.self))
         }
       }
-      // Some 96 positions a chunk (a multiple of all tiles), fewer where threads would be idle.
-      var block = padded > 0 ? 4096 : 96
-      while block > 24 && x.shape[0] * ((positions + block - 1) / block) < 4 * threads { block /= 2 }
-      block = Swift.max(24, block / 24 * 24)
-      c.block = Int64(block)
+      c.block = lull_conv_block(&c)
+      let block = Int(c.block)
       let scratchBytes = (Int(lull_conv_scratch(&c)) + 63) / 64 * 64
       let scratch = try Buffer(byteCount: padded > 0 ? 64 : scratchBytes * threads)
       let pieces = (positions + block - 1) / block

@@ -1,4 +1,4 @@
-// Cholesky, LU and QR factorisations, inverses, solving, determinants.
+// Cholesky and QR factorisations, inverses, solving, determinants. LU.swift has LU.
 
 import COpenBLAS
 #if canImport(Glibc)
@@ -91,8 +91,25 @@ struct Inverse: MatrixPrimitive, Codable {
   var name: OperationName { "linalg.inv" }
 
   func evaluate(_ out: NDArray) throws(ArrayError) {
-    let result = try out.input(0).ownCopy()
     let (n, count) = (out.columns, out.matrixCount)
+    func singular(_ i: Int) -> ArrayError {
+      .argument(
+        op: name, message: LinearAlgebra.which(i, of: count) + " is singular: it has no inverse")
+    }
+    if LUKernels.take(out.dtype) {
+      let a = try out.input(0).rowContiguous()
+      try out.allocate()
+      if out.size == 0 { return }
+      let failure = try LUKernels.forEach(count, rows: n, columns: n, out.dtype) { i, lu in
+        lull_lu_factorise(lu, a.matrix(i))
+        if lu.pointee.singular != 0 { return 1 }
+        lull_lu_invert(lu, out.matrix(i))
+        return 0
+      }
+      if let (i, _) = failure { throw singular(i) }
+      return
+    }
+    let result = try out.input(0).ownCopy()
     if out.size > 0 {
       let letter = LinearAlgebra.letter(out.dtype)
       let pivots = try Buffer(byteCount: count * n * 4)
@@ -101,10 +118,7 @@ struct Inverse: MatrixPrimitive, Codable {
         lull_inverse(letter, Int32(n), result.matrix($0), p + $0 * n)
       }
       withExtendedLifetime(pivots) {}
-      if let (i, _) = failure {
-        throw .argument(
-          op: name, message: LinearAlgebra.which(i, of: count) + " is singular: it has no inverse")
-      }
+      if let (i, _) = failure { throw singular(i) }
     }
     out.share(result, strides: result.strides)
   }
@@ -125,8 +139,15 @@ struct TriangularInverse: MatrixPrimitive, Codable {
     let result = try out.input(0).ownCopy()
     let (n, letter) = (out.columns, LinearAlgebra.letter(out.dtype))
     if out.size > 0 {
-      let failure = try LinearAlgebra.forEach(name, out.matrixCount, side: n, threadsFrom: 256) {
-        lull_tri_inverse(letter, upper ? 1 : 0, Int32(n), result.matrix($0))
+      let failure: (matrix: Int, info: Int32)?
+      if LUKernels.take(out.dtype) {
+        failure = try LUKernels.forEachTriangle(result) { i, lu in
+          lull_triangle_solve(lu, upper ? 1 : 0, Int64(n), nil, result.matrix(i))
+        }
+      } else {
+        failure = try LinearAlgebra.forEach(name, out.matrixCount, side: n, threadsFrom: 256) {
+          lull_tri_inverse(letter, upper ? 1 : 0, Int32(n), result.matrix($0))
+        }
       }
       if let (i, row) = failure {
         throw .argument(
@@ -171,6 +192,7 @@ struct Solve: MatrixPrimitive, Codable {
     let (n, k, count) = (out.rows, out.columns, out.matrixCount)
     if out.size == 0 { return try out.allocate() }
     let letter = LinearAlgebra.letter(out.dtype)
+    if LUKernels.take(out.dtype) { return try solveByPanels(out) }
     guard let triangle else {
       let factors = try a.ownCopy()
       let columns = try b.columnMajorCopy()
@@ -186,16 +208,10 @@ struct Solve: MatrixPrimitive, Codable {
     }
     let matrices = try a.rowContiguous()
     let result = try b.ownCopy()
-    let isDouble = out.dtype == .float64
     let failure = try LinearAlgebra.forEach(name, count, side: n, threadsFrom: 256) { i in
       let m = matrices.matrix(i)
-      for row in 0..<n {
-        let place = row * (n + 1)
-        let d = isDouble
-          ? m.assumingMemoryBound(to: Double.self)[place]
-          : Double(m.assumingMemoryBound(to: Float.self)[place])
-        if d == 0 { return Int32(row + 1) }
-      }
+      let row = LUKernels.zeroOnDiagonal(m, n, out.dtype)
+      if row > 0 { return row }
       lull_solve_triangular(letter, triangle == .upper ? 1 : 0, Int32(n), Int32(k), m, result.matrix(i))
       return 0
     }
@@ -203,6 +219,29 @@ struct Solve: MatrixPrimitive, Codable {
       throw singular(i, count, "entry \(row - 1) of its diagonal is zero")
     }
     out.share(result, strides: result.strides)
+  }
+
+  /// By our own kernels.
+  private func solveByPanels(_ out: NDArray) throws(ArrayError) {
+    let (a, b) = (try out.input(0).rowContiguous(), try out.input(1).rowContiguous())
+    let (n, k, count) = (out.rows, Int64(out.columns), out.matrixCount)
+    try out.allocate()
+    if let triangle {
+      let failure = try LUKernels.forEachTriangle(a) { i, lu in
+        lull_triangle_solve(lu, triangle == .upper ? 1 : 0, k, b.matrix(i), out.matrix(i))
+      }
+      if let (i, row) = failure {
+        throw singular(i, count, "entry \(row - 1) of its diagonal is zero")
+      }
+      return
+    }
+    let failure = try LUKernels.forEach(count, rows: n, columns: n, out.dtype) { i, lu in
+      lull_lu_factorise(lu, a.matrix(i))
+      if lu.pointee.singular != 0 { return 1 }
+      lull_lu_solve(lu, k, b.matrix(i), out.matrix(i))
+      return 0
+    }
+    if let (i, _) = failure { throw singular(i, count, "its columns depend on each other") }
   }
 
   private func singular(_ i: Int, _ count: Int, _ why: String) -> ArrayError {
@@ -272,112 +311,6 @@ public func solveTriangular(_ a: NDArray, _ b: NDArray, upper: Bool = false) thr
   try solve(a, b, upper ? .upper : .lower, "linalg.solve_triangular")
 }
 
-// MARK: - LU
-
-/// Outputs: L and U in one matrix, the exchanges of rows, the order of rows that they make.
-struct LUFactors: MatrixMultiPrimitive, Codable {
-  /// Asked for as they are (lu_factor), not as three matrices (lu).
-  let isFactor: Bool
-  var name: OperationName { isFactor ? "linalg.lu_factor" : "linalg.lu" }
-
-  func evaluateMultiple(_ out: NDArray) throws(ArrayError) -> [NDArray] {
-    let a = out.input(0)
-    let (m, n, count) = (a.rows, a.columns, a.matrixCount)
-    let k = Swift.min(m, n)
-    let factors = try a.columnMajorCopy()
-    var batch = Shape(a.shape.prefix(a.rank - 2))
-    batch.append(k)
-    let pivots = try NDArray(uninitialized: batch, dtype: .uint32)
-    batch[batch.count - 1] = m
-    let order = try NDArray(uninitialized: batch, dtype: .uint32)
-    let letter = LinearAlgebra.letter(a.dtype)
-    let (p, rows) = (pivots.pointer(as: Int32.self), order.pointer(as: UInt32.self))
-    if a.size > 0 {
-      // A zero pivot is a result like any other.
-      _ = try LinearAlgebra.forEach(name, count, side: k) {
-        let info = lull_getrf(letter, Int32(m), Int32(n), factors.matrix($0), p + $0 * k)
-        return info > 0 ? 0 : info
-      }
-    }
-    for i in 0..<count {
-      let (own, line) = (p + i * k, rows + i * m)
-      for j in 0..<m { line[j] = UInt32(j) }
-      for j in stride(from: k - 1, through: 0, by: -1) {
-        own[j] -= 1
-        let other = Int(own[j])
-        (line[j], line[other]) = (line[other], line[j])
-      }
-    }
-    return [factors.exchanged, pivots, order]
-  }
-  /// With the matrix in the order of its rows exchanged, cut where the shorter side ends: L = [L1; L2], U = [U1, U2].
-  func vjpMultiple(_ out: NDArray, _ cotangents: [NDArray?]) throws(ArrayError) -> [NDArray?] {
-    let a = out.input(0)
-    guard let g = cotangents[0] else { return [try NDArray.zeros(like: a)] }
-    let (m, n) = (a.rows, a.columns)
-    let k = Swift.min(m, n)
-    let parts = try factors(a, isFactor: isFactor)
-    func part(_ x: NDArray, _ rows: Range<Int>, _ columns: Range<Int>) throws(ArrayError) -> NDArray {
-      try slice(
-        slice(x, axis: x.rank - 2, from: rows.lowerBound, to: rows.upperBound), axis: x.rank - 1,
-        from: columns.lowerBound, to: columns.upperBound)
-    }
-    let (square, gSquare) = (try part(parts[0], 0..<k, 0..<k), try part(g, 0..<k, 0..<k))
-    let u = try triu(square)
-    let l = try add(tril(square, k: -1), NDArray.eye(k, dtype: a.dtype))
-    let (lt, ut) = (try l.transposed, try u.transposed)
-    // tril(L^T gL) below the diagonal, triu(gU U^T) on and above it.
-    var low = try matmul(lt, tril(gSquare, k: -1))
-    var high = try matmul(triu(gSquare), ut)
-    var (right, below): (NDArray?, NDArray?)
-    if n > k {
-      let (u2, g2) = (try part(parts[0], 0..<k, k..<n), try part(g, 0..<k, k..<n))
-      low = try subtract(low, matmul(g2, u2.transposed))
-      right = try solveTriangular(lt, g2, upper: true)
-    }
-    if m > k {
-      let (l2, g2) = (try part(parts[0], k..<m, 0..<k), try part(g, k..<m, 0..<k))
-      high = try subtract(high, matmul(l2.transposed, g2))
-      below = try solveTriangular(u, g2.transposed, upper: true).transposed
-    }
-    let inner = try add(tril(low, k: -1), triu(high))
-    let left = try solveTriangular(lt, inner, upper: true)
-    var whole = try solveTriangular(u, left.transposed, upper: true).transposed
-    if let right { whole = try concatenate([whole, right], axis: a.rank - 1) }
-    if let below { whole = try concatenate([whole, below], axis: a.rank - 2) }
-    // The rows back in the order of the matrix.
-    return [try takeAlongAxis(whole, stopGradient(expandDims(parts[2], [-1])), axis: -2)]
-  }
-  func rebuildMultiple(_ inputs: [NDArray], like old: [NodeShape]) throws(ArrayError) -> [NDArray] {
-    try factors(inputs[0], isFactor: isFactor)
-  }
-}
-
-private func factors(_ a: NDArray, isFactor: Bool) throws(ArrayError) -> [NDArray] {
-  let primitive = LUFactors(isFactor: isFactor)
-  try LinearAlgebra.check(a, primitive.name, square: false)
-  var pivots = Shape(a.shape.prefix(a.rank - 2))
-  pivots.append(Swift.min(a.rows, a.columns))
-  return NDArray.outputs(
-    of: primitive, shapes: [a.shape, pivots, Shape(a.shape.prefix(a.rank - 1))],
-    dtypes: [a.dtype, .uint32, .uint32], inputs: [a])
-}
-/// The order of rows, L and U: L[order] @ U is the matrix.
-public func lu(_ a: NDArray) throws(ArrayError) -> (order: NDArray, l: NDArray, u: NDArray) {
-  if let made = try Tracing.recorded(.lu, [a]) { return (made[0], made[1], made[2]) }
-  let parts = try factors(a, isFactor: false)
-  let (m, n) = (a.rows, a.columns)
-  let k = Swift.min(m, n)
-  let l = try slice(tril(parts[0], k: -1), axis: a.rank - 1, from: 0, to: k)
-  let u = try slice(triu(parts[0]), axis: a.rank - 2, from: 0, to: k)
-  return (parts[2], try add(l, NDArray.eye(m, k, dtype: a.dtype)), u)
-}
-/// L and U in one matrix, and the rows exchanged at each step.
-public func luFactor(_ a: NDArray) throws(ArrayError) -> (lu: NDArray, pivots: NDArray) {
-  let parts = try factors(a, isFactor: true)
-  return (parts[0], parts[1])
-}
-
 // MARK: - Determinants
 
 /// The sign of the determinant and the logarithm of its absolute value.
@@ -395,12 +328,19 @@ struct SignLogDeterminant: MatrixMultiPrimitive, Codable {
     let pivots = try Buffer(byteCount: Swift.max(count * n, 1) * 4)
     let p = pivots.pointer.assumingMemoryBound(to: Int32.self)
     let isDouble = a.dtype == .float64
-    _ = try LinearAlgebra.forEach(name, count, side: n, threadsFrom: 256) { i in
-      let own = p + i * n
-      if n > 0 {
-        let info = lull_getrf(letter, Int32(n), Int32(n), factors.matrix(i), own)
-        if info < 0 { return info }
+    if n > 0 && LUKernels.take(a.dtype) {
+      _ = try LUKernels.forEach(count, rows: n, columns: n, a.dtype) { i, lu in
+        LUKernels.factorise(lu, factors.matrix(i), p + i * n)
+        return 0
       }
+    } else if n > 0 {
+      _ = try LinearAlgebra.forEach(name, count, side: n, threadsFrom: 256) {
+        let info = lull_getrf(letter, Int32(n), Int32(n), factors.matrix($0), p + $0 * n)
+        return info > 0 ? 0 : info
+      }
+    }
+    for i in 0..<count {
+      let own = p + i * n
       var (sign, log) = (1.0, 0.0)
       for j in 0..<n {
         let d = isDouble
@@ -418,7 +358,6 @@ struct SignLogDeterminant: MatrixMultiPrimitive, Codable {
         signs.pointer(as: Float.self)[i] = Float(sign)
         logs.pointer(as: Float.self)[i] = Float(log)
       }
-      return 0
     }
     withExtendedLifetime((factors, pivots)) {}
     return [signs, logs]

@@ -172,15 +172,38 @@ UNV(erf_F32, erf_v) UNV(erfinv_F32, erfinv_v) BIV(pow_F32, pow_v)
 BIV(logaddexp_F32, logaddexp_v) BIS(atan2_F32, F32, F32, atan2f(x, y))
 
 #define D1(name, expr) UNS(name##_F64, F64, F64, expr)
+#if LULL_LEVEL > 0
+#include "vmath64.h"
+#define D1V(name)                                                                           \
+  static void name##_F64(ARGS) {                                                            \
+    vd *d = dv; const vd *a = av; (void)bv; (void)cv;                                       \
+    for (int64_t i = 0; i < n / VL; ++i) d[i] = name##_vd(a[i]);                            \
+  }
+#define D2V(name)                                                                           \
+  static void name##_F64(ARGS) {                                                            \
+    vd *d = dv; const vd *a = av; const vd *b = bv; (void)cv;                               \
+    for (int64_t i = 0; i < n / VL; ++i) d[i] = name##_vd(a[i], b[i]);                      \
+  }
+D1V(exp) D1V(expm1) D1V(log) D1V(log2) D1V(log10) D1V(log1p) D1V(sin) D1V(cos) D1V(tan) D1V(tanh)
+D1V(sigmoid) D2V(pow) D2V(logaddexp)
+#else
 D1(exp, exp(x)) D1(expm1, expm1(x)) D1(log, log(x)) D1(log2, log2(x)) D1(log10, log10(x))
-D1(log1p, log1p(x)) D1(sin, sin(x)) D1(cos, cos(x)) D1(tan, tan(x)) D1(asin, asin(x))
-D1(acos, acos(x)) D1(atan, atan(x)) D1(sinh, sinh(x)) D1(cosh, cosh(x)) D1(tanh, tanh(x))
-D1(asinh, asinh(x)) D1(acosh, acosh(x)) D1(atanh, atanh(x)) D1(erf, erf(x))
+D1(log1p, log1p(x)) D1(sin, sin(x)) D1(cos, cos(x)) D1(tan, tan(x)) D1(tanh, tanh(x))
 static inline double sigmoid_d(double x) {
   double e = exp(-fabs(x));
   return x >= 0 ? 1 / (1 + e) : e / (1 + e);
 }
 D1(sigmoid, sigmoid_d(x))
+BIS(pow_F64, F64, F64, pow(x, y))
+static inline double logaddexp_d(double x, double y) {
+  if (x != x || y != y) return NAN;
+  double high = x > y ? x : y, low = x > y ? y : x;
+  return high == INFINITY || low == -INFINITY ? high : high + log1p(exp(low - high));
+}
+BIS(logaddexp_F64, F64, F64, logaddexp_d(x, y))
+#endif
+D1(asin, asin(x)) D1(acos, acos(x)) D1(atan, atan(x)) D1(sinh, sinh(x)) D1(cosh, cosh(x))
+D1(asinh, asinh(x)) D1(acosh, acosh(x)) D1(atanh, atanh(x)) D1(erf, erf(x))
 static double erfinv_d(double x) {
   if (!(x > -1 && x < 1)) return x == 1 ? INFINITY : x == -1 ? -INFINITY : NAN;
   double w = -log((1 - x) * (1 + x)), p;
@@ -216,15 +239,7 @@ static double erfinv_d(double x) {
   return y;
 }
 D1(erfinv, erfinv_d(x))
-BIS(pow_F64, F64, F64, pow(x, y))
 BIS(atan2_F64, F64, F64, atan2(x, y))
-static inline double logaddexp_d(double x, double y) {
-  if (x != x || y != y) return NAN;
-  double high = x > y ? x : y, low = x > y ? y : x;
-  return high == INFINITY || low == -INFINITY ? high : high + log1p(exp(low - high));
-}
-BIS(logaddexp_F64, F64, F64, logaddexp_d(x, y))
-
 // Complex numbers compare by real part, then imaginary.
 static inline int clt(C64 x, C64 y) {
   return crealf(x) < crealf(y) || (crealf(x) == crealf(y) && cimagf(x) < cimagf(y));

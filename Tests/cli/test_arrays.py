@@ -69,3 +69,10 @@ def test_products():
 @pytest.mark.parametrize("level", ["0", "1", None])
 def test_epilogues(level):
     assert lull(ARRAYS / "epilogues.lull", level)[-1].endswith("epilogues")
+
+
+@pytest.mark.parametrize("level", ["0", "1", None])
+@pytest.mark.parametrize("name", ["factorisations", "few_channels", "doubles"])
+def test_kernels(name, level):
+    """What checks itself, by the kernels of each instruction set."""
+    assert int(lull(ARRAYS / f"{name}.lull", level)[-1].split()[0]) > 300

@@ -14,3 +14,4 @@
 #include "fft.h"
 #include "codes.h"
 #include "gemm.h"
+#include "lu.h"

@@ -24,6 +24,9 @@ typedef struct {
 int64_t lull_conv_packed_size(const LullConv *c);
 // Brings the weight into the order in which the tiles read it.
 void lull_conv_pack(const LullConv *c);
+// Whether c->order must be there, and how many positions make a good chunk (c->block).
+int lull_conv_is_ordered(const LullConv *c);
+int64_t lull_conv_block(const LullConv *c);
 // Writes c->order: out[0] * out[1] * out[2] numbers.
 void lull_conv_order(const LullConv *c, int32_t *order);
 // One channel in, one out, unit steps along the last axis: rows with their padding. 0 when it is another case.

@@ -1,0 +1,9 @@
+// The kernels of lu.h for avx2.
+#include "Kernels.h"
+#if defined(__x86_64__)
+#define LEVEL 1
+#define NAME(x) lull_lu_avx2_##x
+#pragma clang attribute push(__attribute__((target("avx2,fma,f16c"))), apply_to = function)
+#include "lu_impl.h"
+#pragma clang attribute pop
+#endif

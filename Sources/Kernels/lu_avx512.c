@@ -1,0 +1,9 @@
+// The kernels of lu.h for avx512.
+#include "Kernels.h"
+#if defined(__x86_64__)
+#define LEVEL 2
+#define NAME(x) lull_lu_avx512_##x
+#pragma clang attribute push(__attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,f16c"))), apply_to = function)
+#include "lu_impl.h"
+#pragma clang attribute pop
+#endif
