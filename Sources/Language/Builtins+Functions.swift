@@ -680,7 +680,7 @@ let builtinFunctions: [Builtin] = [
       try a.string(0), level: try a.int(4),
       globals: a[1].asDict ?? vm.pointee.frame?.pointee.globals ?? core.pointee.builtins.dict, top: !(try truth(a[3])))
   },
-  Builtin("input", "input(prompt='', /)", doc: "Read one line from standard input.", examples: [">>> import io, sys\n>>> sys.stdin = io.StringIO('Ada\\n')\n>>> name = input('name? ')\nname? \n>>> name\n'Ada'"]) {
+  Builtin("input", "input(prompt='', /)", doc: "Read one line from standard input.") {
     (a) throws(LullError) in
     standardOutput.write(try display(a[0]))
     standardOutput.flush()

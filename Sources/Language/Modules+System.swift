@@ -96,6 +96,13 @@ private let unameType: NativeType = {
   type.getAttribute = { (me, name) throws(LullError) in
     me.native(Uname.self)?.fields.first { $0.name == name }?.value.retained()
   }
+  type.len = { (me) throws(LullError) in me.native(Uname.self)?.fields.count ?? 0 }
+  type.getItem = { (me, index) throws(LullError) in
+    guard let fields = me.native(Uname.self)?.fields else { return .none }
+    let t = makeTuple(fields.map { $0.value.retained() })
+    defer { t.release() }
+    return try getItem(t, index)
+  }
   return type
 }()
 

@@ -18,7 +18,8 @@ LULL = os.environ.get("LULL", str(ROOT / "lull"))
 MODULES = (
     "builtins math cmath time sys os os.path struct gc weakref json re itertools functools collections heapq bisect operator "
     "string random statistics copy textwrap contextlib dataclasses io pathlib tempfile numpy numpy.linalg numpy.fft "
-    "numpy.random mlx.core mlx.core.fast mlx.core.linalg mlx.core.fft mlx.core.random"
+    "numpy.random mlx.core mlx.core.fast mlx.core.linalg mlx.core.fft mlx.core.random mlx.nn mlx.nn.init mlx.nn.losses "
+    "mlx.optimizers mlx.utils"
 ).split()
 TYPES = "int float complex str bytes bytearray list tuple dict set frozenset range slice property memoryview".split()
 
@@ -26,6 +27,15 @@ TYPES = "int float complex str bytes bytearray list tuple dict set frozenset ran
 WITHOUT = {
     "builtins.input": "reads the terminal",
     "builtins.exit": "ends the session", "builtins.quit": "ends the session",
+    "functools.CacheInfo": "what cache_info() gives", "statistics.LinearRegression": "what linear_regression() gives",
+    "weakref.CallableProxyType": "what proxy() gives", "weakref.ProxyType": "what proxy() gives",
+    "numpy.ndarray": "what array() gives", "numpy.ufunc": "the type of add, exp and so on", "numpy.take_dlpack": "a part of from_dlpack()",
+    "mlx.core.ArrayAt": "what a.at gives", "mlx.core.ArrayIterator": "a name for annotations", "mlx.core.ArrayLike": "a name for annotations",
+    "mlx.core.DeviceType": "the type of mx.cpu", "mlx.core.Dtype": "the type of mx.float32", "mlx.core.DtypeCategory": "the type of mx.floating",
+    "mlx.core.FunctionExporter": "what exporter() gives", "mlx.core.Stream": "what new_stream() gives",
+    "mlx.core.StreamContext": "what stream() gives", "mlx.core.ThreadLocalStream": "what new_thread_local_stream() gives",
+    "mlx.core.fast.cuda_kernel": "needs a GPU", "mlx.core.fast.metal_kernel": "needs a GPU",
+    "mlx.core.fast.precompiled_cuda_kernel": "needs a GPU",
 }
 
 ASK = """
@@ -41,7 +51,7 @@ def ask(name, x):
 
 for name in dir(M):
     x = getattr(M, name, None)
-    if name.startswith("_") or not callable(x):
+    if name.startswith("_") or not callable(x) or type(x).__name__ == "dtype":
         continue
     if isinstance(x, type) and issubclass(x, BaseException):
         continue
