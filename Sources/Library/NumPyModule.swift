@@ -360,9 +360,9 @@ private let ownMethods: [Builtin] = [
     return try flatten(a.string(1) == "F" ? transpose(x) : x)
   },
   numpy("conj", "self", "Complex conjugate.",
-    [">>> np.array([1+2j]).conj()\narray([1.-2.j])"]) { conjugate(try $0.array(0)) },
+    [">>> np.array([1+2j]).conj()\narray([1.-2.j], dtype=complex64)"]) { conjugate(try $0.array(0)) },
   numpy("conjugate", "self", "Complex conjugate.",
-    [">>> np.array([1+2j]).conjugate()\narray([1.-2.j])"]) { conjugate(try $0.array(0)) },
+    [">>> np.array([1+2j]).conjugate()\narray([1.-2.j], dtype=complex64)"]) { conjugate(try $0.array(0)) },
   numpyValue("tobytes", "self, order='C'", "The bytes of the elements, row by row.",
     [">>> np.array([1, 2], dtype=np.uint8).tobytes()\nb'\\x01\\x02'"]) { a in
     let x = try a.array(0)
@@ -554,7 +554,7 @@ private let functions: [Builtin] =
     lifted("atleast_2d", "*arys", ">>> import numpy as np\n>>> np.atleast_2d([1, 2])\narray([[1, 2]])"),
     lifted("atleast_3d", "*arys", ">>> import numpy as np\n>>> np.atleast_3d([1, 2]).shape\n(1, 2, 1)"),
     lifted("vecdot", "x1, x2, /, *, axis=-1", ">>> import numpy as np\n>>> np.vecdot([1.0, 2.0], [3.0, 4.0])\nnp.float64(11.0)"),
-    lifted("real", "val", ">>> import numpy as np\n>>> np.real(np.array([1+2j]))\narray([1.])"),
+    lifted("real", "val", ">>> import numpy as np\n>>> np.real(np.array([1+2j]))\narray([1.], dtype=float32)"),
     lifted("count_all", "a, *, axis=None, keepdims=False", nil, "count_nonzero"),
     lifted("moveaxis_one", "a, source, destination", nil, "moveaxis"),
   ].compactMap { $0 }

@@ -159,7 +159,7 @@ nonisolated(unsafe) private let ufuncs: [Ufunc] = [
   },
   one("logical_not", "Whether x is zero.", "([0, 1, 2])\narray([ True, False, False])", .same) { logicalNot($0) },
   one("invert", "All bits turned over.", "([0, 1])\narray([-1, -2])", .same) { x in x.dtype == .bool ? logicalNot(x) : try bitwiseInvert(x) },
-  one("conjugate", "Complex conjugate.", "([1+2j, 3j])\narray([1.-2.j, 0.-3.j])", .same) { conjugate($0) },
+  one("conjugate", "Complex conjugate.", "([1+2j, 3j])\narray([1.-2.j, 0.-3.j], dtype=complex64)", .same) { conjugate($0) },
   two("add", "a + b.", "([1, 2], 0.5)\narray([1.5, 2.5])", .same, reduction: "sum", accumulation: "cumsum") { x, y in
     try x.dtype == .bool ? logicalOr(x, y) : add(x, y)
   },
