@@ -24,6 +24,8 @@ public indirect enum ArrayError: Error, Equatable {
   case notScalar(shape: [Int])
   case memory(requested: Int, active: Int, limit: Int, op: StaticName = "", shape: [Int] = [])
   case notFinite(op: StaticName, value: String, index: [Int], shape: [Int])
+  /// The elements of an array that a file should have.
+  case unreadable(String)
   case interrupted
   case notDifferentiable(op: StaticName, reason: String)
   case evaluatedInTrace
@@ -40,6 +42,7 @@ public indirect enum ArrayError: Error, Equatable {
     case .indexOutOfRange, .axisIndex: "IndexError"
     case .memory: "MemoryError"
     case .notFinite: "FloatingPointError"
+    case .unreadable: "RuntimeError"
     case .interrupted: "KeyboardInterrupt"
     case .internal: "SystemError"
     case .at(_, let error): error.kind
@@ -104,6 +107,7 @@ public indirect enum ArrayError: Error, Equatable {
       return op == "array"
         ? "an array that was given has \(value)\(place)"
         : "\(op): the result has \(value)\(place), its inputs have none"
+    case .unreadable(let problem): return problem
     case .interrupted: return "interrupted"
     case .notDifferentiable(let op, let reason): return "\(op) has no gradient: \(reason)"
     case .programFailed: return "a function of the program failed"

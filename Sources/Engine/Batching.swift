@@ -132,6 +132,15 @@ extension ElementwiseOp {
   }
 }
 
+extension Tracing {
+  /// The depths of the traces under way that belong to vmap.
+  nonisolated(unsafe) fileprivate static var mapped: Set<Int32> = []
+}
+extension NDArray {
+  /// Whether it depends on what the innermost vmap under way maps over.
+  public var isMapped: Bool { level > 0 && Tracing.mapped.contains(level) }
+}
+
 /// An open vmap: `examples` go to the function, `finish` turns what it gave into batches.
 public struct BatchTrace {
   /// What the function gets in place of the inputs; inputs without an axis are passed on.
@@ -162,6 +171,7 @@ public struct BatchTrace {
     batched = moved
     self.places = places
     Evaluator.traceDepth += 1
+    Tracing.mapped.insert(Int32(Evaluator.traceDepth))
     var examples = inputs
     for (x, i) in zip(moved, places) {
       var shape = x.shape
@@ -170,7 +180,10 @@ public struct BatchTrace {
     }
     self.examples = examples
   }
-  public func end() { endTrace([]) }
+  public func end() {
+    Tracing.mapped.remove(Int32(Evaluator.traceDepth))
+    endTrace([])
+  }
 
   /// The batches of the outputs, the batch axis where `axes` has it; nil where it does not.
   public func finish(_ outputs: [NDArray], axes: [Int?]) throws(ArrayError) -> [NDArray] {

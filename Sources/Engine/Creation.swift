@@ -2,6 +2,21 @@
 
 import Kernels
 
+/// An array of a file that ends before its elements.
+struct Unreadable: Primitive {
+  let problem: String
+  var name: OperationName { "load" }
+  func evaluate(_ out: NDArray) throws(ArrayError) { throw .unreadable(problem) }
+  func vjp(_ out: NDArray, _ cotangent: NDArray) throws(ArrayError) -> [NDArray?] { [] }
+}
+
+extension NDArray {
+  /// An array whose evaluation is an error that says what is wrong with its file.
+  public static func unreadable(_ shape: Shape, _ dtype: DType, _ problem: String) -> NDArray {
+    NDArray(Unreadable(problem: problem), shape: shape, dtype: dtype, inputs: [])
+  }
+}
+
 extension NDArray {
   /// A 0-d array of a plain number in its natural dtype or the one given.
   public convenience init(_ scalar: Scalar, dtype: DType? = nil) throws(ArrayError) {

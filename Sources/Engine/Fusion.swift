@@ -191,7 +191,7 @@ struct Fusion {
 
   /// The exponent of a power where it is one number and 1, 2 or 3: a product is as exact and far
   /// cheaper. nil for any other.
-  private static func wholeExponent(_ node: NDArray) -> Int? {
+  static func wholeExponent(_ node: NDArray) -> Int? {
     guard let y = node.in1, y.size == 1, y.buffer != nil, node.dtype != .complex64 else { return nil }
     if launches.isWanted { launches.noteValue(of: y) }
     let value: Double
@@ -573,129 +573,5 @@ struct Fusion {
     }
     if result.count == 0 { result.append(1) }
     shape = result
-  }
-
-  // MARK: Small arrays
-
-  nonisolated(unsafe) private static let scratch = UnsafeMutableRawPointer.allocate(
-    byteCount: 3 * 8192, alignment: 64)
-
-  /// Computes one node whose inputs are evaluated without any program, when it is small and
-  /// simple enough; false when it is not.
-  static func runSmall(_ node: NDArray) throws(ArrayError) -> Bool {
-    let size = node.size
-    if size > 1024 || size == 0 { return false }
-    let x = node.in0!
-    let dtype = x.dtype
-    guard dtype.byteCount >= 4, let op = simpleOp(node) else { return false }
-    guard let function = lull_op_function(Int32(op), Int32(computeType(dtype))) else {
-      return false
-    }
-    if node.dtype.byteCount < 4 { return false }
-    guard let a = smallOperand(x, size, 0) else { return false }
-    var b = a
-    if let y = node.in1 {
-      guard let found = smallOperand(y, size, 1) else { return false }
-      b = found
-    }
-    try node.allocate()
-    function(node.pointer, a, b, b, Int64((size + 15) & ~15))
-    return true
-  }
-
-  @inline(__always)
-  private static func smallOperand(_ x: NDArray, _ size: Int, _ index: Int)
-    -> UnsafeMutableRawPointer?
-  {
-    guard let buffer = x.buffer else { return nil }
-    let width = x.dtype.byteCount
-    if x.size == size && x.isRowContiguous {
-      let padded = ((size + 15) & ~15) * width
-      return x.offset + padded <= buffer.byteCount ? buffer.pointer + x.offset : nil
-    }
-    guard x.size == 1 else { return nil }
-    let tile = scratch + index * 8192
-    let source = buffer.pointer + x.offset
-    let count = (size + 15) & ~15
-    if width == 4 {
-      tile.assumingMemoryBound(to: UInt32.self)
-        .update(repeating: source.load(as: UInt32.self), count: count)
-    } else {
-      tile.assumingMemoryBound(to: UInt64.self)
-        .update(repeating: source.load(as: UInt64.self), count: count)
-    }
-    return tile
-  }
-
-  /// The one instruction that an operation is, for dtypes of four bytes and more.
-  @inline(__always)
-  private static func simpleOp(_ node: NDArray) -> Int? {
-    switch node.op {
-    case .add: lullAdd
-    case .subtract: lullSub
-    case .multiply: lullMul
-    case .divide: lullDiv
-    case .maximum: lullMax
-    case .minimum: lullMin
-    case .power:
-      switch wholeExponent(node) {
-      case 2: lullSquare
-      case 1, 3: nil
-      default: lullPow
-      }
-    case .negative: lullNeg
-    case .square: lullSquare
-    case .sqrt: lullSqrt
-    case .rsqrt: lullRsqrt
-    case .reciprocal: lullRecip
-    case .exp: lullExp
-    case .log: lullLog
-    case .sin: lullSin
-    case .cos: lullCos
-    case .tanh: lullTanh
-    case .sigmoid: lullSigmoid
-    case .erf: lullErf
-    case .floorDivide: lullFloorDiv
-    case .remainder: lullRem
-    default: nil
-    }
-  }
-}
-
-/// Growing scratch memory for plain values, without the checks and copies of an array.
-struct Pile<Element> {
-  private var base: UnsafeMutablePointer<Element>?
-  private(set) var count = 0
-  private var capacity = 0
-
-  var indices: Range<Int> { 0..<count }
-  subscript(i: Int) -> Element {
-    @inline(__always) unsafeAddress { UnsafePointer(base.unsafelyUnwrapped + i) }
-    @inline(__always) nonmutating unsafeMutableAddress { base.unsafelyUnwrapped + i }
-  }
-  @inline(__always) mutating func append(_ element: Element) {
-    if count == capacity { grow() }
-    (base.unsafelyUnwrapped + count).initialize(to: element)
-    count += 1
-  }
-  @inline(__always) mutating func popLast() -> Element? {
-    if count == 0 { return nil }
-    count -= 1
-    return base.unsafelyUnwrapped[count]
-  }
-  @inline(__always) mutating func removeAll(keepingCapacity: Bool) { count = 0 }
-  @inline(never) private mutating func grow() {
-    let larger = Swift.max(2 * capacity, 64)
-    let memory = UnsafeMutablePointer<Element>.allocate(capacity: larger)
-    if let base {
-      memory.moveInitialize(from: base, count: count)
-      base.deallocate()
-    }
-    base = memory
-    capacity = larger
-  }
-  var pointer: UnsafePointer<Element>? { UnsafePointer(base) }
-  func withUnsafeMutableBufferPointer<R>(_ body: (UnsafeMutableBufferPointer<Element>) -> R) -> R {
-    body(UnsafeMutableBufferPointer(start: base, count: count))
   }
 }

@@ -138,6 +138,9 @@ extension CompiledPlan {
   /// Whether all steps can be one kernel.
   func canBeOneKernel() -> Bool {
     if isShapeless || outputs.count != 1 || steps.isEmpty || steps.count > 60 { return false }
+    // The node of a call has all arguments for inputs: one that is not needed would be computed for it.
+    let used = Set(steps.lazy.flatMap(\.inputs))
+    if !inputs.indices.allSatisfy(used.contains) { return false }
     var reductions = 0
     for (i, step) in steps.enumerated() {
       if inputs.isEmpty || step.shape.uncheckedElementCount > CompiledPlan.keptElements { return false }

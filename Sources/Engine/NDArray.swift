@@ -30,6 +30,8 @@ public final class NDArray: @unchecked Sendable {
   var isRowContiguous = false
   /// The primitive is a `Reduction`, which fuses with its input.
   var isReduction = false
+  /// It shows the memory of another library; how that lies is part of it.
+  public private(set) var keepsStrides = false
   /// While it is computed: its memory was an input's, which it overwrites.
   var hasDonation = false
 
@@ -367,6 +369,18 @@ extension NDArray {
   public var isRowMajor: Bool { isRowContiguous }
   /// Of an evaluated array: whether no other array shows its memory.
   public var ownsBuffer: Bool { isKnownUniquelyReferenced(&buffer) }
+  /// Another array over the memory of an evaluated one, for a program that sees how it lies; its strides must not be
+  /// negative.
+  public var laidOut: NDArray {
+    get throws(ArrayError) {
+      let x = try shared
+      guard x.strides.allSatisfy({ $0 >= 0 }) else {
+        throw .argument(op: "from_dlpack", message: "memory with negative strides cannot be taken")
+      }
+      x.keepsStrides = true
+      return x
+    }
+  }
   /// Another array over the memory of an evaluated one.
   public var shared: NDArray {
     get throws(ArrayError) {

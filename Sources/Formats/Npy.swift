@@ -65,12 +65,15 @@ public struct NpyArray: Sendable {
   public let isFortranOrder: Bool
   public let range: Range<Int>
   public let file: MappedFile
+  /// What is wrong with the elements of a file that ends before them, if the reader asked for no more than the header.
+  public let missing: FormatError?
 
   public var bytes: UnsafeRawBufferPointer { UnsafeRawBufferPointer(rebasing: file.bytes[range]) }
 
-  public init(path: String) throws(FormatError) {
+  /// With `needsData: false` a file that ends too early is read as far as its header goes.
+  public init(path: String, needsData: Bool = true) throws(FormatError) {
     let file = try MappedFile(path: path)
-    try self.init(file: file, range: 0..<file.count, label: path)
+    try self.init(file: file, range: 0..<file.count, label: path, needsData: needsData)
   }
 
   public init(file: MappedFile) throws(FormatError) {
@@ -78,7 +81,7 @@ public struct NpyArray: Sendable {
   }
 
   /// Reads the array in a part of a file, which `label` names.
-  init(file: MappedFile, range: Range<Int>, label: String) throws(FormatError) {
+  init(file: MappedFile, range: Range<Int>, label: String, needsData: Bool = true) throws(FormatError) {
     let content = UnsafeRawBufferPointer(rebasing: file.bytes[range])
     var reader = ByteReader(content, file: label)
     let magicAt = try reader.take(6, "magic")
@@ -118,12 +121,19 @@ public struct NpyArray: Sendable {
     else {
       throw FormatError(.tooLarge, file: label, field: "shape", found: "\(fields.shape)")
     }
-    let dataAt = try reader.take(size, "data of shape \(fields.shape)")
     self.type = type
     shape = fields.shape
     isFortranOrder = fields.isFortranOrder
     self.file = file
-    self.range = range.lowerBound + dataAt..<range.lowerBound + dataAt + size
+    do throws(FormatError) {
+      let dataAt = try reader.take(size, "data of shape \(fields.shape)")
+      self.range = range.lowerBound + dataAt..<range.lowerBound + dataAt + size
+      missing = nil
+    } catch {
+      guard !needsData, error.kind == .truncated else { throw error }
+      self.range = range.upperBound..<range.upperBound
+      missing = error
+    }
   }
 }
 

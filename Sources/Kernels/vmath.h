@@ -21,17 +21,16 @@ typedef int64_t vl __attribute__((vector_size(8 * VL), aligned(8)));
 #define RINTD(x) __builtin_elementwise_rint(x)
 #else
 #define FMA(a, b, c) ((a) * (b) + (c))
-#define VF0(x) ((vf){} + (x))
-INLINE vf RINTF(vf x) {  // SSE2 has no rounding instruction: go through 2^23
-  vf big = VF0(0x1.8p23f);
-  vf r = (x + big) - big;
-  vi keep = (vi)(__builtin_elementwise_abs(x) < 0x1p22f);
-  return (vf)(((vi)r & keep) | ((vi)x & ~keep));
+// SSE2 has no rounding instruction: where the last place counts ones, adding rounds. The sign is kept, as -0 is its own.
+INLINE vf RINTF(vf x) {
+  vf a = __builtin_elementwise_abs(x), r = (a + 0x1p23f) - 0x1p23f;
+  vi keep = (vi)(a < 0x1p23f), sign = (vi)x & (int32_t)0x80000000;
+  return (vf)((((vi)r | sign) & keep) | ((vi)x & ~keep));
 }
 INLINE vd RINTD(vd x) {
-  vd r = (x + 0x1.8p52) - 0x1.8p52;
-  vl keep = (vl)(__builtin_elementwise_abs(x) < 0x1p51);
-  return (vd)(((vl)r & keep) | ((vl)x & ~keep));
+  vd a = __builtin_elementwise_abs(x), r = (a + 0x1p52) - 0x1p52;
+  vl keep = (vl)(a < 0x1p52), sign = (vl)x & INT64_MIN;
+  return (vd)((((vl)r | sign) & keep) | ((vl)x & ~keep));
 }
 #endif
 #define ABSF(x) __builtin_elementwise_abs(x)

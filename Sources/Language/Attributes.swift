@@ -124,7 +124,8 @@ public func attributeNames(_ v: Value) -> [String] {
   default: if let s = ownDictSlot(v), s.pointee.tag == .dict { add(s.pointee.dict) }
   }
   if v.tag != .module, v.tag != .type { chain(v.type) }
-  return names.sorted()
+  // The runtime's own entries begin with a space.
+  return names.filter { !$0.hasPrefix(" ") }.sorted()
 }
 
 /// `object.__getattribute__`: the usual look-up without the class's `__getattr__`.

@@ -114,8 +114,8 @@ private func needle(_ v: Value) throws(LullError) -> [UInt8] {
   }
   return [try byteOf(v)]
 }
-private func find(_ name: String, fromEnd: Bool, fails: Bool) -> Builtin {
-  Builtin(name, "\(name)(self, sub, start=None, end=None, /)", chapter: "bytes", doc: "The index of a part.") {
+private func find(_ name: String, _ doc: String, _ example: String, fromEnd: Bool, fails: Bool) -> Builtin {
+  Builtin(name, "\(name)(self, sub, start=None, end=None, /)", chapter: "bytes", doc: doc, examples: [example]) {
     (a) throws(LullError) in
     let n = try needle(a[1])
     if let r = try range(a[0].bytes.count, a, 2) {
@@ -127,8 +127,8 @@ private func find(_ name: String, fromEnd: Bool, fails: Bool) -> Builtin {
     return Value(-1)
   }
 }
-private func affix(_ name: String, atEnd: Bool) -> Builtin {
-  Builtin(name, "\(name)(self, prefix, start=None, end=None, /)", chapter: "bytes", doc: "Whether it starts or ends so.") {
+private func affix(_ name: String, _ doc: String, _ example: String, atEnd: Bool) -> Builtin {
+  Builtin(name, "\(name)(self, prefix, start=None, end=None, /)", chapter: "bytes", doc: doc, examples: [example]) {
     (a) throws(LullError) in
     if a[1].kind != .tuple, a[1].bytesLike == nil {
       throw LullError.typeError("\(name) first arg must be bytes or a tuple of bytes, not \(typeName(a[1]))")
@@ -216,8 +216,8 @@ private func split(_ h: [UInt8], _ separator: Value, _ most: Int, fromEnd: Bool)
   parts.append(h[start...])
   return parts
 }
-private func strip(_ name: String, left: Bool, right: Bool) -> Builtin {
-  Builtin(name, "\(name)(self, bytes=None, /)", chapter: "bytes", doc: "Without white space or given bytes at its ends.") {
+private func strip(_ name: String, _ doc: String, _ example: String, left: Bool, right: Bool) -> Builtin {
+  Builtin(name, "\(name)(self, bytes=None, /)", chapter: "bytes", doc: doc, examples: [example]) {
     (a) throws(LullError) in
     let h = a[0].bytes
     let set = a.isNone(1) ? nil : Set(try need(a[1]))
@@ -229,8 +229,8 @@ private func strip(_ name: String, left: Bool, right: Bool) -> Builtin {
     return make(Array(h[i..<j]), like: a[0])
   }
 }
-private func justify(_ name: String, _ align: Character) -> Builtin {
-  Builtin(name, "\(name)(self, width, fillchar=..., /)", chapter: "bytes", doc: "Pad to a width.") {
+private func justify(_ name: String, _ doc: String, _ example: String, _ align: Character) -> Builtin {
+  Builtin(name, "\(name)(self, width, fillchar=..., /)", chapter: "bytes", doc: doc, examples: [example]) {
     (a) throws(LullError) in
     let h = a[0].bytes
     let width = try a.int(1)
@@ -249,18 +249,18 @@ private func justify(_ name: String, _ align: Character) -> Builtin {
       [UInt8](repeating: fill, count: left) + h + [UInt8](repeating: fill, count: missing - left), like: a[0])
   }
 }
-private func test(_ name: String, _ f: @escaping ([UInt8]) -> Bool) -> Builtin {
-  Builtin(name, "\(name)(self, /)", chapter: "bytes", doc: "Whether all bytes are such ASCII characters.") {
+private func test(_ name: String, _ doc: String, _ example: String, _ f: @escaping ([UInt8]) -> Bool) -> Builtin {
+  Builtin(name, "\(name)(self, /)", chapter: "bytes", doc: doc, examples: [example]) {
     (a) throws(LullError) in Value(f(a[0].bytes))
   }
 }
-private func mapping(_ name: String, _ doc: String, _ f: @escaping ([UInt8]) -> [UInt8]) -> Builtin {
-  Builtin(name, "\(name)(self, /)", chapter: "bytes", doc: doc) { (a) throws(LullError) in
+private func mapping(_ name: String, _ doc: String, _ example: String, _ f: @escaping ([UInt8]) -> [UInt8]) -> Builtin {
+  Builtin(name, "\(name)(self, /)", chapter: "bytes", doc: doc, examples: [example]) { (a) throws(LullError) in
     make(f(a[0].bytes), like: a[0])
   }
 }
-private func partition(_ name: String, fromEnd: Bool) -> Builtin {
-  Builtin(name, "\(name)(self, sep, /)", chapter: "bytes", doc: "Before, separator, after.") { (a) throws(LullError) in
+private func partition(_ name: String, _ doc: String, _ example: String, fromEnd: Bool) -> Builtin {
+  Builtin(name, "\(name)(self, sep, /)", chapter: "bytes", doc: doc, examples: [example]) { (a) throws(LullError) in
     let h = a[0].bytes
     let n = try need(a[1])
     if n.isEmpty { throw LullError.valueError("empty separator") }
@@ -276,10 +276,10 @@ private func partition(_ name: String, fromEnd: Bool) -> Builtin {
 
 private func sharedMethods() -> [Builtin] {
   [
-    Builtin("decode", "decode(self, encoding='utf-8', errors='strict')", chapter: "bytes", doc: "As text.") { (a) throws(LullError) in
+    Builtin("decode", "decode(self, encoding='utf-8', errors='strict')", chapter: "bytes", doc: "As text.", examples: [">>> b'caf\\xc3\\xa9'.decode()\n'café'"]) { (a) throws(LullError) in
       try decodeBytes(a[0].bytes, try a.string(1), try a.string(2))
     },
-    Builtin("hex", "hex(self, sep=..., bytes_per_sep=1)", chapter: "bytes", doc: "As hexadecimal text.") { (a) throws(LullError) in
+    Builtin("hex", "hex(self, sep=..., bytes_per_sep=1)", chapter: "bytes", doc: "As hexadecimal text.", examples: [">>> b'\\x01\\xff'.hex(':')\n'01:ff'"]) { (a) throws(LullError) in
       let b = a[0].bytes
       let digits = b.map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }
       guard a.has(1) else { return makeStr(digits.joined()) }
@@ -294,10 +294,10 @@ private func sharedMethods() -> [Builtin] {
       }
       return makeStr(out)
     },
-    affix("startswith", atEnd: false), affix("endswith", atEnd: true),
-    find("find", fromEnd: false, fails: false), find("rfind", fromEnd: true, fails: false),
-    find("index", fromEnd: false, fails: true), find("rindex", fromEnd: true, fails: true),
-    Builtin("count", "count(self, sub, start=None, end=None, /)", chapter: "bytes", doc: "Number of occurrences.") { (a) throws(LullError) in
+    affix("startswith", "Whether it starts with a prefix, or one of a tuple of them.", ">>> b'banana'.startswith(b'ba')\nTrue", atEnd: false), affix("endswith", "Whether it ends with a suffix, or one of a tuple of them.", ">>> b'a.txt'.endswith((b'.txt', b'.md'))\nTrue", atEnd: true),
+    find("find", "The first index of a part, or -1.", ">>> b'banana'.find(b'an'), b'banana'.find(b'x')\n(1, -1)", fromEnd: false, fails: false), find("rfind", "The last index of a part, or -1.", ">>> b'banana'.rfind(b'an')\n3", fromEnd: true, fails: false),
+    find("index", "The first index of a part, which must be there.", ">>> b'banana'.index(b'n', 3)\n4", fromEnd: false, fails: true), find("rindex", "The last index of a part, which must be there.", ">>> b'banana'.rindex(b'an')\n3", fromEnd: true, fails: true),
+    Builtin("count", "count(self, sub, start=None, end=None, /)", chapter: "bytes", doc: "Number of occurrences.", examples: [">>> b'banana'.count(b'an')\n2"]) { (a) throws(LullError) in
       let n = try needle(a[1])
       guard let r = try range(a[0].bytes.count, a, 2) else { return Value(0) }
       if n.isEmpty { return Value(r.count + 1) }
@@ -311,7 +311,7 @@ private func sharedMethods() -> [Builtin] {
         start = at + n.count
       }
     },
-    Builtin("join", "join(self, iterable, /)", chapter: "bytes", doc: "The parts with this between them.") { (a) throws(LullError) in
+    Builtin("join", "join(self, iterable, /)", chapter: "bytes", doc: "The parts with this between them.", examples: [">>> b', '.join([b'a', b'b'])\nb'a, b'"]) { (a) throws(LullError) in
       if !isIterable(a[1]) { throw LullError.typeError("can only join an iterable") }
       var out: [UInt8] = []
       var index = 0
@@ -325,7 +325,7 @@ private func sharedMethods() -> [Builtin] {
       }
       return make(out, like: a[0])
     },
-    Builtin("replace", "replace(self, old, new, count=-1, /)", chapter: "bytes", doc: "Occurrences replaced.") { (a) throws(LullError) in
+    Builtin("replace", "replace(self, old, new, count=-1, /)", chapter: "bytes", doc: "Occurrences replaced.", examples: [">>> b'banana'.replace(b'an', b'o')\nb'booa'"]) { (a) throws(LullError) in
       let h = a[0].bytes
       let old = try need(a[1])
       let new = try need(a[2])
@@ -352,13 +352,13 @@ private func sharedMethods() -> [Builtin] {
       }
       return make(out + h[start...], like: a[0])
     },
-    Builtin("split", "split(self, sep=None, maxsplit=-1)", chapter: "bytes", doc: "The parts between separators.") { (a) throws(LullError) in
+    Builtin("split", "split(self, sep=None, maxsplit=-1)", chapter: "bytes", doc: "The parts between separators.", examples: [">>> b'a,b,c'.split(b',')\n[b'a', b'b', b'c']"]) { (a) throws(LullError) in
       makeList(try split(a[0].bytes, a[1], try a.int(2), fromEnd: false).map { make(Array($0), like: a[0]) })
     },
-    Builtin("rsplit", "rsplit(self, sep=None, maxsplit=-1)", chapter: "bytes", doc: "Like split, from the right.") { (a) throws(LullError) in
+    Builtin("rsplit", "rsplit(self, sep=None, maxsplit=-1)", chapter: "bytes", doc: "Like split, from the right.", examples: [">>> b'a,b,c'.rsplit(b',', 1)\n[b'a,b', b'c']"]) { (a) throws(LullError) in
       makeList(try split(a[0].bytes, a[1], try a.int(2), fromEnd: true).map { make(Array($0), like: a[0]) })
     },
-    Builtin("splitlines", "splitlines(self, keepends=False)", chapter: "bytes", doc: "The lines.") { (a) throws(LullError) in
+    Builtin("splitlines", "splitlines(self, keepends=False)", chapter: "bytes", doc: "The lines.", examples: [">>> b'one\\ntwo'.splitlines()\n[b'one', b'two']"]) { (a) throws(LullError) in
       let h = a[0].bytes
       let keep = try truth(a[1])
       let out = makeList()
@@ -373,21 +373,21 @@ private func sharedMethods() -> [Builtin] {
       }
       return out
     },
-    strip("strip", left: true, right: true), strip("lstrip", left: true, right: false),
-    strip("rstrip", left: false, right: true),
-    partition("partition", fromEnd: false), partition("rpartition", fromEnd: true),
-    Builtin("removeprefix", "removeprefix(self, prefix, /)", chapter: "bytes", doc: "Without a prefix.") { (a) throws(LullError) in
+    strip("strip", "Without white space, or given bytes, at both ends.", ">>> b' a '.strip()\nb'a'", left: true, right: true), strip("lstrip", "Without white space, or given bytes, at the start.", ">>> b'xxa'.lstrip(b'x')\nb'a'", left: true, right: false),
+    strip("rstrip", "Without white space, or given bytes, at the end.", ">>> b'line\\n'.rstrip()\nb'line'", left: false, right: true),
+    partition("partition", "Before the first separator, the separator, after it.", ">>> b'key=a=b'.partition(b'=')\n(b'key', b'=', b'a=b')", fromEnd: false), partition("rpartition", "Before the last separator, the separator, after it.", ">>> b'key=a=b'.rpartition(b'=')\n(b'key=a', b'=', b'b')", fromEnd: true),
+    Builtin("removeprefix", "removeprefix(self, prefix, /)", chapter: "bytes", doc: "Without a prefix.", examples: [">>> b'test_add'.removeprefix(b'test_')\nb'add'"]) { (a) throws(LullError) in
       let p = try need(a[1])
       let h = a[0].bytes
       return make(h.starts(with: p) ? Array(h.dropFirst(p.count)) : h, like: a[0])
     },
-    Builtin("removesuffix", "removesuffix(self, suffix, /)", chapter: "bytes", doc: "Without a suffix.") { (a) throws(LullError) in
+    Builtin("removesuffix", "removesuffix(self, suffix, /)", chapter: "bytes", doc: "Without a suffix.", examples: [">>> b'notes.txt'.removesuffix(b'.txt')\nb'notes'"]) { (a) throws(LullError) in
       let p = try need(a[1])
       let h = a[0].bytes
       return make(h.count >= p.count && h.suffix(p.count).elementsEqual(p) ? Array(h.dropLast(p.count)) : h, like: a[0])
     },
-    justify("ljust", "<"), justify("rjust", ">"), justify("center", "^"),
-    Builtin("zfill", "zfill(self, width, /)", chapter: "bytes", doc: "Padded with zeros on the left.") { (a) throws(LullError) in
+    justify("ljust", "Padded on the right to a width.", ">>> b'ab'.ljust(5, b'.')\nb'ab...'", "<"), justify("rjust", "Padded on the left to a width.", ">>> b'42'.rjust(5)\nb'   42'", ">"), justify("center", "Padded on both sides to a width.", ">>> b'ab'.center(6, b'*')\nb'**ab**'", "^"),
+    Builtin("zfill", "zfill(self, width, /)", chapter: "bytes", doc: "Padded with zeros on the left.", examples: [">>> b'-42'.zfill(6)\nb'-00042'"]) { (a) throws(LullError) in
       let h = a[0].bytes
       let missing = try a.int(1) - h.count
       if missing <= 0 { return make(h, like: a[0]) }
@@ -395,7 +395,7 @@ private func sharedMethods() -> [Builtin] {
       let sign = h.first == 43 || h.first == 45 ? 1 : 0
       return make(Array(h.prefix(sign)) + [UInt8](repeating: 48, count: missing) + h.dropFirst(sign), like: a[0])
     },
-    Builtin("expandtabs", "expandtabs(self, tabsize=8)", chapter: "bytes", doc: "Tabs as spaces.") { (a) throws(LullError) in
+    Builtin("expandtabs", "expandtabs(self, tabsize=8)", chapter: "bytes", doc: "Tabs as spaces.", examples: [">>> b'a\\tb'.expandtabs(4)\nb'a   b'"]) { (a) throws(LullError) in
       let size = try a.int(1)
       var column = 0
       var out: [UInt8] = []
@@ -414,32 +414,32 @@ private func sharedMethods() -> [Builtin] {
       }
       return make(out, like: a[0])
     },
-    Builtin("translate", "translate(self, table, /, delete=...)", chapter: "bytes", doc: "Bytes mapped by a table of 256.") { (a) throws(LullError) in
+    Builtin("translate", "translate(self, table, /, delete=...)", chapter: "bytes", doc: "Bytes mapped by a table of 256.", examples: [">>> b'banana'.translate(None, delete=b'a')\nb'bnn'"]) { (a) throws(LullError) in
       let table = a[1].isNone ? nil : try need(a[1])
       if let table, table.count != 256 { throw LullError.valueError("translation table must be 256 characters long") }
       let dropped = a.has(2) ? Set(try need(a[2])) : []
       return make(a[0].bytes.filter { !dropped.contains($0) }.map { table?[Int($0)] ?? $0 }, like: a[0])
     },
-    mapping("upper", "In upper case.") { $0.map(upper) }, mapping("lower", "In lower case.") { $0.map(lower) },
-    mapping("swapcase", "Cases swapped.") { $0.map { isUpper($0) ? lower($0) : upper($0) } },
-    mapping("capitalize", "First byte upper, rest lower.") { b in
+    mapping("upper", "In upper case.", ">>> b'lull'.upper()\nb'LULL'") { $0.map(upper) }, mapping("lower", "In lower case.", ">>> b'LuLL'.lower()\nb'lull'") { $0.map(lower) },
+    mapping("swapcase", "Cases swapped.", ">>> b'aBC'.swapcase()\nb'Abc'") { $0.map { isUpper($0) ? lower($0) : upper($0) } },
+    mapping("capitalize", "First byte upper, rest lower.", ">>> b'hello'.capitalize()\nb'Hello'") { b in
       b.enumerated().map { $0.offset == 0 ? upper($0.element) : lower($0.element) }
     },
-    mapping("title", "Each word capitalised.") { b in
+    mapping("title", "Each word capitalised.", ">>> b'hello world'.title()\nb'Hello World'") { b in
       var previous = false
       return b.map { c in
         defer { previous = isLetter(c) }
         return previous ? lower(c) : upper(c)
       }
     },
-    test("isalpha") { !$0.isEmpty && $0.allSatisfy(isLetter) },
-    test("isdigit") { !$0.isEmpty && $0.allSatisfy(isDigit) },
-    test("isalnum") { !$0.isEmpty && $0.allSatisfy { isLetter($0) || isDigit($0) } },
-    test("isspace") { !$0.isEmpty && $0.allSatisfy(isBlank) },
-    test("isascii") { $0.allSatisfy { $0 < 128 } },
-    test("isupper") { $0.contains(where: isUpper) && !$0.contains(where: isLower) },
-    test("islower") { $0.contains(where: isLower) && !$0.contains(where: isUpper) },
-    test("istitle") { b in
+    test("isalpha", "Whether all bytes are ASCII letters.", ">>> b'abc'.isalpha()\nTrue") { !$0.isEmpty && $0.allSatisfy(isLetter) },
+    test("isdigit", "Whether all bytes are ASCII digits.", ">>> b'12'.isdigit()\nTrue") { !$0.isEmpty && $0.allSatisfy(isDigit) },
+    test("isalnum", "Whether all bytes are ASCII letters or digits.", ">>> b'a1'.isalnum()\nTrue") { !$0.isEmpty && $0.allSatisfy { isLetter($0) || isDigit($0) } },
+    test("isspace", "Whether all bytes are white space.", ">>> b' \\t'.isspace()\nTrue") { !$0.isEmpty && $0.allSatisfy(isBlank) },
+    test("isascii", "Whether all bytes are ASCII.", ">>> b'abc'.isascii(), b'\\xff'.isascii()\n(True, False)") { $0.allSatisfy { $0 < 128 } },
+    test("isupper", "Whether its ASCII letters are upper case.", ">>> b'ABC'.isupper()\nTrue") { $0.contains(where: isUpper) && !$0.contains(where: isLower) },
+    test("islower", "Whether its ASCII letters are lower case.", ">>> b'abc'.islower()\nTrue") { $0.contains(where: isLower) && !$0.contains(where: isUpper) },
+    test("istitle", "Whether each word begins with a capital.", ">>> b'Ab Cd'.istitle()\nTrue") { b in
       var previous = false
       var any = false
       for c in b {
@@ -474,12 +474,12 @@ func bytesFromIterable(_ v: Value) throws(LullError) -> [UInt8] {
 }
 private func arrayMethods() -> [Builtin] {
   [
-    Builtin("append", "append(self, item, /)", chapter: "bytes", doc: "Add a byte at the end.") { (a) throws(LullError) in
+    Builtin("append", "append(self, item, /)", chapter: "bytes", doc: "Add a byte at the end.", examples: [">>> x = bytearray(b'ab')\n>>> x.append(99)\n>>> x\nbytearray(b'abc')"]) { (a) throws(LullError) in
       let b = try byteOf(a[1])
       try mutate(a[0]) { (v) throws(LullError) in v.append(b) }
       return .none
     },
-    Builtin("extend", "extend(self, iterable, /)", chapter: "bytes", doc: "Add bytes at the end.") { (a) throws(LullError) in
+    Builtin("extend", "extend(self, iterable, /)", chapter: "bytes", doc: "Add bytes at the end.", examples: [">>> x = bytearray(b'ab')\n>>> x.extend(b'cd')\n>>> x\nbytearray(b'abcd')"]) { (a) throws(LullError) in
       if a[1].kind == .str, a[1].str.pointee.count > 0 {
         throw LullError.typeError("'str' object cannot be interpreted as an integer")
       }
@@ -487,13 +487,13 @@ private func arrayMethods() -> [Builtin] {
       try mutate(a[0]) { (v) throws(LullError) in v += b }
       return .none
     },
-    Builtin("insert", "insert(self, index, item, /)", chapter: "bytes", doc: "Put a byte in.") { (a) throws(LullError) in
+    Builtin("insert", "insert(self, index, item, /)", chapter: "bytes", doc: "Put a byte in.", examples: [">>> x = bytearray(b'ac')\n>>> x.insert(1, 98)\n>>> x\nbytearray(b'abc')"]) { (a) throws(LullError) in
       let i = try a.int(1)
       let b = try byteOf(a[2])
       try mutate(a[0]) { (v) throws(LullError) in v.insert(b, at: i < 0 ? max(0, i + v.count) : min(i, v.count)) }
       return .none
     },
-    Builtin("pop", "pop(self, index=-1, /)", chapter: "bytes", doc: "Take a byte out.") { (a) throws(LullError) in
+    Builtin("pop", "pop(self, index=-1, /)", chapter: "bytes", doc: "Take a byte out.", examples: [">>> x = bytearray(b'abc')\n>>> x.pop(), x\n(99, bytearray(b'ab'))"]) { (a) throws(LullError) in
       let i = try a.int(1)
       return try mutate(a[0]) { (v) throws(LullError) in
         if v.isEmpty { throw LullError.index("pop from empty bytearray") }
@@ -502,7 +502,7 @@ private func arrayMethods() -> [Builtin] {
         return Value(Int(v.remove(at: k)))
       }
     },
-    Builtin("remove", "remove(self, value, /)", chapter: "bytes", doc: "Take the first such byte out.") { (a) throws(LullError) in
+    Builtin("remove", "remove(self, value, /)", chapter: "bytes", doc: "Take the first such byte out.", examples: [">>> x = bytearray(b'abca')\n>>> x.remove(97)\n>>> x\nbytearray(b'bca')"]) { (a) throws(LullError) in
       let b = try byteOf(a[1])
       try mutate(a[0]) { (v) throws(LullError) in
         guard let k = v.firstIndex(of: b) else { throw LullError.valueError("value not found in bytearray") }
@@ -510,20 +510,20 @@ private func arrayMethods() -> [Builtin] {
       }
       return .none
     },
-    Builtin("reverse", "reverse(self, /)", chapter: "bytes", doc: "Turn the order round.") { (a) throws(LullError) in
+    Builtin("reverse", "reverse(self, /)", chapter: "bytes", doc: "Turn the order round.", examples: [">>> x = bytearray(b'abc')\n>>> x.reverse()\n>>> x\nbytearray(b'cba')"]) { (a) throws(LullError) in
       try mutate(a[0]) { (v) throws(LullError) in v.reverse() }
       return .none
     },
-    Builtin("clear", "clear(self, /)", chapter: "bytes", doc: "Take all bytes out.") { (a) throws(LullError) in
+    Builtin("clear", "clear(self, /)", chapter: "bytes", doc: "Take all bytes out.", examples: [">>> x = bytearray(b'abc')\n>>> x.clear()\n>>> x\nbytearray(b'')"]) { (a) throws(LullError) in
       try mutate(a[0]) { (v) throws(LullError) in v = [] }
       return .none
     },
-    Builtin("copy", "copy(self, /)", chapter: "bytes", doc: "A copy.") { (a) throws(LullError) in makeByteArray(a[0].bytes) },
+    Builtin("copy", "copy(self, /)", chapter: "bytes", doc: "A copy.", examples: [">>> x = bytearray(b'abc')\n>>> x.copy() is x\nFalse"]) { (a) throws(LullError) in makeByteArray(a[0].bytes) },
   ]
 }
 
 private func fromHex(_ make: @escaping ([UInt8]) -> Value) -> Builtin {
-  Builtin("fromhex", "fromhex(string, /)", chapter: "bytes", doc: "Bytes from hexadecimal text.") { (a) throws(LullError) in
+  Builtin("fromhex", "fromhex(string, /)", chapter: "bytes", doc: "Bytes from hexadecimal text.", examples: [">>> bytes.fromhex('01 ff')\nb'\\x01\\xff'"]) { (a) throws(LullError) in
     guard a[0].kind == .str else {
       throw LullError.typeError("fromhex() argument must be str, not \(typeName(a[0]))")
     }
@@ -559,12 +559,12 @@ func installBytes() {
   array.pointee.h.count = immortal
   builtinTypes["bytearray"] = array
   let makers = [
-    Builtin("bytes", "bytes(source=..., encoding=..., errors='strict')", chapter: "types", doc: "Bytes from ints, text or a length.") {
+    Builtin("bytes", "bytes(source=..., encoding=..., errors='strict')", chapter: "types", doc: "Bytes from ints, text or a length.", examples: [">>> bytes([97, 98]), bytes('é', 'utf-8'), bytes(2)\n(b'ab', b'\\xc3\\xa9', b'\\x00\\x00')"]) {
       (a) throws(LullError) in
       if a.has(0), !a.has(1), a[0].tag == .bytes, !a[0].isByteArray { return a[0].retained() }
       return makeBytes(try source(a, "bytes"))
     },
-    Builtin("bytearray", "bytearray(source=..., encoding=..., errors='strict')", chapter: "types", doc: "Bytes that can be changed.") {
+    Builtin("bytearray", "bytearray(source=..., encoding=..., errors='strict')", chapter: "types", doc: "Bytes that can be changed.", examples: [">>> x = bytearray(b'abc')\n>>> x[0] = 65\n>>> x\nbytearray(b'Abc')"]) {
       (a) throws(LullError) in makeByteArray(try source(a, "bytearray"))
     },
   ]
@@ -578,7 +578,7 @@ func installBytes() {
       m.setOwner(t.pointee.name, [.bytes])
       t.pointee.dict.dict.set(m.name, makeBuiltin(m))
     }
-    let table = Builtin("maketrans", "maketrans(frm, to, /)", chapter: "bytes", doc: "A table for translate.") { (a) throws(LullError) in
+    let table = Builtin("maketrans", "maketrans(frm, to, /)", chapter: "bytes", doc: "A table for translate.", examples: [">>> b'banana'.translate(bytes.maketrans(b'an', b'oN'))\nb'boNoNo'"]) { (a) throws(LullError) in
       let x = try need(a[0])
       let y = try need(a[1])
       if x.count != y.count { throw LullError.valueError("maketrans arguments must have same length") }
@@ -586,9 +586,9 @@ func installBytes() {
       for (p, q) in zip(x, y) { out[Int(p)] = q }
       return makeBytes(out)
     }
-    t.pointee.dict.dict.set("maketrans", makeWrapper(.staticMethod, makeBuiltin(table)))
+    t.pointee.dict.dict.set("maketrans", makeWrapper(.staticMethod, registered(table)))
     let build: ([UInt8]) -> Value = t == array ? { makeByteArray($0) } : { makeBytes($0) }
-    t.pointee.dict.dict.set("fromhex", makeWrapper(.staticMethod, makeBuiltin(fromHex(build))))
+    t.pointee.dict.dict.set("fromhex", makeWrapper(.staticMethod, registered(fromHex(build))))
     BuiltinRegistry.add(methods)
     t.changed()
   }

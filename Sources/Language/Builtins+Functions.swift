@@ -358,13 +358,13 @@ let builtinFunctions: [Builtin] = [
       throw error
     }
   },
-  Builtin("setattr", "setattr(obj, name, value, /)", doc: "Set an attribute by name.", examples: []) {
+  Builtin("setattr", "setattr(obj, name, value, /)", doc: "Set an attribute by name.", examples: [">>> class Box:\n...     pass\n>>> box = Box()\n>>> setattr(box, 'size', 3)\n>>> box.size\n3"]) {
     (a) throws(LullError) in
     guard a[1].kind == .str else { throw LullError.typeError("attribute name must be string, not '\(typeName(a[1]))'") }
     try setAttribute(a[0], interned(a[1]), a[2].retained())
     return .none
   },
-  Builtin("delattr", "delattr(obj, name, /)", doc: "Delete an attribute by name.") {
+  Builtin("delattr", "delattr(obj, name, /)", doc: "Delete an attribute by name.", examples: [">>> class Box:\n...     pass\n>>> box = Box()\n>>> box.size = 3\n>>> delattr(box, 'size')\n>>> hasattr(box, 'size')\nFalse"]) {
     (a) throws(LullError) in
     try deleteAttribute(a[0], interned(a[1]))
     return .none
@@ -639,7 +639,7 @@ let builtinFunctions: [Builtin] = [
     (a) throws(LullError) in
     makeIterator(kind: .filter, a[0].retained(), try makeIterator(a[1]), type: "filter")
   },
-  Builtin("vars", "vars(object=..., /)", doc: "An object's attributes as a dict.") {
+  Builtin("vars", "vars(object=..., /)", doc: "An object's attributes as a dict.", examples: [">>> class Box:\n...     pass\n>>> box = Box()\n>>> box.size = 3\n>>> vars(box)\n{'size': 3}"]) {
     (a) throws(LullError) in
     if !a.has(0) { return Value(.dict, (vm.pointee.frame?.pointee.globals ?? core.pointee.builtins.dict)).retained() }
     do throws(LullError) {
@@ -649,18 +649,18 @@ let builtinFunctions: [Builtin] = [
     }
     throw LullError.typeError("vars() argument must have __dict__ attribute")
   },
-  Builtin("dir", "dir(object=..., /)", doc: "The names of an object's attributes.") {
+  Builtin("dir", "dir(object=..., /)", doc: "The names of an object's attributes.", examples: [">>> [name for name in dir([]) if name.startswith('co')]\n['copy', 'count']"]) {
     (a) throws(LullError) in
     if !a.has(0) {
       return makeList((vm.pointee.frame?.pointee.globals.keys ?? []).map(\.string).sorted().map { makeStr($0) })
     }
     return makeList(attributeNames(a[0]).map { makeStr($0) })
   },
-  Builtin("globals", "globals()", doc: "The names of the running module.") {
+  Builtin("globals", "globals()", doc: "The names of the running module.", examples: [">>> answer = 42\n>>> globals()['answer']\n42"]) {
     (a) throws(LullError) in
     Value(.dict, vm.pointee.frame?.pointee.globals ?? core.pointee.builtins.dict).retained()
   },
-  Builtin("locals", "locals()", doc: "The variables of the running function, as a new dict.") {
+  Builtin("locals", "locals()", doc: "The variables of the running function, as a new dict.", examples: [">>> def f(a, b):\n...     return locals()\n>>> f(1, 2)\n{'a': 1, 'b': 2}"]) {
     (a) throws(LullError) in
     guard let f = vm.pointee.frame else { return makeDict() }
     let code = f.pointee.code.takeUnretainedValue()
@@ -674,7 +674,7 @@ let builtinFunctions: [Builtin] = [
     return d
   },
   openFunction,
-  Builtin("__import__", "__import__(name, globals=None, locals=None, fromlist=(), level=0)", doc: "A module by name.") {
+  Builtin("__import__", "__import__(name, globals=None, locals=None, fromlist=(), level=0)", doc: "A module by name.", examples: [">>> __import__('math').sqrt(9)\n3.0"]) {
     (a) throws(LullError) in
     try importModule(
       try a.string(0), level: try a.int(4),

@@ -302,14 +302,14 @@ private func replace(_ s: StrPtr, _ old: StrPtr, _ new: StrPtr, _ most: Int) thr
   return out.value()
 }
 
-private func test(_ name: String, _ doc: String, _ f: @escaping (UInt32) -> Bool) -> Builtin {
-  Builtin(name, "\(name)(self, /)", chapter: "str", doc: doc) { (a) throws(LullError) in
+private func test(_ name: String, _ doc: String, _ example: String, _ f: @escaping (UInt32) -> Bool) -> Builtin {
+  Builtin(name, "\(name)(self, /)", chapter: "str", doc: doc, examples: [example]) { (a) throws(LullError) in
     let s = a[0].str
     return Value(s.pointee.byteCount > 0 && every(s, f))
   }
 }
-private func find(_ name: String, last: Bool, fails: Bool) -> Builtin {
-  Builtin(name, "\(name)(self, sub, start=None, end=None, /)", chapter: "str", doc: "The index of a substring.") {
+private func find(_ name: String, _ doc: String, _ example: String, last: Bool, fails: Bool) -> Builtin {
+  Builtin(name, "\(name)(self, sub, start=None, end=None, /)", chapter: "str", doc: doc, examples: [example]) {
     (a) throws(LullError) in
     let s = a[0].str
     let sub = try needStr(a[1])
@@ -322,8 +322,8 @@ private func find(_ name: String, last: Bool, fails: Bool) -> Builtin {
     return Value(-1)
   }
 }
-private func affix(_ name: String, _ atEnd: Bool) -> Builtin {
-  Builtin(name, "\(name)(self, prefix, start=None, end=None, /)", chapter: "str", doc: "Whether the text starts or ends so.") {
+private func affix(_ name: String, _ doc: String, _ example: String, _ atEnd: Bool) -> Builtin {
+  Builtin(name, "\(name)(self, prefix, start=None, end=None, /)", chapter: "str", doc: doc, examples: [example]) {
     (a) throws(LullError) in
     let s = a[0].str
     if a[1].kind != .str, a[1].kind != .tuple {
@@ -349,8 +349,8 @@ private func affix(_ name: String, _ atEnd: Bool) -> Builtin {
     return Value(try check(a[1]))
   }
 }
-private func justify(_ name: String, _ align: Character) -> Builtin {
-  Builtin(name, "\(name)(self, width, fillchar=' ', /)", chapter: "str", doc: "Pad to a width.") {
+private func justify(_ name: String, _ doc: String, _ example: String, _ align: Character) -> Builtin {
+  Builtin(name, "\(name)(self, width, fillchar=' ', /)", chapter: "str", doc: doc, examples: [example]) {
     (a) throws(LullError) in
     let width = try a.int(1)
     guard let fill = a[2].asStr else {
@@ -371,7 +371,7 @@ private func justify(_ name: String, _ align: Character) -> Builtin {
 }
 
 func installStrings() {
-  let str = Builtin("str", "str(object='', /, encoding=..., errors=...)", chapter: "types", doc: "The text of a value.") {
+  let str = Builtin("str", "str(object='', /, encoding=..., errors=...)", chapter: "types", doc: "The text of a value.", examples: [">>> str(1.5) + str([1])\n'1.5[1]'\n>>> str(b'abc', 'ascii')\n'abc'"]) {
     (a) throws(LullError) in
     if a.has(1) || a.has(2) {
       if let b = a[0].bytesLike {
@@ -387,20 +387,20 @@ func installStrings() {
   builtinTypes["str"]?.pointee.constructor = str
   BuiltinRegistry.add([str])
   let methods: [Builtin] = [
-    Builtin("upper", "upper(self, /)", chapter: "str", doc: "In upper case.") { (a) throws(LullError) in
+    Builtin("upper", "upper(self, /)", chapter: "str", doc: "In upper case.", examples: [">>> 'lull'.upper()\n'LULL'"]) { (a) throws(LullError) in
       let s = a[0].str
       if s.isASCII { return mappedASCII(s) { c, _ in upperASCII(c) } }
       return mapped(s, upper)
     },
-    Builtin("lower", "lower(self, /)", chapter: "str", doc: "In lower case.") { (a) throws(LullError) in
+    Builtin("lower", "lower(self, /)", chapter: "str", doc: "In lower case.", examples: [">>> 'LuLL'.lower()\n'lull'"]) { (a) throws(LullError) in
       let s = a[0].str
       if s.isASCII { return mappedASCII(s) { c, _ in lowerASCII(c) } }
       return lowered(s)
     },
-    Builtin("casefold", "casefold(self, /)", chapter: "str", doc: "For caseless comparison.") { (a) throws(LullError) in
+    Builtin("casefold", "casefold(self, /)", chapter: "str", doc: "For caseless comparison.", examples: [">>> 'Straße'.casefold() == 'STRASSE'.casefold()\nTrue"]) { (a) throws(LullError) in
       mapped(a[0].str, fold)
     },
-    Builtin("swapcase", "swapcase(self, /)", chapter: "str", doc: "Cases swapped.") { (a) throws(LullError) in
+    Builtin("swapcase", "swapcase(self, /)", chapter: "str", doc: "Cases swapped.", examples: [">>> 'aBC'.swapcase()\n'Abc'"]) { (a) throws(LullError) in
       let points = a[0].str.codePoints
       var out = ""
       for (i, c) in points.enumerated() {
@@ -408,7 +408,7 @@ func installStrings() {
       }
       return makeStr(out)
     },
-    Builtin("capitalize", "capitalize(self, /)", chapter: "str", doc: "First character upper, rest lower.") { (a) throws(LullError) in
+    Builtin("capitalize", "capitalize(self, /)", chapter: "str", doc: "First character upper, rest lower.", examples: [">>> 'hello WORLD'.capitalize()\n'Hello world'"]) { (a) throws(LullError) in
       var first = true
       if a[0].str.isASCII {
         return mappedASCII(a[0].str) { c, _ in
@@ -421,7 +421,7 @@ func installStrings() {
       for (i, c) in points.enumerated() { out += i == 0 ? title(c) : lowered(points, i) }
       return makeStr(out)
     },
-    Builtin("title", "title(self, /)", chapter: "str", doc: "Each word capitalised.") { (a) throws(LullError) in
+    Builtin("title", "title(self, /)", chapter: "str", doc: "Each word capitalised.", examples: [">>> 'hello world'.title()\n'Hello World'"]) { (a) throws(LullError) in
       var previous = false
       if a[0].str.isASCII {
         return mappedASCII(a[0].str) { c, inWord in inWord ? lowerASCII(c) : upperASCII(c) }
@@ -434,22 +434,22 @@ func installStrings() {
       }
       return makeStr(out)
     },
-    Builtin("strip", "strip(self, chars=None, /)", chapter: "str", doc: "Without white space at both ends.") { (a) throws(LullError) in
+    Builtin("strip", "strip(self, chars=None, /)", chapter: "str", doc: "Without white space, or the characters in chars, at both ends.", examples: [">>> '  a b '.strip()\n'a b'\n>>> 'xyaxy'.strip('xy')\n'a'"]) { (a) throws(LullError) in
       try trim(a[0].str, a[1], left: true, right: true)
     },
-    Builtin("lstrip", "lstrip(self, chars=None, /)", chapter: "str", doc: "Without white space at the start.") { (a) throws(LullError) in
+    Builtin("lstrip", "lstrip(self, chars=None, /)", chapter: "str", doc: "Without white space, or the characters in chars, at the start.", examples: [">>> '  a b '.lstrip()\n'a b '"]) { (a) throws(LullError) in
       try trim(a[0].str, a[1], left: true, right: false)
     },
-    Builtin("rstrip", "rstrip(self, chars=None, /)", chapter: "str", doc: "Without white space at the end.") { (a) throws(LullError) in
+    Builtin("rstrip", "rstrip(self, chars=None, /)", chapter: "str", doc: "Without white space, or the characters in chars, at the end.", examples: [">>> 'line\\n'.rstrip()\n'line'"]) { (a) throws(LullError) in
       try trim(a[0].str, a[1], left: false, right: true)
     },
-    Builtin("split", "split(self, sep=None, maxsplit=-1)", chapter: "str", doc: "The parts between separators.") { (a) throws(LullError) in
+    Builtin("split", "split(self, sep=None, maxsplit=-1)", chapter: "str", doc: "The parts between separators; runs of white space separate if there is no sep.", examples: [">>> ' a  b '.split()\n['a', 'b']\n>>> 'a,b,,c'.split(',', maxsplit=2)\n['a', 'b', ',c']"]) { (a) throws(LullError) in
       try split(a[0].str, a[1], try a.int(2), fromRight: false)
     },
-    Builtin("rsplit", "rsplit(self, sep=None, maxsplit=-1)", chapter: "str", doc: "Like split, from the right.") { (a) throws(LullError) in
+    Builtin("rsplit", "rsplit(self, sep=None, maxsplit=-1)", chapter: "str", doc: "Like split, from the right.", examples: [">>> 'a,b,c'.rsplit(',', maxsplit=1)\n['a,b', 'c']"]) { (a) throws(LullError) in
       try split(a[0].str, a[1], try a.int(2), fromRight: true)
     },
-    Builtin("splitlines", "splitlines(self, keepends=False)", chapter: "str", doc: "The lines.") { (a) throws(LullError) in
+    Builtin("splitlines", "splitlines(self, keepends=False)", chapter: "str", doc: "The lines.", examples: [">>> 'one\\ntwo\\n'.splitlines()\n['one', 'two']"]) { (a) throws(LullError) in
       let s = a[0].str
       let keep = try truth(a[1])
       let out = makeList()
@@ -471,7 +471,7 @@ func installStrings() {
       if start < b.count { out.list.append(makeStr(s.bytes + start, b.count - start)) }
       return out
     },
-    Builtin("join", "join(self, iterable, /)", chapter: "str", doc: "The strings with this between them.") { (a) throws(LullError) in
+    Builtin("join", "join(self, iterable, /)", chapter: "str", doc: "The strings with this between them.", examples: [">>> ', '.join(['a', 'b', 'c'])\n'a, b, c'"]) { (a) throws(LullError) in
       let sep = a[0].str
       var owned = Value.undefined
       defer { owned.release() }
@@ -504,12 +504,12 @@ func installStrings() {
       r.finish()
       return r.value
     },
-    Builtin("replace", "replace(self, old, new, count=-1, /)", chapter: "str", doc: "Occurrences replaced.") { (a) throws(LullError) in
+    Builtin("replace", "replace(self, old, new, count=-1, /)", chapter: "str", doc: "Occurrences replaced.", examples: [">>> 'banana'.replace('an', 'o', 1)\n'boana'"]) { (a) throws(LullError) in
       try replace(a[0].str, try a.str(1), try a.str(2), try a.int(3))
     },
-    find("find", last: false, fails: false), find("rfind", last: true, fails: false),
-    find("index", last: false, fails: true), find("rindex", last: true, fails: true),
-    Builtin("count", "count(self, sub, start=None, end=None, /)", chapter: "str", doc: "Number of non-overlapping occurrences.") { (a) throws(LullError) in
+    find("find", "The first index of a substring, or -1.", ">>> 'banana'.find('an'), 'banana'.find('x')\n(1, -1)", last: false, fails: false), find("rfind", "The last index of a substring, or -1.", ">>> 'banana'.rfind('an')\n3", last: true, fails: false),
+    find("index", "The first index of a substring, which must be there.", ">>> 'banana'.index('n', 3)\n4", last: false, fails: true), find("rindex", "The last index of a substring, which must be there.", ">>> 'banana'.rindex('an')\n3", last: true, fails: true),
+    Builtin("count", "count(self, sub, start=None, end=None, /)", chapter: "str", doc: "Number of non-overlapping occurrences.", examples: [">>> 'banana'.count('an')\n2"]) { (a) throws(LullError) in
       let s = a[0].str
       let sub = try needStr(a[1])
       guard let (i, j) = try bounds(s, a, 2) else { return Value(0) }
@@ -524,8 +524,10 @@ func installStrings() {
         at = p + sub.pointee.byteCount
       }
     },
-    affix("startswith", false), affix("endswith", true),
-    Builtin("removeprefix", "removeprefix(self, prefix, /)", chapter: "str", doc: "Without a prefix.") { (a) throws(LullError) in
+    
+    affix("startswith", "Whether the text starts with a prefix, or one of a tuple of them.", ">>> 'banana'.startswith('ba'), 'banana'.startswith(('x', 'b'))\n(True, True)", false),
+    affix("endswith", "Whether the text ends with a suffix, or one of a tuple of them.", ">>> 'a.txt'.endswith('.txt')\nTrue", true),
+    Builtin("removeprefix", "removeprefix(self, prefix, /)", chapter: "str", doc: "Without a prefix.", examples: [">>> 'test_add'.removeprefix('test_')\n'add'"]) { (a) throws(LullError) in
       let s = a[0].str
       let p = try a.str(1)
       let n = p.pointee.byteCount
@@ -534,7 +536,7 @@ func installStrings() {
       }
       return makeStr(s.bytes + n, s.pointee.byteCount - n)
     },
-    Builtin("removesuffix", "removesuffix(self, suffix, /)", chapter: "str", doc: "Without a suffix.") { (a) throws(LullError) in
+    Builtin("removesuffix", "removesuffix(self, suffix, /)", chapter: "str", doc: "Without a suffix.", examples: [">>> 'notes.txt'.removesuffix('.txt')\n'notes'"]) { (a) throws(LullError) in
       let s = a[0].str
       let p = try a.str(1)
       let n = p.pointee.byteCount
@@ -542,7 +544,7 @@ func installStrings() {
       if n == 0 || rest < 0 || memcmp(s.bytes + rest, p.bytes, n) != 0 { return a[0].retained() }
       return makeStr(s.bytes, rest)
     },
-    Builtin("partition", "partition(self, sep, /)", chapter: "str", doc: "Before, separator, after.") { (a) throws(LullError) in
+    Builtin("partition", "partition(self, sep, /)", chapter: "str", doc: "Before, separator, after.", examples: [">>> 'key=a=b'.partition('=')\n('key', '=', 'a=b')"]) { (a) throws(LullError) in
       let s = a[0].str
       let p = try needStr(a[1])
       if p.pointee.byteCount == 0 { throw LullError.valueError("empty separator") }
@@ -551,7 +553,7 @@ func installStrings() {
       let e = at + p.pointee.byteCount
       return makeTuple([makeStr(s.bytes, at), a[1].retained(), makeStr(s.bytes + e, s.pointee.byteCount - e)])
     },
-    Builtin("rpartition", "rpartition(self, sep, /)", chapter: "str", doc: "Like partition, at the last separator.") { (a) throws(LullError) in
+    Builtin("rpartition", "rpartition(self, sep, /)", chapter: "str", doc: "Like partition, at the last separator.", examples: [">>> 'key=a=b'.rpartition('=')\n('key=a', '=', 'b')"]) { (a) throws(LullError) in
       let s = a[0].str
       let p = try needStr(a[1])
       if p.pointee.byteCount == 0 { throw LullError.valueError("empty separator") }
@@ -560,8 +562,8 @@ func installStrings() {
       let e = at + p.pointee.byteCount
       return makeTuple([makeStr(s.bytes, at), a[1].retained(), makeStr(s.bytes + e, s.pointee.byteCount - e)])
     },
-    justify("ljust", "<"), justify("rjust", ">"), justify("center", "^"),
-    Builtin("zfill", "zfill(self, width, /)", chapter: "str", doc: "Padded with zeros on the left.") { (a) throws(LullError) in
+    justify("ljust", "Padded on the right to a width.", ">>> 'ab'.ljust(5, '.')\n'ab...'", "<"), justify("rjust", "Padded on the left to a width.", ">>> '42'.rjust(5)\n'   42'", ">"), justify("center", "Padded on both sides to a width.", ">>> 'ab'.center(6, '*')\n'**ab**'", "^"),
+    Builtin("zfill", "zfill(self, width, /)", chapter: "str", doc: "Padded with zeros on the left.", examples: [">>> '-42'.zfill(6)\n'-00042'"]) { (a) throws(LullError) in
       let s = a[0].string
       let missing = try a.int(1) - a[0].str.pointee.count
       if missing <= 0 { return a[0].retained() }
@@ -569,7 +571,7 @@ func installStrings() {
       let sign = s.hasPrefix("-") || s.hasPrefix("+") ? 1 : 0
       return makeStr(s.prefix(sign) + String(repeating: "0", count: missing) + s.dropFirst(sign))
     },
-    Builtin("expandtabs", "expandtabs(self, tabsize=8)", chapter: "str", doc: "Tabs as spaces.") { (a) throws(LullError) in
+    Builtin("expandtabs", "expandtabs(self, tabsize=8)", chapter: "str", doc: "Tabs as spaces.", examples: [">>> 'a\\tb'.expandtabs(4)\n'a   b'"]) { (a) throws(LullError) in
       let size = try a.int(1)
       var column = 0
       var out: [UInt32] = []
@@ -588,16 +590,16 @@ func installStrings() {
       }
       return makeStr(codePoints: out)
     },
-    Builtin("format", "format(self, *args, **kwargs)", chapter: "str", doc: "Fill the replacement fields.") { (a) throws(LullError) in
+    Builtin("format", "format(self, *args, **kwargs)", chapter: "str", doc: "Fill the replacement fields.", examples: [">>> '{} is {:.2f}, {name:>5}'.format('pi', 3.14159, name='ok')\n'pi is 3.14,    ok'"]) { (a) throws(LullError) in
       try formatTemplate(a[0].str, Array(a.rest(1)), a[2].asDict)
     },
-    Builtin("format_map", "format_map(self, mapping, /)", chapter: "str", doc: "Fill the fields from a mapping.") { (a) throws(LullError) in
+    Builtin("format_map", "format_map(self, mapping, /)", chapter: "str", doc: "Fill the fields from a mapping.", examples: [">>> '{x} and {y}'.format_map({'x': 1, 'y': 2})\n'1 and 2'"]) { (a) throws(LullError) in
       try formatTemplate(a[0].str, [], nil, mapping: a[1])
     },
-    Builtin("encode", "encode(self, encoding='utf-8', errors='strict')", chapter: "str", doc: "As bytes.") { (a) throws(LullError) in
+    Builtin("encode", "encode(self, encoding='utf-8', errors='strict')", chapter: "str", doc: "As bytes.", examples: [">>> 'é'.encode(), 'é'.encode('latin-1')\n(b'\\xc3\\xa9', b'\\xe9')"]) { (a) throws(LullError) in
       makeBytes(try encodeString(a[0].str, try a.string(1), try a.string(2)))
     },
-    Builtin("translate", "translate(self, table, /)", chapter: "str", doc: "Characters mapped by a table.") { (a) throws(LullError) in
+    Builtin("translate", "translate(self, table, /)", chapter: "str", doc: "Characters mapped by a table.", examples: [">>> 'banana'.translate({ord('a'): 'o', ord('b'): None})\n'onono'"]) { (a) throws(LullError) in
       var out = ""
       for c in a[0].str.codePoints {
         do throws(LullError) {
@@ -620,23 +622,23 @@ func installStrings() {
       }
       return makeStr(out)
     },
-    test("isalpha", "All letters.", isAlpha), test("isdigit", "All digits.", isDigit),
-    test("isdecimal", "All decimal digits.", isDecimal), test("isnumeric", "All numeric.", isNumeric),
-    test("isalnum", "All letters or digits.") { isAlpha($0) || isNumeric($0) },
-    test("isspace", "All white space.", isSpace),
-    Builtin("isascii", "isascii(self, /)", chapter: "str", doc: "All ASCII.") { (a) throws(LullError) in Value(a[0].str.isASCII) },
-    Builtin("isprintable", "isprintable(self, /)", chapter: "str", doc: "All printable.") { (a) throws(LullError) in
+    test("isalpha", "All letters.", ">>> 'abc'.isalpha(), 'a1'.isalpha()\n(True, False)", isAlpha), test("isdigit", "All digits.", ">>> '123'.isdigit(), '1.5'.isdigit()\n(True, False)", isDigit),
+    test("isdecimal", "All decimal digits.", ">>> '123'.isdecimal(), '²'.isdecimal()\n(True, False)", isDecimal), test("isnumeric", "All numeric.", ">>> '½'.isnumeric(), 'x'.isnumeric()\n(True, False)", isNumeric),
+    test("isalnum", "All letters or digits.", ">>> 'a1'.isalnum(), 'a b'.isalnum()\n(True, False)") { isAlpha($0) || isNumeric($0) },
+    test("isspace", "All white space.", ">>> ' \\t'.isspace(), ''.isspace()\n(True, False)", isSpace),
+    Builtin("isascii", "isascii(self, /)", chapter: "str", doc: "All ASCII.", examples: [">>> 'abc'.isascii(), 'é'.isascii()\n(True, False)"]) { (a) throws(LullError) in Value(a[0].str.isASCII) },
+    Builtin("isprintable", "isprintable(self, /)", chapter: "str", doc: "All printable.", examples: [">>> 'a b'.isprintable(), 'a\\n'.isprintable()\n(True, False)"]) { (a) throws(LullError) in
       Value(a[0].str.codePoints.allSatisfy(isPrintable))
     },
-    Builtin("isupper", "isupper(self, /)", chapter: "str", doc: "Cased and all upper.") { (a) throws(LullError) in
+    Builtin("isupper", "isupper(self, /)", chapter: "str", doc: "Cased and all upper.", examples: [">>> 'ABC1'.isupper(), 'Abc'.isupper()\n(True, False)"]) { (a) throws(LullError) in
       let p = a[0].str.codePoints
       return Value(p.contains(where: isUpper) && !p.contains { isLower($0) || isTitle($0) })
     },
-    Builtin("islower", "islower(self, /)", chapter: "str", doc: "Cased and all lower.") { (a) throws(LullError) in
+    Builtin("islower", "islower(self, /)", chapter: "str", doc: "Cased and all lower.", examples: [">>> 'abc1'.islower(), 'Abc'.islower()\n(True, False)"]) { (a) throws(LullError) in
       let p = a[0].str.codePoints
       return Value(p.contains(where: isLower) && !p.contains { isUpper($0) || isTitle($0) })
     },
-    Builtin("istitle", "istitle(self, /)", chapter: "str", doc: "Title-cased.") { (a) throws(LullError) in
+    Builtin("istitle", "istitle(self, /)", chapter: "str", doc: "Title-cased.", examples: [">>> 'Hello World'.istitle(), 'Hello world'.istitle()\n(True, False)"]) { (a) throws(LullError) in
       var previous = false
       var any = false
       for c in a[0].str.codePoints {
@@ -652,7 +654,7 @@ func installStrings() {
       }
       return Value(any)
     },
-    Builtin("isidentifier", "isidentifier(self, /)", chapter: "str", doc: "A valid name.") { (a) throws(LullError) in
+    Builtin("isidentifier", "isidentifier(self, /)", chapter: "str", doc: "A valid name.", examples: [">>> 'name_1'.isidentifier(), '1name'.isidentifier()\n(True, False)"]) { (a) throws(LullError) in
       let p = a[0].str.codePoints
       func properties(_ c: UInt32) -> Unicode.Scalar.Properties? { Unicode.Scalar(c)?.properties }
       guard let first = p.first, first == 95 || properties(first)?.isXIDStart ?? false else { return Value(false) }
@@ -667,8 +669,8 @@ func installStrings() {
   BuiltinRegistry.add(methods)
   t.pointee.dict.dict.set(
     "maketrans",
-    makeWrapper(.staticMethod, makeBuiltin(
-      Builtin("maketrans", "maketrans(x, y=..., z=..., /)") { (a) throws(LullError) in
+    makeWrapper(.staticMethod, registered(
+      Builtin("maketrans", "maketrans(x, y=..., z=..., /)", doc: "A table for translate: of a dict, or from the characters of x to those of y, without those of z.", examples: [">>> 'banana'.translate(str.maketrans('an', 'oN', 'b'))\n'oNoNo'"]) { (a) throws(LullError) in
         let d = makeDict()
         if a.has(1) {
           let x = try a.str(0).codePoints

@@ -355,20 +355,20 @@ private func letGo(_ h: UnsafeMutablePointer<Header>) {
 
 func collectorModule() -> NativeModule {
   NativeModule(builtins: [
-    Builtin("collect", "collect()", chapter: "gc", doc: "Free the cycles that nothing reaches; how many objects they had.") {
+    Builtin("collect", "collect()", chapter: "gc", doc: "Free the cycles that nothing reaches; how many objects they had.", examples: [">>> import gc\n>>> gc.collect() >= 0\nTrue"]) {
       (_) throws(LullError) in Value(collectCycles())
     },
-    Builtin("enable", "enable()", chapter: "gc", doc: "Let it run by itself.") { (_) throws(LullError) in
+    Builtin("enable", "enable()", chapter: "gc", doc: "Let it run by itself.", examples: [">>> import gc\n>>> gc.enable()\n>>> gc.isenabled()\nTrue"]) { (_) throws(LullError) in
       isEnabled = true
       return .none
     },
-    Builtin("disable", "disable()", chapter: "gc", doc: "Run on demand only.") { (_) throws(LullError) in
+    Builtin("disable", "disable()", chapter: "gc", doc: "Run on demand only.", examples: [">>> import gc\n>>> gc.disable()\n>>> gc.isenabled()\nFalse\n>>> gc.enable()"]) { (_) throws(LullError) in
       isEnabled = false
       return .none
     },
-    Builtin("isenabled", "isenabled()", chapter: "gc", doc: "Whether it runs by itself.") { (_) throws(LullError) in Value(isEnabled) },
+    Builtin("isenabled", "isenabled()", chapter: "gc", doc: "Whether it runs by itself.", examples: [">>> import gc\n>>> gc.isenabled()\nTrue"]) { (_) throws(LullError) in Value(isEnabled) },
     Builtin("runs", "runs()", chapter: "gc", doc: "How often it has run.") { (_) throws(LullError) in Value(collections) },
-    Builtin("is_tracked", "is_tracked(obj, /)", chapter: "gc", doc: "Whether a value can be part of a cycle.") { (a) throws(LullError) in
+    Builtin("is_tracked", "is_tracked(obj, /)", chapter: "gc", doc: "Whether a value can be part of a cycle.", examples: [">>> import gc\n>>> gc.is_tracked([]), gc.is_tracked(1)\n(True, False)"]) { (a) throws(LullError) in
       Value(a[0].isHeap && ownsReferences(a[0].header))
     },
   ])

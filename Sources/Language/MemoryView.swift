@@ -464,7 +464,7 @@ private func equal(_ v: Value, _ o: Value) throws(LullError) -> Bool {
 
 func installMemoryView() {
   let t = memoryViewType
-  t.constructor = Builtin("memoryview", "memoryview(object)", chapter: "types", doc: t.doc) { (a) throws(LullError) in
+  t.constructor = Builtin("memoryview", "memoryview(object)", chapter: "types", doc: t.doc, examples: [">>> x = bytearray(b'abc')\n>>> view = memoryview(x)\n>>> view[0] = 65\n>>> x\nbytearray(b'Abc')"]) { (a) throws(LullError) in
     try makeView(a[0])
   }
   t.getItem = item
@@ -536,33 +536,33 @@ func installMemoryView() {
     },
   ]
   t.methods = [
-    Builtin("tobytes", "tobytes(self, order=None)", chapter: "bytes", doc: "The elements as bytes.") { (a) throws(LullError) in
+    Builtin("tobytes", "tobytes(self, order=None)", chapter: "bytes", doc: "The elements as bytes.", examples: [">>> memoryview(b'abcd')[::2].tobytes()\nb'ac'"]) { (a) throws(LullError) in
       makeBytes(try view(a[0]).gathered())
     },
-    Builtin("tolist", "tolist(self, /)", chapter: "bytes", doc: "The elements as a list.") { (a) throws(LullError) in
+    Builtin("tolist", "tolist(self, /)", chapter: "bytes", doc: "The elements as a list.", examples: [">>> memoryview(b'abc').tolist()\n[97, 98, 99]"]) { (a) throws(LullError) in
       let m = try view(a[0])
       return try m.list(0, m.offset)
     },
-    Builtin("hex", "hex(self, sep=..., bytes_per_sep=1)", chapter: "bytes", doc: "The bytes in hexadecimal.") { (a) throws(LullError) in
+    Builtin("hex", "hex(self, sep=..., bytes_per_sep=1)", chapter: "bytes", doc: "The bytes in hexadecimal.", examples: [">>> memoryview(b'\\x01\\xff').hex()\n'01ff'"]) { (a) throws(LullError) in
       let b = makeBytes(try view(a[0]).gathered())
       defer { b.release() }
       let f = try attribute(b, "hex")
       defer { f.release() }
       return try call(f, a.has(1) ? [a[1], a[2]] : [])
     },
-    Builtin("cast", "cast(self, format, shape=None)", chapter: "bytes", doc: "The same memory in another format or shape.") {
+    Builtin("cast", "cast(self, format, shape=None)", chapter: "bytes", doc: "The same memory in another format or shape.", examples: [">>> memoryview(b'abcd').cast('B', (2, 2)).tolist()\n[[97, 98], [99, 100]]"]) {
       (a) throws(LullError) in
       guard let format = a[1].stringValue else {
         throw LullError.typeError("cast() argument 'format' must be str, not \(typeName(a[1]))")
       }
       return try cast(try view(a[0]), format, a[2])
     },
-    Builtin("toreadonly", "toreadonly(self, /)", chapter: "bytes", doc: "A view that cannot be written.") { (a) throws(LullError) in
+    Builtin("toreadonly", "toreadonly(self, /)", chapter: "bytes", doc: "A view that cannot be written.", examples: [">>> memoryview(bytearray(b'abc')).toreadonly().readonly\nTrue"]) { (a) throws(LullError) in
       let m = MemoryView(like: try view(a[0]))
       m.isReadOnly = true
       return memoryViewType.make(m)
     },
-    Builtin("release", "release(self, /)", chapter: "bytes", doc: "Let the object go.") { (a) throws(LullError) in
+    Builtin("release", "release(self, /)", chapter: "bytes", doc: "Let the object go.", examples: [">>> x = bytearray(b'abc')\n>>> view = memoryview(x)\n>>> view.release()\n>>> x.append(100)"]) { (a) throws(LullError) in
       a[0].native(MemoryView.self)?.release()
       return .none
     },

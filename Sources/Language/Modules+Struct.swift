@@ -172,13 +172,13 @@ func structModule() -> NativeModule {
   NativeModule(
     builtins: [
       Builtin(
-        "pack", "pack(format, /, *values)", chapter: "struct", doc: "Values as bytes, by a format."
+        "pack", "pack(format, /, *values)", chapter: "struct", doc: "Values as bytes, by a format.", examples: [">>> import struct\n>>> struct.pack('<ih', 1, 2)\nb'\\x01\\x00\\x00\\x00\\x02\\x00'"]
       ) { (a) throws(LullError) in
         let layout = try Layout(a[0])
         return makeBytes(try pack(layout, Array(a.rest(1))))
       },
       Builtin(
-        "unpack", "unpack(format, buffer, /)", chapter: "struct", doc: "The values in bytes, as a tuple."
+        "unpack", "unpack(format, buffer, /)", chapter: "struct", doc: "The values in bytes, as a tuple.", examples: [">>> import struct\n>>> struct.unpack('<ih', b'\\x01\\x00\\x00\\x00\\x02\\x00')\n(1, 2)"]
       ) { (a) throws(LullError) in
         let layout = try Layout(a[0])
         let b = try buffer(a, 1)
@@ -189,7 +189,7 @@ func structModule() -> NativeModule {
       },
       Builtin(
         "unpack_from", "unpack_from(format, /, buffer, offset=0)", chapter: "struct",
-        doc: "The values in bytes that begin at an offset."
+        doc: "The values in bytes that begin at an offset.", examples: [">>> import struct\n>>> struct.unpack_from('<h', b'\\xff\\xff\\x02\\x00', 2)\n(2,)"]
       ) { (a) throws(LullError) in
         let layout = try Layout(a[0])
         let b = try buffer(a, 1)
@@ -199,7 +199,7 @@ func structModule() -> NativeModule {
         }
         return unpack(layout, b[offset..<offset + layout.byteCount])
       },
-      Builtin("calcsize", "calcsize(format, /)", chapter: "struct", doc: "The bytes that a format takes.") {
+      Builtin("calcsize", "calcsize(format, /)", chapter: "struct", doc: "The bytes that a format takes.", examples: [">>> import struct\n>>> struct.calcsize('<ih')\n6"]) {
         (a) throws(LullError) in Value(try Layout(a[0]).byteCount)
       },
     ], values: [("error", Value(exceptionType("ValueError")).retained())])

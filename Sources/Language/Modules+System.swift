@@ -45,8 +45,8 @@ private func normalized(_ p: String) -> String {
   let joined = parts.joined(separator: "/")
   return p.hasPrefix("/") ? "/" + joined : joined.isEmpty ? "." : joined
 }
-private func text(_ name: String, _ doc: String, _ f: @escaping (String) -> Value) -> Builtin {
-  Builtin(name, "\(name)(path, /)", chapter: "os", doc: doc) { (a) throws(LullError) in
+private func text(_ name: String, _ doc: String, _ example: String, _ f: @escaping (String) -> Value) -> Builtin {
+  Builtin(name, "\(name)(path, /)", chapter: "os", doc: doc, examples: [example]) { (a) throws(LullError) in
     f(try path(a[0]))
   }
 }
@@ -54,7 +54,7 @@ private func text(_ name: String, _ doc: String, _ f: @escaping (String) -> Valu
 private func pathModule() -> NativeModule {
   NativeModule(
     builtins: [
-      Builtin("join", "join(path, *paths)", chapter: "os", doc: "Join path parts.") { (a) throws(LullError) in
+      Builtin("join", "join(path, *paths)", chapter: "os", doc: "Join path parts.", examples: [">>> import os\n>>> os.path.join('data', 'train', 'a.txt')\n'data/train/a.txt'"]) { (a) throws(LullError) in
         var p = try path(a[0])
         for v in a.rest(1) {
           let q = try path(v)
@@ -62,21 +62,21 @@ private func pathModule() -> NativeModule {
         }
         return makeStr(p)
       },
-      text("exists", "Whether a path exists.") { Value(access($0, F_OK) == 0) },
-      text("isfile", "Whether a path is a file.") { Value(access($0, F_OK) == 0 && !isDirectory($0)) },
-      text("isdir", "Whether a path is a directory.") { Value(isDirectory($0)) },
-      text("basename", "The last part.") { makeStr(splitPath($0).1) },
-      text("dirname", "All but the last part.") { makeStr(splitPath($0).0) },
-      text("split", "Directory and last part.") { makePair(makeStr(splitPath($0).0), makeStr(splitPath($0).1)) },
-      text("splitext", "Root and extension.") { makePair(makeStr(splitExtension($0).0), makeStr(splitExtension($0).1)) },
-      text("abspath", "The absolute path.") { makeStr(normalized($0.hasPrefix("/") ? $0 : currentDirectory() + "/" + $0)) },
-      text("normpath", "Without dots and double slashes.") { makeStr(normalized($0)) },
-      text("isabs", "Whether absolute.") { Value($0.hasPrefix("/")) },
-      text("expanduser", "With ~ replaced.") { p in
+      text("exists", "Whether a path exists.", ">>> import os\n>>> os.path.exists('/no/such/file')\nFalse") { Value(access($0, F_OK) == 0) },
+      text("isfile", "Whether a path is a file.", ">>> import os\n>>> os.path.isfile('/tmp')\nFalse") { Value(access($0, F_OK) == 0 && !isDirectory($0)) },
+      text("isdir", "Whether a path is a directory.", ">>> import os\n>>> os.path.isdir('/tmp')\nTrue") { Value(isDirectory($0)) },
+      text("basename", "The last part.", ">>> import os\n>>> os.path.basename('data/a.txt')\n'a.txt'") { makeStr(splitPath($0).1) },
+      text("dirname", "All but the last part.", ">>> import os\n>>> os.path.dirname('data/a.txt')\n'data'") { makeStr(splitPath($0).0) },
+      text("split", "Directory and last part.", ">>> import os\n>>> os.path.split('data/a.txt')\n('data', 'a.txt')") { makePair(makeStr(splitPath($0).0), makeStr(splitPath($0).1)) },
+      text("splitext", "Root and extension.", ">>> import os\n>>> os.path.splitext('data/a.tar.gz')\n('data/a.tar', '.gz')") { makePair(makeStr(splitExtension($0).0), makeStr(splitExtension($0).1)) },
+      text("abspath", "The absolute path.", ">>> import os\n>>> os.path.abspath('/tmp/../etc')\n'/etc'") { makeStr(normalized($0.hasPrefix("/") ? $0 : currentDirectory() + "/" + $0)) },
+      text("normpath", "Without dots and double slashes.", ">>> import os\n>>> os.path.normpath('data//./a/../b')\n'data/b'") { makeStr(normalized($0)) },
+      text("isabs", "Whether absolute.", ">>> import os\n>>> os.path.isabs('/tmp'), os.path.isabs('tmp')\n(True, False)") { Value($0.hasPrefix("/")) },
+      text("expanduser", "With ~ replaced.", ">>> import os\n>>> os.path.expanduser('a/~')\n'a/~'") { p in
         guard p == "~" || p.hasPrefix("~/"), let h = getenv("HOME") else { return makeStr(p) }
         return makeStr(String(cString: h) + p.dropFirst())
       },
-      Builtin("getsize", "getsize(path, /)", chapter: "os", doc: "The size in bytes.") { (a) throws(LullError) in
+      Builtin("getsize", "getsize(path, /)", chapter: "os", doc: "The size in bytes.", examples: [">>> import os\n>>> with open('/tmp/lull-example.txt', 'w') as f:\n...     n = f.write('hello')\n>>> os.path.getsize('/tmp/lull-example.txt')\n5"]) { (a) throws(LullError) in
         let p = try path(a[0])
         var s = stat()
         if stat(p, &s) != 0 { throw osError(errno, p) }
@@ -96,6 +96,13 @@ private let unameType: NativeType = {
   type.getAttribute = { (me, name) throws(LullError) in
     me.native(Uname.self)?.fields.first { $0.name == name }?.value.retained()
   }
+  type.len = { (me) throws(LullError) in me.native(Uname.self)?.fields.count ?? 0 }
+  type.getItem = { (me, index) throws(LullError) in
+    guard let fields = me.native(Uname.self)?.fields else { return .none }
+    let t = makeTuple(fields.map { $0.value.retained() })
+    defer { t.release() }
+    return try getItem(t, index)
+  }
   return type
 }()
 
@@ -111,12 +118,12 @@ private func osModule() -> NativeModule {
   }
   return NativeModule(
     builtins: [
-      Builtin("getcwd", "getcwd()", chapter: "os", doc: "The working directory.") { (_) throws(LullError) in makeStr(currentDirectory()) },
-      Builtin("chdir", "chdir(path, /)", chapter: "os", doc: "Change the working directory.") { (a) throws(LullError) in
+      Builtin("getcwd", "getcwd()", chapter: "os", doc: "The working directory.", examples: [">>> import os\n>>> os.path.isdir(os.getcwd())\nTrue"]) { (_) throws(LullError) in makeStr(currentDirectory()) },
+      Builtin("chdir", "chdir(path, /)", chapter: "os", doc: "Change the working directory.", examples: [">>> import os\n>>> here = os.getcwd()\n>>> os.chdir('/tmp')\n>>> os.getcwd()\n'/tmp'\n>>> os.chdir(here)"]) { (a) throws(LullError) in
         let p = try path(a[0])
         return try check(chdir(p), p)
       },
-      Builtin("listdir", "listdir(path='.', /)", chapter: "os", doc: "The names in a directory.") { (a) throws(LullError) in
+      Builtin("listdir", "listdir(path='.', /)", chapter: "os", doc: "The names in a directory.", examples: [">>> import os, tempfile\n>>> with tempfile.TemporaryDirectory() as d:\n...     open(os.path.join(d, 'a.txt'), 'w').close()\n...     print(os.listdir(d))\n['a.txt']"]) { (a) throws(LullError) in
         let p = try path(a[0])
         guard let d = opendir(p) else { throw osError(errno, p) }
         defer { closedir(d) }
@@ -129,11 +136,11 @@ private func osModule() -> NativeModule {
         }
         return out
       },
-      Builtin("mkdir", "mkdir(path, mode=511)", chapter: "os", doc: "Make a directory.") { (a) throws(LullError) in
+      Builtin("mkdir", "mkdir(path, mode=511)", chapter: "os", doc: "Make a directory.", examples: [">>> import os, tempfile\n>>> with tempfile.TemporaryDirectory() as d:\n...     os.mkdir(os.path.join(d, 'a'))\n...     print(os.path.isdir(os.path.join(d, 'a')))\nTrue"]) { (a) throws(LullError) in
         let p = try path(a[0])
         return try check(mkdir(p, mode_t(truncatingIfNeeded: try a.int(1))), p)
       },
-      Builtin("makedirs", "makedirs(name, mode=511, exist_ok=False)", chapter: "os", doc: "Make a directory and its parents.") { (a) throws(LullError) in
+      Builtin("makedirs", "makedirs(name, mode=511, exist_ok=False)", chapter: "os", doc: "Make a directory and its parents.", examples: [">>> import os, tempfile\n>>> with tempfile.TemporaryDirectory() as d:\n...     os.makedirs(os.path.join(d, 'a', 'b'), exist_ok=True)\n...     print(os.listdir(os.path.join(d, 'a')))\n['b']"]) { (a) throws(LullError) in
         let p = try path(a[0])
         if isDirectory(p) {
           if try truth(a[2]) { return .none }
@@ -146,24 +153,24 @@ private func osModule() -> NativeModule {
         }
         return .none
       },
-      Builtin("remove", "remove(path, /)", chapter: "os", doc: "Delete a file.") { (a) throws(LullError) in
+      Builtin("remove", "remove(path, /)", chapter: "os", doc: "Delete a file.", examples: [">>> import os\n>>> open('/tmp/lull-example.txt', 'w').close()\n>>> os.remove('/tmp/lull-example.txt')\n>>> os.path.exists('/tmp/lull-example.txt')\nFalse"]) { (a) throws(LullError) in
         let p = try path(a[0])
         return try check(unlink(p), p)
       },
-      Builtin("rmdir", "rmdir(path, /)", chapter: "os", doc: "Delete an empty directory.") { (a) throws(LullError) in
+      Builtin("rmdir", "rmdir(path, /)", chapter: "os", doc: "Delete an empty directory.", examples: [">>> import os, tempfile\n>>> d = tempfile.mkdtemp()\n>>> os.rmdir(d)\n>>> os.path.exists(d)\nFalse"]) { (a) throws(LullError) in
         let p = try path(a[0])
         return try check(rmdir(p), p)
       },
-      Builtin("rename", "rename(src, dst, /)", chapter: "os", doc: "Rename.") { (a) throws(LullError) in
+      Builtin("rename", "rename(src, dst, /)", chapter: "os", doc: "Rename.", examples: [">>> import os, tempfile\n>>> with tempfile.TemporaryDirectory() as d:\n...     os.mkdir(os.path.join(d, 'a'))\n...     os.rename(os.path.join(d, 'a'), os.path.join(d, 'b'))\n...     print(os.listdir(d))\n['b']"]) { (a) throws(LullError) in
         let p = try path(a[0])
         return try check(rename(p, try path(a[1])), p)
       },
-      Builtin("getenv", "getenv(key, default=None, /)", chapter: "os", doc: "An environment variable.") { (a) throws(LullError) in
+      Builtin("getenv", "getenv(key, default=None, /)", chapter: "os", doc: "An environment variable.", examples: [">>> import os\n>>> os.getenv('NO_SUCH_NAME', 'a default')\n'a default'"]) { (a) throws(LullError) in
         guard let v = getenv(try a.string(0)) else { return a[1].retain() }
         return makeStr(String(cString: v))
       },
-      Builtin("getpid", "getpid()", chapter: "os", doc: "The process id.") { (_) throws(LullError) in Value(Int(getpid())) },
-      Builtin("uname", "uname()", chapter: "os", doc: "Names of the system: sysname, nodename, release, version, machine.") { (_) throws(LullError) in
+      Builtin("getpid", "getpid()", chapter: "os", doc: "The process id.", examples: [">>> import os\n>>> os.getpid() > 0\nTrue"]) { (_) throws(LullError) in Value(Int(getpid())) },
+      Builtin("uname", "uname()", chapter: "os", doc: "Names of the system: sysname, nodename, release, version, machine.", examples: [">>> import os\n>>> os.uname()[0]\n'Linux'"]) { (_) throws(LullError) in
         var u = utsname()
         uname(&u)
         func text<T>(_ field: T) -> Value {
@@ -175,7 +182,7 @@ private func osModule() -> NativeModule {
             ("version", text(u.version)), ("machine", text(u.machine)),
           ]))
       },
-      Builtin("cpu_count", "cpu_count()", chapter: "os", doc: "The number of processors.") { (_) throws(LullError) in
+      Builtin("cpu_count", "cpu_count()", chapter: "os", doc: "The number of processors.", examples: [">>> import os\n>>> os.cpu_count() > 0\nTrue"]) { (_) throws(LullError) in
         Value(sysconf(Int32(_SC_NPROCESSORS_ONLN)))
       },
     ],

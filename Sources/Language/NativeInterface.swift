@@ -190,6 +190,26 @@ extension Value {
     guard kind == .native else { return false }
     return t.value.tag == .type && type.isSubtype(of: t.value.typeObject)
   }
+  /// The record behind a builtin function, a method (bound or not) or the constructor of a class.
+  public var record: Builtin? {
+    switch tag {
+    case .builtin: body(BuiltinBody.self).pointee.builtin
+    case .boundMethod: method.pointee.function.record
+    case .type: typeObject.pointee.isUserDefined ? nil : typeObject.pointee.constructor
+    default: nil
+    }
+  }
+  /// Keeps another value alive as long as this native object, whose type has no attributes of its own, lives.
+  public func keep(_ other: Value) {
+    guard kind == .native, type.pointee.native?.allowsAttributes != true else { return }
+    body(NativeBody.self).pointee.dict.release()
+    body(NativeBody.self).pointee.dict = other.retained()
+  }
+  /// What `keep` holds, borrowed; undefined for nothing.
+  public var kept: Value {
+    guard kind == .native, type.pointee.native?.allowsAttributes != true else { return .undefined }
+    return body(NativeBody.self).pointee.dict
+  }
   /// Replaces the Swift object inside (for in-place updates of a value type's box).
   public func setNative(_ object: AnyObject) {
     if kind == .native { body(NativeBody.self).pointee.object = object }
@@ -198,6 +218,8 @@ extension Value {
   public var stringValue: String? { kind == .str ? str.string : nil }
   /// The integer of an int that fits, or of a bool.
   public var intValue: Int? { tag == .int || tag == .bool ? asInt : nil }
+  /// An integer past those of 64 bits with a sign that fits 64 bits without.
+  public var unsignedValue: UInt64? { kind == .bigInt ? UInt64(exactly: bigInt) : nil }
   public var boolValue: Bool? { tag == .bool ? asBool : nil }
   /// The number in a float, or the float nearest to an int.
   public var doubleValue: Double? {

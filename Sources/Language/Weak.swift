@@ -113,7 +113,7 @@ private func weak(_ v: Value) throws(LullError) -> WeakReference {
 
 func weakModule() -> NativeModule {
   let t = weakReferenceType
-  t.constructor = Builtin("ReferenceType", "ReferenceType(object, callback=None, /)", chapter: "weakref", doc: t.doc) { (a) throws(LullError) in
+  t.constructor = Builtin("ReferenceType", "ReferenceType(object, callback=None, /)", chapter: "weakref", doc: t.doc, examples: [">>> import weakref\n>>> class Box:\n...     pass\n>>> box = Box()\n>>> r = weakref.ref(box)\n>>> r() is box\nTrue\n>>> del box\n>>> print(r())\nNone"]) { (a) throws(LullError) in
     try reference(a[0], a[1])
   }
   t.call = { (v, args, keywords) throws(LullError) in
@@ -157,11 +157,11 @@ func weakModule() -> NativeModule {
   t.register()
   return NativeModule(
     builtins: [
-      Builtin("getweakrefcount", "getweakrefcount(object, /)", chapter: "weakref", doc: "How many weak references an object has.") {
+      Builtin("getweakrefcount", "getweakrefcount(object, /)", chapter: "weakref", doc: "How many weak references an object has.", examples: [">>> import weakref\n>>> class Box:\n...     pass\n>>> box = Box()\n>>> r = weakref.ref(box)\n>>> weakref.getweakrefcount(box)\n1"]) {
         (a) throws(LullError) in
         Value(a[0].isHeap ? references[a[0].header]?.count ?? 0 : 0)
       },
-      Builtin("getweakrefs", "getweakrefs(object, /)", chapter: "weakref", doc: "The weak references of an object.") { (a) throws(LullError) in
+      Builtin("getweakrefs", "getweakrefs(object, /)", chapter: "weakref", doc: "The weak references of an object.", examples: [">>> import weakref\n>>> class Box:\n...     pass\n>>> box = Box()\n>>> r = weakref.ref(box)\n>>> weakref.getweakrefs(box) == [r]\nTrue"]) { (a) throws(LullError) in
         let list = a[0].isHeap ? references[a[0].header] ?? [] : []
         return makeList(list.map { $0.takeUnretainedValue().holder.retained() })
       },

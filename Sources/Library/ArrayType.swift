@@ -30,7 +30,7 @@ public let arrayType: NativeType = {
   ) { (a) throws(LullError) in
     stampPosition()
     let dtype = a.isNone(1) ? nil : try dtypeOf(a[1])
-    return wrap(try toArray(a[0], dtype: dtype))
+    return wrap(try withinLimits(try toArray(a[0], dtype: dtype)))
   }
   type.binary = { (op, me, other, reflected) throws(LullError) in
     guard var x = me.ndarray else { return nil }
@@ -337,7 +337,8 @@ private let ownMethods: [Builtin] = [
     try importModuleValue("mlx.core")
   },
   Builtin(
-    "astype", "astype(self, dtype, stream=None)", chapter: "arrays", doc: "The values in another dtype."
+    "astype", "astype(self, dtype, stream=None)", chapter: "arrays", doc: "The values in another dtype.",
+    examples: [">>> mx.array([1.7, -1.7]).astype(mx.int32)\narray([1, -1], dtype=int32)"]
   ) { (a) throws(LullError) in
     stampPosition()
     try checkStream(a[2])
@@ -358,7 +359,9 @@ private let ownMethods: [Builtin] = [
     "reshape", "self, *shape", "arrays", "The array in another shape.",
     [">>> mx.arange(4).reshape(2, 2)\narray([[0, 1],\n       [2, 3]], dtype=int32)"]
   ) {
-    try $0.array(0).reshaped($0.restInts(1))
+    let dims = try $0.restInts(1)
+    try checkDimensions(dims)
+    return try $0.array(0).reshaped(dims)
   },
   function(
     "transpose", "self, *axes", "arrays", "The array with its axes in another order.",
@@ -377,8 +380,26 @@ private func methodsFromFunctions() -> [Builtin] {
       let parameters = f.signature.drop { $0 != "(" }.dropFirst()
       let rest = parameters.drop { $0 != "," && $0 != ")" }
       return Builtin(
-        f.name, "\(f.name)(self\(rest)", chapter: "arrays", doc: f.doc, examples: [], run: f.run)
+        f.name, "\(f.name)(self\(rest)", chapter: "arrays", doc: f.doc, examples: f.examples.map { asMethod($0, f.name) },
+        run: f.run)
     }
+}
+
+/// `mx.sum(x, axis=0)` in an example as `x.sum(axis=0)`.
+func asMethod(_ example: String, _ name: String, of module: String = "mx") -> String {
+  let call = ">>> \(module).\(name)("
+  guard let range = example.firstRange(of: call) else { return example }
+  let text = Array(example[range.upperBound...])
+  var depth = 0
+  for (i, c) in text.enumerated() {
+    if depth == 0, c == "," || c == ")" {
+      let rest = String(text[(c == "," ? i + 1 : i)...].drop { $0 == " " })
+      return "\(example[..<range.lowerBound])>>> \(String(text[..<i])).\(name)(\(rest)"
+    }
+    if "([".contains(c) { depth += 1 }
+    if ")]".contains(c) { depth -= 1 }
+  }
+  return example
 }
 
 // MARK: - at
@@ -409,7 +430,10 @@ let arrayAtType: NativeType = {
     return atIndexType.make(AtIndexBox(box.array.retain(), index.retain()))
   }
   type.methods = ["set", "add", "subtract", "multiply", "divide", "maximum", "minimum"].map { name in
-    Builtin(name, "\(name)(self, value)", chapter: "arrays") { (_) throws(LullError) in
+    Builtin(
+      name, "\(name)(self, value)", chapter: "arrays", doc: "Needs the indices first: a.at[i].\(name)(value).",
+      examples: [">>> a = mx.array([6, 2])\n>>> a.at[0].\(name)(3)[1]\narray(2, dtype=int32)"]
+    ) { (_) throws(LullError) in
       throw LullError.valueError("give the indices first: a.at[indices].\(name)(value)")
     }
   }
@@ -419,21 +443,24 @@ let arrayAtType: NativeType = {
 private let atIndexType: NativeType = {
   let type = NativeType(
     "ArrayAtIndex", module: "mlx.core", doc: "Updates of an array at given indices.")
-  func method(_ name: String, _ doc: String, _ mode: UpdateMode) -> Builtin {
-    Builtin(name, "\(name)(self, value)", chapter: "arrays", doc: doc) { (a) throws(LullError) in
+  func method(_ name: String, _ doc: String, _ prints: String, _ mode: UpdateMode) -> Builtin {
+    Builtin(
+      name, "\(name)(self, value)", chapter: "arrays", doc: doc,
+      examples: [">>> a = mx.array([6, 2])\n>>> a.at[0].\(name)(3)\narray([\(prints), 2], dtype=int32)"]
+    ) { (a) throws(LullError) in
       guard let box = a[0].native(AtIndexBox.self) else { return .none }
       stampPosition()
       return wrap(try updated(box.array, box.index, a[1], mode))
     }
   }
   type.methods = [
-    method("set", "A copy with the values at the indices replaced.", .set),
-    method("add", "A copy with value added at the indices; repeated indices add up.", .add),
-    method("subtract", "A copy with value subtracted at the indices.", .subtract),
-    method("multiply", "A copy with the values at the indices multiplied.", .multiply),
-    method("divide", "A copy with the values at the indices divided.", .divide),
-    method("maximum", "A copy with the larger of old and new at the indices.", .maximum),
-    method("minimum", "A copy with the smaller of old and new at the indices.", .minimum),
+    method("set", "A copy with the values at the indices replaced.", "3", .set),
+    method("add", "A copy with value added at the indices; repeated indices add up.", "9", .add),
+    method("subtract", "A copy with value subtracted at the indices.", "3", .subtract),
+    method("multiply", "A copy with the values at the indices multiplied.", "18", .multiply),
+    method("divide", "A copy with the values at the indices divided.", "2", .divide),
+    method("maximum", "A copy with the larger of old and new at the indices.", "6", .maximum),
+    method("minimum", "A copy with the smaller of old and new at the indices.", "3", .minimum),
   ]
   return type
 }()

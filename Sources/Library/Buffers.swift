@@ -1,7 +1,7 @@
 // Arrays as buffers: what `memoryview(a)` and `bytes(a)` read.
 //
 // A view lies as the array does where that is a permutation of its axes without gaps, so that strides are those of
-// MLX; anything else is brought into rows first.
+// MLX; anything else is brought into rows first, unless the array shows the memory of another library.
 
 import Engine
 import Language
@@ -31,6 +31,12 @@ func installBuffers() {
       try x.eval()
       let size = x.dtype.byteCount
       let shape = Array(x.shape)
+      if x.keepsStrides, x.size > 0 {
+        let last = zip(shape, x.strides).reduce(0) { $0 + ($1.0 - 1) * $1.1 }
+        return BufferCopy(
+          bytes: Array(UnsafeRawBufferPointer(start: x.pointer, count: (last + 1) * size)), format: format,
+          itemSize: size, shape: shape, strides: x.strides.map { $0 * size })
+      }
       // Axes from the outermost to the innermost as they lie.
       let order = (0..<shape.count).sorted { x.strides[$0] > x.strides[$1] }
       var span = 1

@@ -72,6 +72,30 @@ func engine<R>(_ body: () throws -> R) throws(LullError) -> R {
   isNumPyCall ? ndarrayType.make(array) : arrayType.make(array)
 }
 
+/// Sizes and indices of mlx arrays have 32 bits, as in MLX, whose programs count on the error; the array as a whole
+/// may be larger. NumPy's arrays, where files of many gigabytes are read, have 64.
+private let dimensionRange = Int(Int32.min)...Int(Int32.max)
+
+/// Refuses dimensions that an mlx array cannot have.
+func checkDimensions(_ dims: [Int]) throws(LullError) {
+  guard !isNumPyCall, let wrong = dims.first(where: { !dimensionRange.contains($0) }) else { return }
+  throw LullError.overflow(
+    "Shape dimension \(wrong) is outside the supported range [\(dimensionRange.lowerBound), "
+      + "\(dimensionRange.upperBound)]. MLX currently uses 32-bit integers for shape dimensions.")
+}
+/// The array, unless one of its dimensions is too large for an mlx array.
+@inline(__always) func withinLimits(_ array: NDArray) throws(LullError) -> NDArray {
+  if array.size > dimensionRange.upperBound { try checkDimensions(array.shape.array) }
+  return array
+}
+/// An index (or a bound of a slice) of an mlx array.
+func checkedIndex(_ i: Int) throws(LullError) -> Int {
+  if !dimensionRange.contains(i), !isNumPyCall {
+    throw LullError.valueError("indices of an array must fit 32 bits; \(i) does not")
+  }
+  return i
+}
+
 extension Value {
   /// The array inside, if this is one.
   @inline(__always) var ndarray: NDArray? { native(NDArray.self) }
@@ -83,6 +107,7 @@ extension Value {
     if tag == .float { return .float(asDouble) }
     if isComplex, let (re, im) = complexParts { return .complex(re, im) }
     if typeNameText == "int" {
+      if isNumPyCall, let u = unsignedValue { return .unsigned(u) }
       throw LullError.overflow("int is too large for an array: it needs more than 64 bits")
     }
     return nil
@@ -308,6 +333,12 @@ struct ArrayArgs {
   func string(_ i: Int) throws(LullError) -> String { try args.string(i) }
   /// One int or a sequence of ints.
   func ints(_ i: Int) throws(LullError) -> [Int] { try intSequence(args[i]) { args.wrong(i, $0) } }
+  /// The dimensions of a shape, which may be partly left open (-1).
+  func dimensions(_ i: Int) throws(LullError) -> [Int] {
+    let dims = try ints(i)
+    try checkDimensions(dims)
+    return dims
+  }
   /// The axes of a reduction: nil for None.
   func axes(_ i: Int) throws(LullError) -> [Int]? { has(i) ? try ints(i) : nil }
   /// `*rest` as ints, either spread out or as one sequence.
@@ -321,7 +352,7 @@ struct ArrayArgs {
     return out
   }
   func shape(_ i: Int, op: OperationName) throws(LullError) -> Shape {
-    let dims = try ints(i)
+    let dims = try dimensions(i)
     return try engine { try Shape.checked(dims, op: op) }
   }
   func dtype(_ i: Int) throws(LullError) -> DType? {

@@ -28,9 +28,16 @@ final class DeviceBox: Sendable {
 final class StreamBox: Sendable {
   let device: DeviceBox
   let index: Int
-  init(_ device: DeviceBox, _ index: Int) {
+  /// The thread of the program that made it, where only that one may use it.
+  let thread: Int?
+  init(_ device: DeviceBox, _ index: Int, thread: Int? = nil) {
     self.device = device
     self.index = index
+    self.thread = thread
+  }
+  func check() throws(LullError) {
+    guard let thread, thread != currentThread else { return }
+    throw LullError.runtime("there is no Stream(\(device.text), \(index)) in this thread: another one made it")
   }
 }
 
@@ -123,6 +130,7 @@ let streamContextType: NativeType = {
     "StreamContext", module: "mlx.core", doc: "A context in which a stream is the default.")
   type.enter = { (me) throws(LullError) in
     guard let box = me.native(StreamContextBox.self) else { return .none }
+    try box.stream.check()
     box.old = defaultStream
     defaultStream = box.stream
     return .none
@@ -148,7 +156,8 @@ private func usableDevice(_ v: Value, _ a: Args, _ i: Int, _ refusal: String) th
 
 /// A stream or device given as `stream=`: checked, then ignored.
 func checkStream(_ v: Value) throws(LullError) {
-  if v.isNone || v.native(StreamBox.self) != nil { return }
+  if v.isNone { return }
+  if let stream = v.native(StreamBox.self) { return try stream.check() }
   guard let box = device(inside: v) else {
     throw LullError.typeError("stream must be a stream or a device, not \(v.typeNameText)")
   }
@@ -203,9 +212,9 @@ public let deviceFunctions: [Builtin] = [
     defaultStream = box
     return .none
   },
-  newStream("new_stream", "A new stream on a device.", "Stream"),
-  newStream("new_thread_local_stream", "A new stream of this thread.", "ThreadLocalStream"),
-  newStream("new_thread_unsafe_stream", "A new stream; there is one thread.", "Stream"),
+  newStream("new_stream", "A new stream on a device, for the thread that makes it.", "Stream", isOwned: true),
+  newStream("new_thread_local_stream", "A new stream on a device, for any thread.", "ThreadLocalStream"),
+  newStream("new_thread_unsafe_stream", "A new stream on a device, for any thread.", "Stream"),
   Builtin(
     "clear_streams", "clear_streams()", chapter: "devices", doc: "Forget the streams that were made.",
     examples: [">>> mx.clear_streams()"]
@@ -250,13 +259,13 @@ public let deviceFunctions: [Builtin] = [
   },
 ]
 
-private func newStream(_ name: String, _ doc: String, _ type: String) -> Builtin {
+private func newStream(_ name: String, _ doc: String, _ type: String, isOwned: Bool = false) -> Builtin {
   Builtin(
     name, "\(name)(device)", chapter: "devices", doc: doc,
     examples: [">>> mx.\(name)(mx.cpu).device\nDevice(cpu, 0)"]
   ) { (a) throws(LullError) in
     let device = try usableDevice(a[0], a, 0, "\(name): no GPU back-end is available; use mx.cpu")
-    let box = StreamBox(device, streamCount)
+    let box = StreamBox(device, streamCount, thread: isOwned ? currentThread : nil)
     streamCount += 1
     return type == "Stream" ? plainStreamType.make(box) : threadStreamType.make(box)
   }

@@ -68,6 +68,9 @@ private func array(_ npy: NpyArray) throws -> NDArray {
     throw LullError.valueError("\(npy.file.path): element type of the npy array is not supported")
   }
   let type = try dtype(of: element, npy.file.path)
+  if let missing = npy.missing {
+    return NDArray.unreadable(try Shape.checked(npy.shape, op: "load"), type, "\(missing)")
+  }
   if npy.isFortranOrder {
     let reversed = try mappedArray(npy.bytes, Array(npy.shape.reversed()), type, npy.file)
     return try transpose(reversed)
@@ -185,7 +188,8 @@ public let fileFunctions: [Builtin] = [
     let format =
       a.isNone(1) ? path.split(separator: ".").last.map(String.init) ?? "" : try a.string(1)
     switch format {
-    case "npy": return wrap(try formats { try array(NpyArray(path: path)) })
+    // As in MLX, elements that are missing are an error where they are read.
+    case "npy": return wrap(try formats { try array(NpyArray(path: path, needsData: false)) })
     case "npz":
       return try formats {
         let file = try Npz(path: path)

@@ -18,7 +18,7 @@ func function(
   ) { (args) throws(LullError) in
     stampPosition()
     if !args.isNone(last) { try checkStream(args[last]) }
-    return wrap(try engine { try run(ArrayArgs(args)) })
+    return wrap(try withinLimits(try engine { try run(ArrayArgs(args)) }))
   }
 }
 

@@ -15,13 +15,13 @@ func indices(_ v: Value) throws(LullError) -> [Index] {
 
 private func index(_ v: Value) throws(LullError) -> Index {
   if let b = v.boolValue { return .array(try engine { try NDArray(.bool(b)) }) }
-  if let i = v.intValue { return .int(i) }
+  if let i = v.intValue { return .int(try checkedIndex(i)) }
   if v.isNone { return .newAxis }
   if v.isEllipsis { return .ellipsis }
   if let (start, stop, step) = v.sliceParts {
     func bound(_ v: Value) throws(LullError) -> Int? {
       if v.isNone { return nil }
-      if let i = v.intValue { return i }
+      if let i = v.intValue { return try checkedIndex(i) }
       if let x = v.ndarray, x.size == 1, x.dtype.isInteger {
         return try engine { try x.item().int }
       }
@@ -106,7 +106,8 @@ public let indexingFunctions: [Builtin] = [
     }
     let x = try a.array(0)
     if let i = a.args[1].intValue {
-      return try take(x, NDArray(.int(i), dtype: .int32), axis: a.optionalInt(2))
+      let dtype: DType = Int32(exactly: try checkedIndex(i)) == nil ? .int64 : .int32
+      return try take(x, NDArray(.int(i), dtype: dtype), axis: a.optionalInt(2))
     }
     return try take(x, a.array(1), axis: a.optionalInt(2))
   },
@@ -202,6 +203,10 @@ public let indexingFunctions: [Builtin] = [
     guard side == "left" || side == "right" else {
       throw LullError.valueError("searchsorted: side must be 'left' or 'right', not '\(side)'")
     }
-    return try searchsorted(a.array(0), a.array(1), right: side == "right")
+    let sorted = try a.array(0)
+    if sorted.isMapped {
+      throw LullError.valueError("searchsorted: vmap maps over the values, not over the sorted sequence")
+    }
+    return try searchsorted(sorted, a.array(1), right: side == "right")
   },
 ]

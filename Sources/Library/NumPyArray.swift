@@ -34,14 +34,8 @@ func numpyNatural(of scalar: Scalar) -> DType {
   }
 }
 func numpyNatural(of scalars: [Scalar]) -> DType {
-  if scalars.isEmpty { return .float64 }
-  return scalars.reduce(DType.bool) { Swift.max($0.rank, numpyNatural(of: $1).rank).dtype }
-}
-extension DType {
-  fileprivate var rank: Int { self == .bool ? 0 : self == .int64 ? 1 : self == .float64 ? 2 : 3 }
-}
-extension Int {
-  fileprivate var dtype: DType { [DType.bool, .int64, .float64, .complex64][self] }
+  guard let first = scalars.first else { return .float64 }
+  return scalars.dropFirst().reduce(numpyNatural(of: first)) { numpyPromoted($0, numpyNatural(of: $1)) }
 }
 
 /// The dtype in which NumPy's arrays of these types meet.
@@ -79,26 +73,33 @@ func numpyFloat(_ dtype: DType) -> DType {
   return dtype.byteCount == 1 ? .float16 : dtype.byteCount == 2 ? .float32 : .float64
 }
 
+/// A plain number as an array of a dtype; an integer must fit.
+func numpyNumber(_ scalar: Scalar, _ dtype: DType) throws(LullError) -> NDArray {
+  func misfit(_ text: String) -> LullError {
+    .overflow("Python integer \(text) out of bounds for \(dtype.name)")
+  }
+  if dtype.isInteger, let info = IntegerInfo(dtype) {
+    switch scalar {
+    case .int(let i) where i < info.min || (i > 0 && UInt(i) > info.max): throw misfit("\(i)")
+    case .unsigned(let u) where u > UInt64(info.max): throw misfit("\(u)")
+    default: break
+    }
+  }
+  return try engine { try NDArray(scalar, dtype: dtype) }
+}
+
 /// Two operands in the dtype in which NumPy lets them meet.
 func numpyOperands(_ a: Value, _ b: Value) throws(LullError) -> (NDArray, NDArray) {
   let (s, t) = (try a.scalar(), try b.scalar())
-  func weak(_ scalar: Scalar, _ dtype: DType) throws(LullError) -> NDArray {
-    if case .int(let i) = scalar, dtype.isInteger, let info = IntegerInfo(dtype),
-      i < info.min || (i > 0 && UInt(i) > info.max)
-    {
-      throw LullError.overflow("Python integer \(i) out of bounds for \(dtype.name)")
-    }
-    return try engine { try NDArray(scalar, dtype: dtype) }
-  }
   if let s, t == nil {
     let y = try toArray(b)
     let dtype = numpyWeak(s, with: y.dtype)
-    return (try weak(s, dtype), y.astype(dtype))
+    return (try numpyNumber(s, dtype), y.astype(dtype))
   }
   if let t, s == nil {
     let x = try toArray(a)
     let dtype = numpyWeak(t, with: x.dtype)
-    return (x.astype(dtype), try weak(t, dtype))
+    return (x.astype(dtype), try numpyNumber(t, dtype))
   }
   let (x, y) = (try toArray(a), try toArray(b))
   let dtype = numpyPromoted(x.dtype, y.dtype)
@@ -193,11 +194,16 @@ func numpyDType(_ v: Value) throws(LullError) -> DType {
 
 // MARK: - ndarray
 
+/// Whether an operand of an ndarray is one that it can be computed with.
+private func meets(_ other: Value) throws(LullError) -> Bool {
+  if other.ndarray != nil || other.isList || other.isTuple { return true }
+  return try underNumPy { () throws(LullError) in try other.scalar() != nil }
+}
+
 let ndarrayType: NativeType = {
   let type = NativeType("ndarray", module: "numpy", doc: "An array of NumPy's.")
   type.binary = { (op, me, other, reflected) throws(LullError) in
-    guard me.ndarray != nil else { return nil }
-    if other.ndarray == nil, !other.isList, !other.isTuple, try other.scalar() == nil { return nil }
+    guard me.ndarray != nil, try meets(other) else { return nil }
     stampPosition()
     return try underNumPy { () throws(LullError) in
       let name = ufuncName(op)
@@ -238,7 +244,7 @@ let ndarrayType: NativeType = {
   }
   type.compare = { (op, me, other) throws(LullError) in
     guard me.ndarray != nil else { return nil }
-    if other.ndarray == nil, !other.isList, !other.isTuple, try other.scalar() == nil {
+    if try !meets(other) {
       return op == .equal ? Value(false) : op == .notEqual ? Value(true) : nil
     }
     let name: String
@@ -265,7 +271,7 @@ let ndarrayType: NativeType = {
       let at = try indices(index)
       let update: NDArray
       if let s = try value.scalar() {
-        update = try engine { try NDArray(s, dtype: numpyWeak(s, with: x.dtype)) }
+        update = try numpyNumber(s, numpyWeak(s, with: x.dtype))
       } else {
         update = try toArray(value)
       }
@@ -398,6 +404,9 @@ private let numpyProperties: [NativeProperty] = [
       ("strides", makeTuple(ints: x.strides.map { $0 * x.dtype.byteCount })),
     ]
     return makeDictValue(fields)
+  },
+  NativeProperty("base", doc: "The array whose memory copy=False shares; None for any other.") { (v) throws(LullError) in
+    v.kept.isUndefined ? .none : v.kept.retain()
   },
   property("T", "The array with its axes reversed.") { wrap(try transpose($0)) },
   property("mT", "The array with its last two axes exchanged.") { wrap(try matrixTranspose($0)) },

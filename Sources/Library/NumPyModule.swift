@@ -23,13 +23,17 @@ private func numpyValue(
 }
 
 /// A function of mlx.core under NumPy's rules and with NumPy's names of its parameters.
-private func lifted(_ name: String, _ parameters: String, _ old: String? = nil) -> Builtin? {
+private func lifted(
+  _ name: String, _ parameters: String, _ example: String? = nil, _ old: String? = nil
+) -> Builtin? {
   let all = [
     shapeFunctions, creationFunctions, indexingFunctions, elementwiseFunctions, linearFunctions,
     reductionFunctions, moreFunctions,
   ]
   guard let f = all.joined().first(where: { $0.name == old ?? name }) else { return nil }
-  return Builtin(name, "\(name)(\(parameters))", chapter: "numpy", doc: f.doc) { (a) throws(LullError) in
+  return Builtin(
+    name, "\(name)(\(parameters))", chapter: "numpy", doc: f.doc, examples: example.map { [$0] } ?? []
+  ) { (a) throws(LullError) in
     try underNumPy { () throws(LullError) in try f.run(a) }
   }
 }
@@ -48,6 +52,9 @@ extension ArrayArgs {
 // MARK: - Creation
 
 private func made(_ a: ArrayArgs, ndmin: Int? = nil) throws -> NDArray {
+  if let x = a.args[0].ndarray, x.dtype == .bfloat16, !a.has(1), a.args[0].isInstance(of: arrayType) {
+    throw LullError.valueError("NumPy has no bfloat16: convert the array first, x.astype(mx.float32)")
+  }
   var x = try toArray(a.args[0], dtype: a.numpyType(1))
   if let ndmin, ndmin > x.rank {
     guard ndmin <= Shape.maxRank else { throw ArrayError.tooManyDimensions(op: "array", count: ndmin) }
@@ -56,45 +63,61 @@ private func made(_ a: ArrayArgs, ndmin: Int? = nil) throws -> NDArray {
   return x
 }
 
+/// An ndarray over the memory of x, which keeps the array that it was made of.
+private func sharing(_ x: NDArray, _ source: Value) throws -> Value {
+  let v = wrap(try x.shared)
+  if source.ndarray != nil { v.keep(source) }
+  return v
+}
+
 private let creation: [Builtin] = [
-  numpy(
+  numpyValue(
     "array", "object, dtype=None, *, copy=True, order=None, ndmin=0",
     "An ndarray of a number, of (nested) lists of numbers, or of another array; int64 and float64 by default.",
     [">>> np.array([1, 2, 3]), np.array([1.5, 2])\n(array([1, 2, 3]), array([1.5, 2. ]))"]
   ) { a in
     let x = try made(a, ndmin: a.int(4))
-    return try a.bool(2) ? x : x.shared
+    return try a.bool(2) ? wrap(x) : sharing(x, a.args[0])
   },
-  numpy("asarray", "a, dtype=None, order=None, *, copy=None", "a as an ndarray.") { a in
+  numpyValue("asarray", "a, dtype=None, order=None, *, copy=None", "a as an ndarray.",
+    [">>> np.asarray([1, 2])\narray([1, 2])"]) { a in
     let x = try made(a)
-    return try a.has(3) && !a.bool(3) ? x.shared : x
+    return try a.has(3) && !a.bool(3) ? sharing(x, a.args[0]) : wrap(x)
   },
-  numpy("zeros", "shape, dtype=None, order='C'", "Zeros; float64 unless a dtype is given.") {
+  numpy("zeros", "shape, dtype=None, order='C'", "Zeros; float64 unless a dtype is given.",
+    [">>> np.zeros((2, 2))\narray([[0., 0.],\n       [0., 0.]])"]) {
     try NDArray.zeros($0.shape(0, op: "zeros"), dtype: $0.numpyType(1) ?? .float64)
   },
-  numpy("ones", "shape, dtype=None, order='C'", "Ones; float64 unless a dtype is given.") {
+  numpy("ones", "shape, dtype=None, order='C'", "Ones; float64 unless a dtype is given.",
+    [">>> np.ones(3)\narray([1., 1., 1.])"]) {
     try NDArray.ones($0.shape(0, op: "ones"), dtype: $0.numpyType(1) ?? .float64)
   },
-  numpy("empty", "shape, dtype=None, order='C'", "As zeros: memory is always filled.") {
+  numpy("empty", "shape, dtype=None, order='C'", "As zeros: memory is always filled.",
+    [">>> np.empty(2).shape\n(2,)"]) {
     try NDArray.zeros($0.shape(0, op: "empty"), dtype: $0.numpyType(1) ?? .float64)
   },
-  numpy("full", "shape, fill_value, dtype=None, order='C'", "A value (or a broadcast array) everywhere.") { a in
+  numpy("full", "shape, fill_value, dtype=None, order='C'", "A value (or a broadcast array) everywhere.",
+    [">>> np.full((2, 2), 7)\narray([[7, 7],\n       [7, 7]])"]) { a in
     let value = try a.array(1)
     return try value.astype(a.numpyType(2) ?? value.dtype).broadcast(to: a.shape(0, op: "full"))
   },
-  numpy("zeros_like", "a, dtype=None", "Zeros of a's shape and dtype.") { a in
+  numpy("zeros_like", "a, dtype=None", "Zeros of a's shape and dtype.",
+    [">>> np.zeros_like(np.array([1, 2]))\narray([0, 0])"]) { a in
     let x = try a.array(0)
     return try NDArray.zeros(x.shape, dtype: a.numpyType(1) ?? x.dtype)
   },
-  numpy("ones_like", "a, dtype=None", "Ones of a's shape and dtype.") { a in
+  numpy("ones_like", "a, dtype=None", "Ones of a's shape and dtype.",
+    [">>> np.ones_like(np.array([1, 2]))\narray([1, 1])"]) { a in
     let x = try a.array(0)
     return try NDArray.ones(x.shape, dtype: a.numpyType(1) ?? x.dtype)
   },
-  numpy("empty_like", "a, dtype=None", "Zeros of a's shape and dtype.") { a in
+  numpy("empty_like", "a, dtype=None", "Zeros of a's shape and dtype.",
+    [">>> np.empty_like(np.array([1, 2])).shape\n(2,)"]) { a in
     let x = try a.array(0)
     return try NDArray.zeros(x.shape, dtype: a.numpyType(1) ?? x.dtype)
   },
-  numpy("full_like", "a, fill_value, dtype=None", "A value everywhere, in a's shape.") { a in
+  numpy("full_like", "a, fill_value, dtype=None", "A value everywhere, in a's shape.",
+    [">>> np.full_like(np.array([1, 2]), 7)\narray([7, 7])"]) { a in
     let x = try a.array(0)
     return try a.array(1).astype(a.numpyType(2) ?? x.dtype).broadcast(to: x.shape)
   },
@@ -116,13 +139,16 @@ private let creation: [Builtin] = [
     let dtype = try a.numpyType(3) ?? (isFloat ? .float64 : .int64)
     return try NDArray.arange(stop == nil ? .int(0) : first, stop ?? first, step, dtype: dtype)
   },
-  numpy("eye", "N, M=None, k=0, dtype=None", "Ones on the k-th diagonal of an N x M matrix.") {
+  numpy("eye", "N, M=None, k=0, dtype=None", "Ones on the k-th diagonal of an N x M matrix.",
+    [">>> np.eye(2)\narray([[1., 0.],\n       [0., 1.]])"]) {
     try NDArray.eye($0.int(0), $0.optionalInt(1), k: $0.int(2), dtype: $0.numpyType(3) ?? .float64)
   },
-  numpy("identity", "n, dtype=None", "The n x n identity matrix.") {
+  numpy("identity", "n, dtype=None", "The n x n identity matrix.",
+    [">>> np.identity(2)\narray([[1., 0.],\n       [0., 1.]])"]) {
     try NDArray.identity($0.int(0), dtype: $0.numpyType(1) ?? .float64)
   },
-  numpy("tri", "N, M=None, k=0, dtype=None", "Ones on and below the k-th diagonal.") {
+  numpy("tri", "N, M=None, k=0, dtype=None", "Ones on and below the k-th diagonal.",
+    [">>> np.tri(2)\narray([[1., 0.],\n       [1., 1.]])"]) {
     try NDArray.tri($0.int(0), $0.optionalInt(1), k: $0.int(2), dtype: $0.numpyType(3) ?? .float64)
   },
 ]
@@ -131,50 +157,65 @@ private let creation: [Builtin] = [
 
 private let reductions: [Builtin] =
   ["sum", "prod", "max", "min", "all", "any"].map { name in
-    numpy(
+    let prints = [
+      "sum": "[4, 6]", "prod": "[3, 8]", "max": "[3, 4]", "min": "[1, 2]", "all": "[ True,  True]",
+      "any": "[ True,  True]",
+    ]
+    return numpy(
       name, "a, axis=None, dtype=None, out=None, keepdims=False, initial=None, where=None",
-      "The \(name) over axes (None: all); `where` leaves elements out."
+      "The \(name) over axes (None: all); `where` leaves elements out.",
+      [">>> np.\(name)(np.array([[1, 2], [3, 4]]), axis=0)\narray(\(prints[name] ?? ""))"]
     ) { a in try reduced(name, a) }
   } + [
-    numpy("mean", "a, axis=None, dtype=None, out=None, keepdims=False", "Mean over axes (None: all).") { a in
+    numpy("mean", "a, axis=None, dtype=None, out=None, keepdims=False", "Mean over axes (None: all).",
+      [">>> np.mean(np.array([[1, 2], [3, 4]]), axis=0)\narray([2., 3.])"]) { a in
       let x = try a.typed(2)
       return try numpyReduce("mean", x, a.axes(1), keepdims: a.bool(4))
     },
-    numpy("var", "a, axis=None, dtype=None, out=None, ddof=0, keepdims=False", "Variance over axes.") { a in
+    numpy("var", "a, axis=None, dtype=None, out=None, ddof=0, keepdims=False", "Variance over axes.",
+      [">>> np.var(np.array([[1, 2], [3, 4]]), axis=0)\narray([1., 1.])"]) { a in
       let x = try a.typed(2)
       return try variance(
         x.dtype.isInexact ? x : x.astype(.float64), axes: a.axes(1), keepdims: a.bool(5), ddof: a.int(4))
     },
-    numpy("std", "a, axis=None, dtype=None, out=None, ddof=0, keepdims=False", "Standard deviation.") { a in
+    numpy("std", "a, axis=None, dtype=None, out=None, ddof=0, keepdims=False", "Standard deviation.",
+      [">>> np.std(np.array([[1, 2], [3, 4]]), axis=0)\narray([1., 1.])"]) { a in
       let x = try a.typed(2)
       return try std(
         x.dtype.isInexact ? x : x.astype(.float64), axes: a.axes(1), keepdims: a.bool(5), ddof: a.int(4))
     },
-    numpy("argmax", "a, axis=None, out=None, *, keepdims=False", "Index of the first largest value.") {
+    numpy("argmax", "a, axis=None, out=None, *, keepdims=False", "Index of the first largest value.",
+      [">>> np.argmax(np.array([[1, 2], [3, 4]]), axis=0)\narray([1, 1])"]) {
       try argmax($0.array(0), axis: $0.optionalInt(1), keepdims: $0.bool(3)).astype(.int64)
     },
-    numpy("argmin", "a, axis=None, out=None, *, keepdims=False", "Index of the first smallest value.") {
+    numpy("argmin", "a, axis=None, out=None, *, keepdims=False", "Index of the first smallest value.",
+      [">>> np.argmin(np.array([[1, 2], [3, 4]]), axis=0)\narray([0, 0])"]) {
       try argmin($0.array(0), axis: $0.optionalInt(1), keepdims: $0.bool(3)).astype(.int64)
     },
-    numpy("cumsum", "a, axis=None, dtype=None, out=None", "Sums of all values up to each.") {
+    numpy("cumsum", "a, axis=None, dtype=None, out=None", "Sums of all values up to each.",
+      [">>> np.cumsum(np.array([1, 2, 3]))\narray([1, 3, 6])"]) {
       let made = try numpyScan("cumsum", $0.typed(2), $0.optionalInt(1))
       return try $0.numpyType(2).map { made.astype($0) } ?? made
     },
-    numpy("cumprod", "a, axis=None, dtype=None, out=None", "Products of all values up to each.") {
+    numpy("cumprod", "a, axis=None, dtype=None, out=None", "Products of all values up to each.",
+      [">>> np.cumprod(np.array([1, 2, 3]))\narray([1, 2, 6])"]) {
       let made = try numpyScan("cumprod", $0.typed(2), $0.optionalInt(1))
       return try $0.numpyType(2).map { made.astype($0) } ?? made
     },
-    numpy("round", "a, decimals=0, out=None", "Nearest value with so many decimals; ties go to the even one.") { a in
+    numpy("round", "a, decimals=0, out=None", "Nearest value with so many decimals; ties go to the even one.",
+      [">>> np.round(np.array([1.25, 2.55]), 1)\narray([1.2, 2.6])"]) { a in
       let x = try a.array(0)
       let decimals = try a.int(1)
       if !x.dtype.isInexact, decimals >= 0 { return x }
       return try round(x, decimals: decimals).astype(x.dtype)
     },
-    numpy("trace", "a, offset=0, axis1=0, axis2=1, dtype=None", "The sum of a diagonal.") { a in
+    numpy("trace", "a, offset=0, axis1=0, axis2=1, dtype=None", "The sum of a diagonal.",
+      [">>> np.trace(np.array([[1, 2], [3, 4]]))\nnp.int64(5)"]) { a in
       let d = try diagonal(a.array(0), offset: a.int(1), axis1: a.int(2), axis2: a.int(3))
       return try numpyReduce("sum", a.numpyType(4).map { d.astype($0) } ?? d, [-1], keepdims: false)
     },
-    numpy("clip", "a, a_min=None, a_max=None, *, min=None, max=None", "a held between two limits.") { a in
+    numpy("clip", "a, a_min=None, a_max=None, *, min=None, max=None", "a held between two limits.",
+      [">>> np.clip(np.array([1, 5, 9]), 2, 6)\narray([2, 5, 6])"]) { a in
       var x = try a.array(0)
       let (low, high) = (a.has(1) ? 1 : 3, a.has(2) ? 2 : 4)
       if a.has(low) {
@@ -187,29 +228,36 @@ private let reductions: [Builtin] =
       }
       return x
     },
-    numpy("argsort", "a, axis=-1, kind=None", "The indices that sort an axis.") {
+    numpy("argsort", "a, axis=-1, kind=None", "The indices that sort an axis.",
+      [">>> np.argsort(np.array([3, 1, 2]))\narray([1, 2, 0])"]) {
       try argsort($0.array(0), axis: $0.optionalInt(1)).astype(.int64)
     },
-    numpyValue("nonzero", "a", "The indices of what is not zero, one array an axis.") {
+    numpyValue("nonzero", "a", "The indices of what is not zero, one array an axis.",
+      [">>> np.nonzero(np.array([0, 5, 7]))\n(array([1, 2]),)"]) {
       tuple(try nonzero($0.array(0)).map { $0.astype(.int64) })
     },
-    numpy("argpartition", "a, kth, axis=-1", "The indices that partition an axis.") {
+    numpy("argpartition", "a, kth, axis=-1", "The indices that partition an axis.",
+      [">>> np.argpartition(np.array([3, 1, 2]), 0)[0]\nnp.int64(1)"]) {
       try argpartition($0.array(0), $0.int(1), axis: $0.optionalInt(2)).astype(.int64)
     },
-    numpy("ravel", "a, order='C'", "The elements one after the other; order 'F' by columns.") { a in
+    numpy("ravel", "a, order='C'", "The elements one after the other; order 'F' by columns.",
+      [">>> np.ravel(np.array([[1, 2], [3, 4]]))\narray([1, 2, 3, 4])"]) { a in
       let x = try a.array(0)
       return try flatten(a.string(1) == "F" ? transpose(x) : x)
     },
-    numpy("dot", "a, b", "Matrix product, or the sum over a's last and b's second-last axis.") { a in
+    numpy("dot", "a, b", "Matrix product, or the sum over a's last and b's second-last axis.",
+      [">>> np.dot(np.array([[1, 2], [3, 4]]), np.array([1, 1]))\narray([3, 7])"]) { a in
       let (x, y) = try a.pair(0, 1)
       if x.rank == 0 || y.rank == 0 { return try multiply(x, y) }
       if x.rank <= 2, y.rank <= 2 { return try matmul(x, y) }
       return try tensordot(x, y, axesA: [x.rank - 1], axesB: [Swift.max(y.rank - 2, 0)])
     },
   ] + [
-    lifted("swapaxes", "a, axis1, axis2"), lifted("squeeze", "a, axis=None"),
-    lifted("repeat", "a, repeats, axis=None"), lifted("take", "a, indices, axis=None"),
-    lifted("diagonal", "a, offset=0, axis1=0, axis2=1"),
+    lifted("swapaxes", "a, axis1, axis2", ">>> import numpy as np\n>>> np.swapaxes(np.zeros((2, 3)), 0, 1).shape\n(3, 2)"),
+    lifted("squeeze", "a, axis=None", ">>> import numpy as np\n>>> np.squeeze(np.array([[1, 2]]))\narray([1, 2])"),
+    lifted("repeat", "a, repeats, axis=None", ">>> import numpy as np\n>>> np.repeat(np.array([1, 2]), 2)\narray([1, 1, 2, 2])"),
+    lifted("take", "a, indices, axis=None", ">>> import numpy as np\n>>> np.take(np.array([10, 20, 30]), [2, 0])\narray([30, 10])"),
+    lifted("diagonal", "a, offset=0, axis1=0, axis2=1", ">>> import numpy as np\n>>> np.diagonal(np.array([[1, 2], [3, 4]]))\narray([1, 4])"),
   ].compactMap { $0 }
 
 private func reduced(_ name: String, _ a: ArrayArgs) throws -> NDArray {
@@ -268,7 +316,8 @@ private let ownMethods: [Builtin] = [
     let s = try a.array(0).item()
     return makeComplexValue(s.double, s.imaginary)
   },
-  numpyValue("item", "self, index=None", "The one value, or the value at a flat index, as a plain number.") { a in
+  numpyValue("item", "self, index=None", "The one value, or the value at a flat index, as a plain number.",
+    [">>> np.array([5]).item()\n5"]) { a in
     let x = try a.array(0)
     if a.has(1) {
       let flat = try flatten(x)
@@ -280,51 +329,65 @@ private let ownMethods: [Builtin] = [
     }
     return value(of: try x.item())
   },
-  numpyValue("tolist", "self", "The values as nested lists.") { try nestedList($0.array(0)) },
-  numpy("astype", "self, dtype, order=None, casting=None, subok=True, copy=True", "The values in another dtype.") {
+  numpyValue("tolist", "self", "The values as nested lists.",
+    [">>> np.array([[1, 2], [3, 4]]).tolist()\n[[1, 2], [3, 4]]"]) { try nestedList($0.array(0)) },
+  numpy("astype", "self, dtype, order=None, casting=None, subok=True, copy=True", "The values in another dtype.",
+    [">>> np.array([1.7, -1.7]).astype(int)\narray([ 1, -1])"]) {
     try $0.array(0).astype($0.numpyType(1) ?? .float64)
   },
-  numpy("view", "self, dtype=None", "The same bytes read as another dtype.") { a in
+  numpy("view", "self, dtype=None", "The same bytes read as another dtype.",
+    [">>> np.array([1.0]).view(np.int64)\narray([4607182418800017408])"]) { a in
     let x = try a.array(0)
     return try a.numpyType(1).map { try x.view(as: $0) } ?? x
   },
-  numpy("reshape", "self, *shape, order='C'", "The array in another shape.") { a in
+  numpy("reshape", "self, *shape, order='C'", "The array in another shape.",
+    [">>> np.arange(4).reshape(2, 2)\narray([[0, 1],\n       [2, 3]])"]) { a in
     let x = try a.array(0)
     guard a.has(2), try a.string(2) == "F" else { return try x.reshaped(a.restInts(1)) }
     return try transpose(transpose(x).reshaped(Array(a.restInts(1).reversed())))
   },
-  numpy("transpose", "self, *axes", "The array with its axes in another order.") { a in
+  numpy("transpose", "self, *axes", "The array with its axes in another order.",
+    [">>> np.array([[1, 2], [3, 4]]).transpose()\narray([[1, 3],\n       [2, 4]])"]) { a in
     let rest = a.args.rest(1)
     if rest.count == 0 || (rest.count == 1 && rest[0].isNone) { return try transpose(a.array(0)) }
     return try transpose(a.array(0), a.restInts(1))
   },
-  numpy("copy", "self, order='C'", "The array itself: arrays are values.") { try $0.array(0) },
-  numpy("flatten", "self, order='C'", "The elements one after the other.") { a in
+  numpy("copy", "self, order='C'", "The array itself: arrays are values.",
+    [">>> np.array([1, 2]).copy()\narray([1, 2])"]) { try $0.array(0) },
+  numpy("flatten", "self, order='C'", "The elements one after the other.",
+    [">>> np.array([[1, 2], [3, 4]]).flatten()\narray([1, 2, 3, 4])"]) { a in
     let x = try a.array(0)
     return try flatten(a.string(1) == "F" ? transpose(x) : x)
   },
-  numpy("conj", "self", "Complex conjugate.") { conjugate(try $0.array(0)) },
-  numpy("conjugate", "self", "Complex conjugate.") { conjugate(try $0.array(0)) },
-  numpyValue("tobytes", "self, order='C'", "The bytes of the elements, row by row.") { a in
+  numpy("conj", "self", "Complex conjugate.",
+    [">>> np.array([1+2j]).conj()\narray([1.-2.j], dtype=complex64)"]) { conjugate(try $0.array(0)) },
+  numpy("conjugate", "self", "Complex conjugate.",
+    [">>> np.array([1+2j]).conjugate()\narray([1.-2.j], dtype=complex64)"]) { conjugate(try $0.array(0)) },
+  numpyValue("tobytes", "self, order='C'", "The bytes of the elements, row by row.",
+    [">>> np.array([1, 2], dtype=np.uint8).tobytes()\nb'\\x01\\x02'"]) { a in
     let x = try a.array(0)
     try x.eval()
     let flat = try x.rowContiguous()
     return makeBytesValue(
       Array(UnsafeRawBufferPointer(start: flat.pointer, count: x.size == 0 ? 0 : flat.byteCount)))
   },
-  numpyValue("fill", "self, value", "Puts one value everywhere.") { a in
+  numpyValue("fill", "self, value", "Puts one value everywhere.",
+    [">>> a = np.zeros(2)\n>>> a.fill(7)\n>>> a\narray([7., 7.])"]) { a in
     let x = try a.array(0)
     a.args[0].setNative(try a.array(1).astype(x.dtype).broadcast(to: x.shape))
     return .none
   },
-  numpyValue("sort", "self, axis=-1, kind=None", "Sorts in place.") { a in
+  numpyValue("sort", "self, axis=-1, kind=None", "Sorts in place.",
+    [">>> a = np.array([3, 1, 2])\n>>> a.sort()\n>>> a\narray([1, 2, 3])"]) { a in
     a.args[0].setNative(try sort(a.array(0), axis: a.optionalInt(1)))
     return .none
   },
-  numpy("searchsorted", "self, v, side='left'", "Where values belong in this sorted array.") { a in
+  numpy("searchsorted", "self, v, side='left'", "Where values belong in this sorted array.",
+    [">>> np.array([1, 3, 5]).searchsorted(4)\nnp.int64(2)"]) { a in
     try searchsorted(a.array(0), a.array(1), right: a.string(2) == "right").astype(.int64)
   },
-  numpy("ptp", "self, axis=None, out=None, keepdims=False", "Largest less smallest value.") { a in
+  numpy("ptp", "self, axis=None, out=None, keepdims=False", "Largest less smallest value.",
+    [">>> np.array([3, 9, 5]).ptp()\nnp.int64(6)"]) { a in
     let x = try a.array(0)
     let (axes, keep) = (try a.axes(1), try a.bool(3))
     return try subtract(max(x, axes: axes, keepdims: keep), min(x, axes: axes, keepdims: keep))
@@ -359,7 +422,9 @@ let numpyMethods: [Builtin] =
   + reductions.map { f in
     let parameters = f.signature.drop { $0 != "(" }.dropFirst()
     let rest = parameters.drop { $0 != "," && $0 != ")" }
-    return Builtin(f.name, "\(f.name)(self\(rest)", chapter: "numpy", doc: f.doc, run: f.run)
+    return Builtin(
+      f.name, "\(f.name)(self\(rest)", chapter: "numpy", doc: f.doc,
+      examples: f.examples.map { asMethod($0, f.name, of: "np") }, run: f.run)
   }
 
 // MARK: - The module
@@ -379,22 +444,26 @@ private let functions: [Builtin] =
     numpyValue("asmx", "x, /", "An ndarray (or what makes one) as an mlx array of the same dtype.") { a in
       arrayType.make(try a.array(0))
     },
-    numpy("reshape", "a, shape, order='C'", "a in another shape of the same size; -1 is worked out.") { a in
+    numpy("reshape", "a, shape, order='C'", "a in another shape of the same size; -1 is worked out.",
+      [">>> np.reshape(np.arange(4), (2, 2))\narray([[0, 1],\n       [2, 3]])"]) { a in
       let x = try a.array(0)
       guard try a.string(2) == "F" else { return try x.reshaped(a.ints(1)) }
       return try transpose(transpose(x).reshaped(Array(a.ints(1).reversed())))
     },
-    numpy("sort", "a, axis=-1, kind=None", "The values in ascending order along an axis (None: all).") {
+    numpy("sort", "a, axis=-1, kind=None", "The values in ascending order along an axis (None: all).",
+      [">>> np.sort(np.array([3, 1, 2]))\narray([1, 2, 3])"]) {
       try sort($0.array(0), axis: $0.optionalInt(1))
     },
-    numpy("searchsorted", "a, v, side='left'", "Where values belong in a sorted array.") { a in
+    numpy("searchsorted", "a, v, side='left'", "Where values belong in a sorted array.",
+      [">>> np.searchsorted(np.array([1, 3, 5]), [3, 4])\narray([1, 2])"]) { a in
       let side = try a.string(2)
       guard side == "left" || side == "right" else {
         throw LullError.valueError("side must be 'left' or 'right', not '\(side)'")
       }
       return try searchsorted(a.array(0), a.array(1), right: side == "right").astype(.int64)
     },
-    numpyValue("where", "condition, x=..., y=..., /", "x where the condition holds, y elsewhere; alone: nonzero.") { a in
+    numpyValue("where", "condition, x=..., y=..., /", "x where the condition holds, y elsewhere; alone: nonzero.",
+      [">>> np.where(np.array([True, False]), [1, 2], 0)\narray([1, 0])"]) { a in
       let condition = try a.array(0)
       if !a.args.has(1), !a.args.has(2) {
         return tuple(try nonzero(condition).map { $0.astype(.int64) })
@@ -405,7 +474,8 @@ private let functions: [Builtin] =
       let (x, y) = try a.pair(1, 2)
       return wrap(try `where`(condition.astype(.bool), x, y))
     },
-    numpyValue("array_equal", "a1, a2, equal_nan=False", "Whether shapes and all values are equal.") { a in
+    numpyValue("array_equal", "a1, a2, equal_nan=False", "Whether shapes and all values are equal.",
+      [">>> np.array_equal([1, 2], [1, 2])\nTrue"]) { a in
       let (x, y) = try a.pair(0, 1)
       if x.shape != y.shape { return Value(false) }
       var same = try equal(x, y)
@@ -452,24 +522,41 @@ private let functions: [Builtin] =
     },
   ]
   + [
-    lifted("transpose", "a, axes=None"), lifted("expand_dims", "a, axis"),
-    lifted("broadcast_to", "array, shape"), lifted("broadcast_arrays", "*args"),
-    lifted("broadcast_shapes", "*args"), lifted("concatenate", "arrays, axis=0"),
-    lifted("stack", "arrays, axis=0"), lifted("tile", "A, reps"), lifted("roll", "a, shift, axis=None"),
-    lifted("flip", "m, axis=None"), lifted("pad", "array, pad_width, mode='constant', constant_values=0"),
-    lifted("meshgrid", "*xi, sparse=False, indexing='xy'"), lifted("tril", "m, k=0"),
-    lifted("triu", "m, k=0"), lifted("diag", "v, k=0"), lifted("partition", "a, kth, axis=-1"),
-    lifted("take_along_axis", "arr, indices, axis=-1"),
-    lifted("put_values_along_axis", "arr, indices, values, axis=None", "put_along_axis"),
-    lifted("nan_to_num", "x, nan=0.0, posinf=None, neginf=None"),
-    lifted("isclose", "a, b, rtol=1e-05, atol=1e-08, equal_nan=False"),
-    lifted("allclose_array", "a, b, rtol=1e-05, atol=1e-08, equal_nan=False", "allclose"),
-    lifted("kron", "a, b"), lifted("outer", "a, b"), lifted("inner", "a, b"),
-    lifted("tensordot", "a, b, axes=2"), lifted("einsum", "subscripts, *operands"),
-    lifted("einsum_steps", "subscripts, *operands", "einsum_path"), lifted("unstack", "x, /, *, axis=0"),
-    lifted("atleast_1d", "*arys"), lifted("atleast_2d", "*arys"), lifted("atleast_3d", "*arys"),
-    lifted("vecdot", "x1, x2, /, *, axis=-1"), lifted("real", "val"), lifted("count_all", "a, *, axis=None, keepdims=False", "count_nonzero"),
-    lifted("moveaxis_one", "a, source, destination", "moveaxis"),
+    lifted("transpose", "a, axes=None", ">>> import numpy as np\n>>> np.transpose(np.array([[1, 2], [3, 4]]))\narray([[1, 3],\n       [2, 4]])"),
+    lifted("expand_dims", "a, axis", ">>> import numpy as np\n>>> np.expand_dims(np.array([1, 2]), 0)\narray([[1, 2]])"),
+    lifted("broadcast_to", "array, shape", ">>> import numpy as np\n>>> np.broadcast_to(np.array([1, 2]), (2, 2))\narray([[1, 2],\n       [1, 2]])"),
+    lifted("broadcast_arrays", "*args", ">>> import numpy as np\n>>> np.broadcast_arrays(np.array([1, 2]), np.array([[3], [4]]))[0]\narray([[1, 2],\n       [1, 2]])"),
+    lifted("broadcast_shapes", "*args", ">>> import numpy as np\n>>> np.broadcast_shapes((3, 1), (4,))\n(3, 4)"),
+    lifted("concatenate", "arrays, axis=0", ">>> import numpy as np\n>>> np.concatenate([np.array([1, 2]), np.array([3])])\narray([1, 2, 3])"),
+    lifted("stack", "arrays, axis=0", ">>> import numpy as np\n>>> np.stack([np.array([1, 2]), np.array([3, 4])])\narray([[1, 2],\n       [3, 4]])"),
+    lifted("tile", "A, reps", ">>> import numpy as np\n>>> np.tile(np.array([1, 2]), 2)\narray([1, 2, 1, 2])"),
+    lifted("roll", "a, shift, axis=None", ">>> import numpy as np\n>>> np.roll(np.arange(4), 1)\narray([3, 0, 1, 2])"),
+    lifted("flip", "m, axis=None", ">>> import numpy as np\n>>> np.flip(np.array([1, 2, 3]))\narray([3, 2, 1])"),
+    lifted("pad", "array, pad_width, mode='constant', constant_values=0", ">>> import numpy as np\n>>> np.pad(np.array([1, 2]), 1)\narray([0, 1, 2, 0])"),
+    lifted("meshgrid", "*xi, sparse=False, indexing='xy'", ">>> import numpy as np\n>>> np.meshgrid([1, 2], [3, 4])[0]\narray([[1, 2],\n       [1, 2]])"),
+    lifted("tril", "m, k=0", ">>> import numpy as np\n>>> np.tril(np.ones((2, 2)))\narray([[1., 0.],\n       [1., 1.]])"),
+    lifted("triu", "m, k=0", ">>> import numpy as np\n>>> np.triu(np.ones((2, 2)))\narray([[1., 1.],\n       [0., 1.]])"),
+    lifted("diag", "v, k=0", ">>> import numpy as np\n>>> np.diag(np.array([1, 2]))\narray([[1, 0],\n       [0, 2]])"),
+    lifted("partition", "a, kth, axis=-1", ">>> import numpy as np\n>>> np.partition(np.array([3, 1, 2]), 1)[1]\nnp.int64(2)"),
+    lifted("take_along_axis", "arr, indices, axis=-1", ">>> import numpy as np\n>>> np.take_along_axis(np.array([[3, 1], [2, 4]]), np.array([[1], [0]]), axis=1)\narray([[1],\n       [2]])"),
+    lifted("put_values_along_axis", "arr, indices, values, axis=None", nil, "put_along_axis"),
+    lifted("nan_to_num", "x, nan=0.0, posinf=None, neginf=None", ">>> import numpy as np\n>>> np.nan_to_num(np.array([1.0, np.nan]))\narray([1., 0.])"),
+    lifted("isclose", "a, b, rtol=1e-05, atol=1e-08, equal_nan=False", ">>> import numpy as np\n>>> np.isclose([1.0, 2.0], [1.0, 2.1])\narray([ True, False])"),
+    lifted("allclose_array", "a, b, rtol=1e-05, atol=1e-08, equal_nan=False", nil, "allclose"),
+    lifted("kron", "a, b", ">>> import numpy as np\n>>> np.kron([1, 2], [1, 10])\narray([ 1, 10,  2, 20])"),
+    lifted("outer", "a, b", ">>> import numpy as np\n>>> np.outer([1, 2], [3, 4])\narray([[3, 4],\n       [6, 8]])"),
+    lifted("inner", "a, b", ">>> import numpy as np\n>>> np.inner([1, 2], [3, 4])\nnp.int64(11)"),
+    lifted("tensordot", "a, b, axes=2", ">>> import numpy as np\n>>> np.tensordot(np.array([[1, 2], [3, 4]]), [1, 1], axes=1)\narray([3, 7])"),
+    lifted("einsum", "subscripts, *operands", ">>> import numpy as np\n>>> np.einsum('ij,j->i', np.array([[1, 2], [3, 4]]), [1, 1])\narray([3, 7])"),
+    lifted("einsum_steps", "subscripts, *operands", nil, "einsum_path"),
+    lifted("unstack", "x, /, *, axis=0", ">>> import numpy as np\n>>> np.unstack(np.array([[1, 2], [3, 4]]))[1]\narray([3, 4])"),
+    lifted("atleast_1d", "*arys", ">>> import numpy as np\n>>> np.atleast_1d(3)\narray([3])"),
+    lifted("atleast_2d", "*arys", ">>> import numpy as np\n>>> np.atleast_2d([1, 2])\narray([[1, 2]])"),
+    lifted("atleast_3d", "*arys", ">>> import numpy as np\n>>> np.atleast_3d([1, 2]).shape\n(1, 2, 1)"),
+    lifted("vecdot", "x1, x2, /, *, axis=-1", ">>> import numpy as np\n>>> np.vecdot([1.0, 2.0], [3.0, 4.0])\nnp.float64(11.0)"),
+    lifted("real", "val", ">>> import numpy as np\n>>> np.real(np.array([1+2j]))\narray([1.], dtype=float32)"),
+    lifted("count_all", "a, *, axis=None, keepdims=False", nil, "count_nonzero"),
+    lifted("moveaxis_one", "a, source, destination", nil, "moveaxis"),
   ].compactMap { $0 }
 
 func numpyModule() -> NativeModule {

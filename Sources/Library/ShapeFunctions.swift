@@ -45,32 +45,51 @@ public let creationFunctions: [Builtin] = [
     return try toArray(a.args[1]).astype(dtype).broadcast(like: x)
   },
   Builtin(
-    "arange", "arange(start=None, stop=None, step=None, dtype=None, *, stream=None)",
-    chapter: "creation", doc: "Numbers from start (0 if alone) up to but not including stop.",
+    "arange", "arange(*limits, start=None, stop=None, step=None, dtype=None, stream=None)",
+    chapter: "creation",
+    doc:
+      "Numbers from start up to but not including stop: arange(stop), arange(start, stop), arange(start, stop, step), "
+      + "or by name; a dtype may follow.",
     examples: [
       ">>> mx.arange(5)\narray([0, 1, 2, 3, 4], dtype=int32)",
       ">>> mx.arange(1.0, 2.0, 0.25)\narray([1, 1.25, 1.5, 1.75], dtype=float32)",
     ]
   ) { (args) throws(LullError) in
     stampPosition()
-    let a = ArrayArgs(args)
-    func number(_ i: Int) throws(LullError) -> Scalar? {
-      guard a.has(i) else { return nil }
-      if let array = a.args[i].ndarray { return try engine { try array.item() } }
-      guard let scalar = try a.args[i].scalar() else { throw a.args.wrong(i, "a number") }
+    let given = args.rest(0)
+    guard given.count <= 4 else {
+      throw LullError.typeError("arange() takes at most 4 positional arguments, got \(given.count)")
+    }
+    /// The argument at a place, or by its name.
+    func argument(_ i: Int, _ name: String) throws(LullError) -> Value {
+      guard i < given.count else { return args[i + 1] }
+      if !args.isNone(i + 1) {
+        throw LullError.typeError("arange() got multiple values for argument '\(name)'")
+      }
+      return given[i]
+    }
+    func number(_ i: Int, _ name: String) throws(LullError) -> Scalar? {
+      let v = try argument(i, name)
+      if v.isNone { return nil }
+      if let array = v.ndarray { return try engine { try array.item() } }
+      guard let scalar = try v.scalar() else {
+        throw LullError.typeError("arange(): \(name) must be a number, not \(v.typeNameText)")
+      }
       return scalar
     }
-    let first = try number(0) ?? .int(0)
-    let stop = try number(1)
-    guard a.has(0) || stop != nil else { throw LullError.typeError("arange() needs a stop") }
-    let step = try number(2) ?? .int(1)
-    let dtype = try a.dtype(3)
+    let start = try number(0, "start")
+    let stop = try number(1, "stop")
+    let step = try number(2, "step") ?? .int(1)
+    // One number alone is the stop, but not where a name says that it is the start.
+    guard stop != nil || (start != nil && !given.isEmpty) else {
+      throw LullError.typeError("arange() needs a stop")
+    }
+    let type = try argument(3, "dtype")
+    let dtype = type.isNone ? nil : try dtypeOf(type)
+    try checkStream(args[5])
+    let range = stop.map { (start ?? .int(0), $0) } ?? (.int(0), start ?? .int(0))
     return wrap(
-      try engine {
-        try NDArray.arange(
-          stop == nil ? .int(0) : first, stop ?? first, step, dtype: dtype,
-          limit: Int(Int32.max))
-      })
+      try engine { try NDArray.arange(range.0, range.1, step, dtype: dtype, limit: Int(Int32.max)) })
   },
   function(
     "linspace", "start, stop, num=50, endpoint=True, dtype=None", "creation",
@@ -151,7 +170,7 @@ public let shapeFunctions: [Builtin] = [
   function(
     "reshape", "a, /, shape", "shape", "a in another shape of the same size; -1 is worked out.",
     [">>> mx.reshape(mx.arange(4), (2, 2))\narray([[0, 1],\n       [2, 3]], dtype=int32)"]
-  ) { try $0.array(0).reshaped($0.ints(1)) },
+  ) { try $0.array(0).reshaped($0.dimensions(1)) },
   function(
     "transpose", "a, /, axes=None", "shape", "a with its axes in another order (None: reversed).",
     [">>> mx.transpose(mx.array([[1, 2], [3, 4]]))\narray([[1, 3],\n       [2, 4]], dtype=int32)"]
@@ -185,7 +204,7 @@ public let shapeFunctions: [Builtin] = [
   function(
     "unflatten", "a, /, axis, shape", "shape", "a with one axis split into several.",
     [">>> mx.unflatten(mx.arange(4), 0, (2, -1))\narray([[0, 1],\n       [2, 3]], dtype=int32)"]
-  ) { try unflatten($0.array(0), axis: $0.int(1), shape: $0.ints(2)) },
+  ) { try unflatten($0.array(0), axis: $0.int(1), shape: $0.dimensions(2)) },
   function(
     "broadcast_to", "a, /, shape", "shape", "a repeated, without a copy, to a shape.",
     [">>> mx.broadcast_to(mx.array([1, 2]), (2, 2))\narray([[1, 2],\n       [1, 2]], dtype=int32)"]
@@ -356,5 +375,6 @@ private func padded(_ a: ArrayArgs) throws -> NDArray {
       "pad: mode '\(name)' is not known; constant, edge, reflect and symmetric are")
   }
   let value = try operands(a.args[0], a.args[3]).1
+  if value.isMapped { throw LullError.valueError("pad: vmap maps over the array, not over the constant") }
   return try pad(x, widths, value: value, mode: mode)
 }

@@ -61,7 +61,8 @@ public let moreFunctions: [Builtin] = [
       throw LullError.valueError(
         "from_dlpack: arrays are values, so memory that changes cannot be shared; leave copy=False out")
     }
-    return a.args[0].isInstance(of: ndarrayType) && x.dtype == .float64 ? x.astype(.float32) : x
+    guard a.args[0].isInstance(of: ndarrayType) else { return x }
+    return x.dtype == .float64 ? x.astype(.float32) : try x.laidOut
   },
   Builtin(
     "can_cast", "can_cast(from_, to)", chapter: "dtypes",

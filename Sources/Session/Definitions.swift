@@ -124,17 +124,6 @@ private func signatureText(
 }
 
 extension Session {
-  /// The builtin's record behind a value, for functions, methods and constructors.
-  func record(of value: Value) -> Builtin? {
-    let kind = value.typeNameText
-    guard kind == "builtin_function_or_method" || kind == "type" || kind.contains("method"),
-      let name = textAttribute(value, "__name__")
-    else { return nil }
-    let doc = textAttribute(value, "__doc__") ?? ""
-    let all = BuiltinRegistry.all.filter { $0.name == name }
-    return all.first { $0.doc == doc } ?? (kind == "type" ? nil : all.first)
-  }
-
   /// The definition in the language behind a function, method or class.
   func definition(of value: Value) -> Definition? {
     guard let name = textAttribute(value, "__qualname__") else { return nil }
@@ -172,7 +161,7 @@ extension Session {
 
   /// The parameters that a call of the value takes by keyword, and its signature.
   func signature(of value: Value) -> (text: String, parameters: [String])? {
-    if let record = record(of: value) {
+    if let record = value.record {
       let all = record.parameters
       let names = all.parameters.dropFirst(all.positionalOnly).map(\.name)
       return (record.signature, names.filter { !$0.hasPrefix("_") && $0 != "self" })

@@ -66,7 +66,7 @@ extension Session {
 
   func describe(_ value: Value, detail: Int = 1) -> String {
     if let array = value.native(NDArray.self) { return describe(array) }
-    if let record = record(of: value) {
+    if let record = value.record {
       if let command = table[record.name], command.record === record { return commandHelp(command) }
       var text = "\(record.signature)\n"
       if !record.doc.isEmpty { text += "  \(record.doc)\n" }
@@ -178,9 +178,15 @@ extension String {
   }
 }
 
+/// A docstring without the margin that it has in its source, two columns in.
 private func indented(_ text: String) -> String {
-  text.trimmed.split(separator: "\n", omittingEmptySubsequences: false)
-    .map { "  " + String($0).trimmed + "\n" }.joined()
+  func margin(_ line: some StringProtocol) -> Int { line.prefix { $0 == " " }.count }
+  var lines = text.split(separator: "\n", omittingEmptySubsequences: false)
+  func isBlank(_ line: Substring) -> Bool { line.allSatisfy { $0 == " " } }
+  let common = lines.dropFirst().filter { !isBlank($0) }.map(margin).min() ?? 0
+  for i in lines.indices { lines[i] = lines[i].dropFirst(i == 0 ? margin(lines[i]) : common) }
+  while let last = lines.last, isBlank(last) { lines.removeLast() }
+  return lines.map { isBlank($0) ? "\n" : "  \($0)\n" }.joined()
 }
 
 /// Words in lines of at most 78 characters.

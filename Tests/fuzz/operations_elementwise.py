@@ -6,7 +6,7 @@ import dtypes
 import numpy as np
 from dtypes import FLOATS, INTEGERS, REAL, floating, kind, promote, promote_number
 from expressions import Impossible, convert
-from reference import Value, SAMPLES
+from reference import Value, SAMPLES, reach
 
 NUMERIC = INTEGERS + FLOATS + ["complex64"]
 
@@ -173,6 +173,13 @@ def _power_scale(a, b):
     return p * (1 + np.nan_to_num(np.abs(b * np.log(np.where(a == 0, 1, a)))) / 8) if a.dtype == np.complex128 else p
 
 
+def _undecided(x, y):
+    """Where rounding decides whether the exponent of a negative number is whole, or odd."""
+    middle, spread, allowed, _ = reach(y.samples, y.dtype)
+    whole = (spread > 0) & (np.floor(middle + allowed) >= np.ceil(middle - allowed))
+    return whole & np.signbit(np.stack(x.samples)).any(axis=0)
+
+
 def _shift(function):
     def shift(a, b):
         if a.dtype == bool:
@@ -275,11 +282,14 @@ def binary(m):
             raise Impossible
     else:
         text = f"mx.{name}({text}, {other})"
-    scale = None
+    scale = mask = None
     if dtype == "complex64" and name in ("multiply", "divide"):
         ulps = 4
     if name == "power":
         scale = _power_scale
+        if kind(common) == "f":
+            undecided = _undecided(x, y)
+            mask = lambda a, b: undecided
     if name == "remainder" and kind(common) == "f":
         scale = _remainder_scale
     if name == "logaddexp":
@@ -287,7 +297,7 @@ def binary(m):
     if name == "floor_divide" and kind(common) == "f":
         m.emit(name, text, dtype, np.floor, [m.hidden(dtype, np.divide, [x, y], 0.5)])
         return
-    m.emit(name, text, dtype, function, [x, y], ulps if kind(dtype) in "fc" else 0, scale)
+    m.emit(name, text, dtype, function, [x, y], ulps if kind(dtype) in "fc" else 0, scale, mask)
 
 
 def close(m):

@@ -4,6 +4,7 @@ import dtypes
 import numpy as np
 from dtypes import FLOATS, INTEGERS, REAL, floating, kind
 from expressions import Impossible
+from reference import SAMPLES, reach
 
 NUMERIC = INTEGERS + FLOATS + ["complex64"]
 
@@ -114,7 +115,27 @@ def arg_reduce(m):
     else:
         axis, written = m.axis(v)
         text = f", axis={written}"
-    m.emit(name, f"mx.{name}({m.use(v)}{text}{extra})", "uint32", lambda a: getattr(np, name)(a, axis=axis, keepdims=keep), [v])
+    out = m.emit(name, f"mx.{name}({m.use(v)}{text}{extra})", "uint32", lambda a: getattr(np, name)(a, axis=axis, keepdims=keep), [v])
+    if kind(v.dtype) == "f" and not v.exact:
+        _let_rounding_choose(out, v, axis, name)
+
+
+def _let_rounding_choose(out, v, axis, name):
+    """Where several elements may be the extreme after rounding, the samples take one after the other, so that nothing is
+    said of what depends on the index; the index itself must be that of one of them."""
+    middle, _, allowed, finite = (x.reshape(-1) if axis is None else np.moveaxis(x, axis, -1) for x in reach(v.samples, v.dtype))
+    best = (middle.argmax if name == "argmax" else middle.argmin)(-1)[..., None]
+    near = np.abs(middle - np.take_along_axis(middle, best, -1)) <= allowed + np.take_along_axis(allowed, best, -1)
+    rows = finite.all(-1) & (near.sum(-1) > 1)
+    if not rows.any():
+        return
+    order, count = np.argsort(~near, -1, kind="stable"), np.maximum(near.sum(-1), 1)
+    shape = out.shape
+    out.samples = [
+        np.where(rows.reshape(shape), np.take_along_axis(order, (k % count)[..., None], -1).reshape(shape), s).astype(s.dtype)
+        for k, s in zip(range(SAMPLES), out.samples)
+    ]
+    out.ties = (rows, near)
 
 
 def scan(m):

@@ -27,6 +27,7 @@ class Value:
 
     def __init__(self, text, dtype, samples):
         self.text, self.dtype, self.samples = text, dtype, samples
+        self.ties = None  # of an index: where several elements may be the extreme, and which they are
 
     @property
     def shape(self):
@@ -122,6 +123,26 @@ class Verdict:
         self.compared, self.wrong, self.detail = compared, wrong, detail
 
 
+def reach(samples, dtype):
+    """The middle of a result's range, how far rounding moved it, how far it may lie off, and where all of it is finite."""
+    stack = np.stack(samples)
+    with np.errstate(all="ignore"):
+        finite = np.isfinite(stack).all(axis=0)
+        spread = np.where(finite, np.abs(stack - stack[0]).max(axis=0), 0)
+        allowed = SLACK * spread + dtypes.EPSILON[dtype] * np.abs(stack).max(axis=0) + 2 * dtypes.TINY[dtype]
+    return stack[0], spread, allowed, finite
+
+
+def judge_ties(result, ties):
+    """Of indices of extremes that rounding decides: one of the elements that may be the extreme must have been taken."""
+    rows, choices = ties
+    index = result.reshape(rows.shape).astype(np.int64)
+    inside = index < choices.shape[-1]
+    taken = np.take_along_axis(choices, np.where(inside, index, 0)[..., None], -1)[..., 0]
+    bad = rows & ~(inside & taken)
+    return Verdict(int(rows.sum()), int(bad.sum()), f"index {index[bad][0]} is no extreme" if bad.any() else "")
+
+
 def judge(result, samples, dtype):
     stack = np.stack(samples) if samples[0].size else np.zeros((SAMPLES,) + samples[0].shape)
     if result.size == 0:
@@ -131,16 +152,12 @@ def judge(result, samples, dtype):
         bad = stable & (result != stack[0])
     else:
         with np.errstate(all="ignore"):
-            finite = np.isfinite(stack)
-            all_finite = finite.all(axis=0)
-            center = stack[0]
-            spread = np.where(all_finite, np.abs(stack - center).max(axis=0), 0)
+            center, spread, allowed, all_finite = reach(samples, dtype)
             size = np.abs(stack).max(axis=0)
             if dtype == "complex64":
                 same = np.zeros(center.shape, bool)
             else:
                 same = np.isnan(stack).all(axis=0) | (np.isinf(stack) & (stack == stack[0])).all(axis=0)
-            allowed = SLACK * spread + dtypes.EPSILON[dtype] * size + 2 * dtypes.TINY[dtype]
             all_finite &= size + allowed < dtypes.LARGEST[dtype]
             all_finite &= 2 * spread <= size
             stable = all_finite | same

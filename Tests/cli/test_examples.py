@@ -1,0 +1,136 @@
+"""Whatever help() knows has an example, and every example prints what it shows.
+
+One program asks for the help of every public function, class and method of a module; its examples then run in order as
+one notebook. What cannot have an example that runs is listed here with the reason.
+"""
+
+import json
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+from test_docs import matches, printed
+
+ROOT = Path(__file__).resolve().parents[2]
+LULL = os.environ.get("LULL", str(ROOT / "lull"))
+
+MODULES = (
+    "builtins math cmath time sys os os.path struct gc weakref json re itertools functools collections heapq bisect operator "
+    "string random statistics copy textwrap contextlib dataclasses io pathlib tempfile numpy numpy.linalg numpy.fft "
+    "numpy.random mlx.core mlx.core.fast mlx.core.linalg mlx.core.fft mlx.core.random mlx.nn mlx.nn.init mlx.nn.losses "
+    "mlx.optimizers mlx.utils"
+).split()
+TYPES = "int float complex str bytes bytearray list tuple dict set frozenset range slice property memoryview".split()
+
+# Names without an example that runs.
+WITHOUT = {
+    "builtins.input": "reads the terminal",
+    "builtins.exit": "ends the session", "builtins.quit": "ends the session",
+    "functools.CacheInfo": "what cache_info() gives", "statistics.LinearRegression": "what linear_regression() gives",
+    "weakref.CallableProxyType": "what proxy() gives", "weakref.ProxyType": "what proxy() gives",
+    "numpy.ndarray": "what array() gives", "numpy.ufunc": "the type of add, exp and so on", "numpy.take_dlpack": "a part of from_dlpack()",
+    "mlx.core.ArrayAt": "what a.at gives", "mlx.core.ArrayIterator": "a name for annotations", "mlx.core.ArrayLike": "a name for annotations",
+    "mlx.core.DeviceType": "the type of mx.cpu", "mlx.core.Dtype": "the type of mx.float32", "mlx.core.DtypeCategory": "the type of mx.floating",
+    "mlx.core.FunctionExporter": "what exporter() gives", "mlx.core.Stream": "what new_stream() gives",
+    "mlx.core.StreamContext": "what stream() gives", "mlx.core.ThreadLocalStream": "what new_thread_local_stream() gives",
+    "mlx.core.fast.cuda_kernel": "needs a GPU", "mlx.core.fast.metal_kernel": "needs a GPU",
+    "mlx.core.fast.precompiled_cuda_kernel": "needs a GPU",
+    "mlx.nn.BlockEmbedding": "holds a table of a GGUF file", "mlx.nn.BlockLinear": "holds a weight of a GGUF file",
+    "mlx.nn.AllToShardedLinear": "needs several processes", "mlx.nn.ShardedToAllLinear": "needs several processes",
+    "mlx.nn.QuantizedAllToShardedLinear": "needs several processes", "mlx.nn.QuantizedShardedToAllLinear": "needs several processes",
+}
+
+ASK = """
+import sys
+module, types = {module!r}, {types!r}
+M = __import__(module, fromlist=["x"])
+
+
+def ask(name, x):
+    print("=#=", name)
+    help(x)
+
+
+for name in dir(M):
+    x = getattr(M, name, None)
+    if name.startswith("_") or not callable(x) or "numpy.dtype" in str(type(x)):
+        continue
+    if isinstance(x, type) and issubclass(x, BaseException):
+        continue
+    home = getattr(x, "__module__", None)
+    if type(x).__name__ == "function" and home is not None and not home.startswith(module.split(".")[0]):
+        continue  # another module's
+    ask(module + "." + name, x)
+for t in types:
+    for name in dir(getattr(M, t)):
+        if not name.startswith("_"):
+            x = getattr(getattr(M, t), name)
+            if callable(x):
+                ask(module + "." + t + "." + name, x)
+"""
+
+
+def helps(module, folder):
+    """The help of each name of a module."""
+    path = folder / "ask.lull"
+    path.write_text(ASK.format(module=module, types=TYPES if module == "builtins" else []))
+    run = subprocess.run([LULL, str(path)], capture_output=True, text=True, cwd=folder, timeout=120)
+    assert run.returncode == 0, run.stderr
+    found, name = {}, None
+    for line in run.stdout.splitlines():
+        if line.startswith("=#= "):
+            name = line[4:]
+            found[name] = []
+        elif name:
+            found[name].append(line[2:] if line.startswith("  ") else line)
+    return found
+
+
+def cells_of(lines):
+    """Pairs (source, expected lines) of the examples in a help text."""
+    cells = []
+    for line in lines:
+        if line.startswith(">>> "):
+            cells.append(([line[4:]], []))
+        elif cells and (line.startswith("... ") or line == "...") and not cells[-1][1]:
+            cells[-1][0].append(line[4:])
+        elif cells:
+            cells[-1][1].append(line)
+    for _, expected in cells:
+        while expected and not expected[-1]:
+            expected.pop()
+    return [("\n".join(source), expected) for source, expected in cells]
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_examples(module, tmp_path):
+    found = helps(module, tmp_path)
+    assert found
+    # A command shows how it is typed; those lines run nothing.
+    lacking = [
+        name for name, lines in found.items()
+        if name not in WITHOUT and not cells_of(lines) and not any("As a function: " in line or line.startswith("%") for line in lines)
+    ]
+    assert not lacking, f"without an example: {' '.join(lacking)}"
+    cells = [(name, *cell) for name, lines in found.items() for cell in cells_of(lines)]
+    notebook = {
+        "cells": [
+            {"cell_type": "code", "execution_count": None, "id": f"c{i}", "metadata": {}, "outputs": [], "source": source}
+            for i, (_, source, _) in enumerate(cells)
+        ],
+        "metadata": {}, "nbformat": 4, "nbformat_minor": 5,
+    }
+    path = tmp_path / "examples.ipynb"
+    path.write_text(json.dumps(notebook))
+    run = subprocess.run(
+        [LULL, "run", str(path), "-o", str(tmp_path / "out.ipynb"), "--allow-errors"],
+        capture_output=True, text=True, cwd=tmp_path, timeout=300, stdin=subprocess.DEVNULL,
+    )
+    assert run.returncode == 0, run.stderr
+    done = json.loads((tmp_path / "out.ipynb").read_text())
+    wrong = []
+    for (name, source, expected), cell in zip(cells, done["cells"]):
+        if not matches(printed(cell), expected):
+            wrong.append(f"{name}: {source}\n--- shown\n" + "\n".join(expected) + "\n--- printed\n" + "\n".join(printed(cell)))
+    assert not wrong, "\n\n".join(wrong[:20]) + f"\n{len(wrong)} of {len(cells)} examples are wrong"
