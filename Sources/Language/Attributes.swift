@@ -432,9 +432,9 @@ private func specialAttribute(_ v: Value, _ n: StrPtr) throws(LullError) -> Valu
     if n == Name.stop.pointer { return s.pointee.stop.retained() }
     if n == Name.step.pointer { return s.pointee.step.retained() }
   case .range:
-    if n == Name.start.pointer { return Value(v.range.pointee.start) }
-    if n == Name.stop.pointer { return Value(v.range.pointee.stop) }
-    if n == Name.step.pointer { return Value(v.range.pointee.step) }
+    if n == Name.start.pointer { return v.range.ends.0 }
+    if n == Name.stop.pointer { return v.range.ends.1 }
+    if n == Name.step.pointer { return v.range.ends.2 }
   case .complex:
     let name = n.string
     if name == "real" { return Value(v.body(ComplexBody.self).pointee.re) }

@@ -668,10 +668,13 @@ func installStrings() {
   t.pointee.dict.dict.set(
     "maketrans",
     makeWrapper(.staticMethod, makeBuiltin(
-      Builtin("maketrans", "maketrans(x, y=..., z=..., /)") { (a) throws(LullError) in
+      Builtin("maketrans", "maketrans(x, y=..., z=..., /)", chapter: "str") { (a) throws(LullError) in
         let d = makeDict()
         if a.has(1) {
-          let x = try a.str(0).codePoints
+          guard let first = a[0].asStr else {
+            throw LullError.typeError("first maketrans argument must be a string if there is a second argument")
+          }
+          let x = first.codePoints
           let y = try a.str(1).codePoints
           if x.count != y.count {
             throw LullError.valueError("the first two maketrans arguments must have equal length")

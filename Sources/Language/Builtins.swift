@@ -90,8 +90,21 @@ public final class Builtin: @unchecked Sendable {
     }
     return s
   }
-  /// `list.append` for methods, else the name.
-  var shownName: String { owner.map { "\($0).\(name)" } ?? name }
+  /// `list.append` for methods, `math.sqrt` for functions of C modules and static methods, else the name.
+  var shownName: String {
+    if let owner { return "\(owner).\(name)" }
+    return Self.qualified.contains(chapter) ? "\(chapter).\(name)" : name
+  }
+  private static let qualified: Set<String> = ["math", "time", "sys", "bytes", "bytearray", "float", "str"]
+
+  /// A method of a class, for messages that do not count the class among the arguments.
+  static func method(
+    _ owner: String, _ name: String, _ signature: String, run: @escaping (Args) throws(LullError) -> Value
+  ) -> Builtin {
+    let b = Builtin(name, signature, run: run)
+    b.owner = owner
+    return b
+  }
 }
 
 public struct SignatureParameter: @unchecked Sendable {
@@ -385,7 +398,7 @@ extension Builtin {
         rest = t
         bound[s.firstKeywordOnly] = t
       } else {
-        throw tooMany(positional, s)
+        throw withSignature(tooMany(positional, s))
       }
     } else if s.rest != nil {
       bound[s.firstKeywordOnly] = core.pointee.emptyTuple
@@ -419,7 +432,7 @@ extension Builtin {
     }
     for i in 0..<named where bound[s.slot(i)].isUndefined {
       let p = s.parameters[i]
-      if p.isRequired { throw missing(bound, s) }
+      if p.isRequired { throw withSignature(missing(bound, s)) }
       bound[s.slot(i)] = p.defaultValue
     }
     return try run(Args(bound, slots, Unmanaged.passUnretained(self)))
@@ -430,8 +443,16 @@ extension Builtin {
     "count", "find", "rfind", "index", "rindex", "startswith", "endswith",
   ]
 
+  private var isParsedByHand: Bool {
+    (owner == "str" || owner == "bytes" || owner == "bytearray") && Self.parsedByHand.contains(name)
+  }
+
   private var selfOffset: Int { owner == nil ? 0 : 1 }
 
+  private func withSignature(_ e: LullError) -> LullError {
+    e.notes.append("it is called as \(signature)")
+    return e
+  }
   private func tooMany(_ given: Int, _ s: Signature) -> LullError {
     let most = s.firstKeywordOnly - selfOffset
     let least = s.required - selfOffset
@@ -442,7 +463,7 @@ extension Builtin {
     if most == 1, least == 1 {
       return .typeError("\(title) takes exactly one argument (\(n) given)")
     }
-    if s.positionalOnly < s.firstKeywordOnly {
+    if s.positionalOnly < s.firstKeywordOnly || isParsedByHand {
       return .typeError(
         "\(name)() takes \(most == least ? "exactly" : "at most") \(most) argument\(most == 1 ? "" : "s") (\(n) given)")
     }
@@ -460,6 +481,7 @@ extension Builtin {
     given = max(0, given - selfOffset)
     for i in s.positionalOnly..<s.parameters.count
     where s.parameters[i].isRequired && bound[s.slot(i)].isUndefined {
+      let title = owner == nil ? "\(name)()" : title
       if i >= s.firstKeywordOnly {
         return .typeError(
           "\(title) missing 1 required keyword-only argument: '\(s.parameters[i].name)'")
@@ -471,7 +493,7 @@ extension Builtin {
       return .typeError("\(title) takes exactly one argument (\(given) given)")
     }
     if least == most { return .typeError("\(name) expected \(least) arguments, got \(given)") }
-    if owner == "str" || owner == "bytes" || owner == "bytearray", Self.parsedByHand.contains(name) {
+    if isParsedByHand {
       return .typeError("\(name)() takes at least \(least) argument\(least == 1 ? "" : "s") (\(given) given)")
     }
     return .typeError(

@@ -63,6 +63,7 @@ extension FunctionCompiler {
       let k = try addConstant(s.utf8.count <= 40 ? interned(s).retained() : makeStr(s))
       stringConstants[TextKey(text: s)] = k
       return k
+    case .surrogates(let b): return try addConstant(makeStr(b))
     case .bytes(let b): return try addConstant(makeBytes(b))
     case .ellipsis: return try addConstant(.ellipsis)
     }
@@ -597,7 +598,7 @@ extension FunctionCompiler {
       let t = newTemporary()
       count += 1
       switch p {
-      case .literal(let text): emit(.loadConst, t, try constant(.string(text)))
+      case .literal(let text): emit(.loadConst, t, try constant(text))
       case .value(let v, let conversion, let spec):
         let m = temporaries
         let r = try operand(v)

@@ -144,7 +144,8 @@ private let fileType: NativeType = {
         }
         f.pending += a[1].bytes
       } else {
-        f.pending += try a.str(1).buffer
+        let s = try a.str(1)
+        f.pending += s.hasSurrogates ? try encodeString(s, "utf-8", "strict") : Array(s.buffer)
       }
       if f.pending.count > 1 << 16 { f.flush() }
       return Value(try length(a[1]))
@@ -152,7 +153,7 @@ private let fileType: NativeType = {
     Builtin("writelines", "writelines(self, lines, /)", chapter: "files", doc: "Append each line.") { (a) throws(LullError) in
       let f = try file(a[0], reading: false)
       try forEach(a[1]) { (x) throws(LullError) in
-        f.pending += x.kind == .bytes ? x.bytes : Array(x.string.utf8)
+        f.pending += x.kind == .bytes ? x.bytes : x.kind == .str ? try encodeString(x.str, "utf-8", "strict") : []
       }
       return .none
     },

@@ -218,6 +218,7 @@ func appendFormat(
     if f.align == 61 {
       throw LullError.valueError("'=' alignment flag is not allowed in complex format specifier")
     }
+    if f.type == 37 { throw unknownCode(f.type, "complex") }
     var plain = f
     // Without a type: like str, in brackets unless the real part is a plain zero.
     let isPlain = f.type == 0
@@ -362,7 +363,7 @@ func appendFormattedFloat(
         d, conversion: UInt8(truncatingIfNeeded: t), precision: digits, alternate: f.alternate)
     }
   }
-  if f.negativeZero, isNegative {
+  if f.negativeZero, isNegative, value.isFinite {
     isNegative = false
     for i in 0..<body.count where body.bytes[i] >= 49 && body.bytes[i] <= 57 { isNegative = true }
   }

@@ -94,8 +94,8 @@ private func mathModule() -> NativeModule {
     function("acos") { acos($0) }, function("atan") { atan($0) }, function("sinh") { sinh($0) },
     function("cosh") { cosh($0) }, function("tanh") { tanh($0) }, function("asinh") { asinh($0) },
     function("acosh") { acosh($0) }, function("atanh") { atanh($0) }, function("erf") { erf($0) },
-    function("erfc") { erfc($0) }, function("gamma") { tgamma($0) }, function("cbrt") { cbrt($0) },
-    function("lgamma") { lgamma($0) }, function("fabs") { Swift.abs($0) },
+    function("erfc") { erfc($0) }, function("gamma") { gammaFunction($0) }, function("cbrt") { cbrt($0) },
+    function("lgamma") { logGamma($0) }, function("fabs") { Swift.abs($0) },
     function("degrees") { $0 * (180 / Double.pi) }, function("radians") { $0 * (Double.pi / 180) },
     rounding("floor", .__floor__, .down), rounding("ceil", .__ceil__, .up),
     rounding("trunc", .__trunc__, .towardZero),
@@ -242,8 +242,8 @@ private func mathModule() -> NativeModule {
         let x = try indexValue(v)
         let b = x.integer ?? 0
         x.release()
-        if b.isZero { return Value(0) }
-        r = BigInt(r.magnitude / r.greatestCommonDivisor(with: b).magnitude * b.magnitude)
+        // The others are still looked at: they may be no integers.
+        r = r.isZero || b.isZero ? 0 : BigInt(r.magnitude / r.greatestCommonDivisor(with: b).magnitude * b.magnitude)
       }
       return makeBig(r)
     },
@@ -259,25 +259,31 @@ private func mathModule() -> NativeModule {
       return makeBig(n < 2 ? 1 : product(1, n))
     },
     Builtin("comb", "comb(n, k, /)", chapter: "math", doc: "n choose k.") { (a) throws(LullError) in
-      let n = try a.int(0)
-      var k = try a.int(1)
-      if n < 0 || k < 0 { throw LullError.valueError("\(n < 0 ? "n" : "k") must be a non-negative integer") }
-      if k > n { return Value(0) }
-      k = Swift.min(k, n - k)
+      let n = try integer(a, 0)
+      let wanted = try integer(a, 1)
+      if n < 0 || wanted < 0 { throw LullError.valueError("\(n < 0 ? "n" : "k") must be a non-negative integer") }
+      if wanted > n { return Value(0) }
+      guard let k = Int(exactly: Swift.min(wanted, n - wanted)) else {
+        throw LullError.overflow("min(n - k, k) must not exceed \(Int.max)")
+      }
       var r = BigInt(1)
       for i in 0..<k {
-        r = r * BigInt(n - i) / BigInt(i + 1)
+        r = r * (n - BigInt(i)) / BigInt(i + 1)
         if i & 255 == 255 { try throwIfInterrupted() }
       }
       return makeBig(r)
     },
     Builtin("perm", "perm(n, k=None, /)", chapter: "math", doc: "Ordered choices.") { (a) throws(LullError) in
-      let n = try a.int(0)
-      let k = a.isNone(1) ? n : try a.int(1)
-      if n < 0 || k < 0 { throw LullError.valueError("\(n < 0 ? "n" : "k") must be a non-negative integer") }
-      if k > n { return Value(0) }
+      let n = try integer(a, 0)
+      let wanted = a.isNone(1) ? n : try integer(a, 1)
+      if n < 0 || wanted < 0 { throw LullError.valueError("\(n < 0 ? "n" : "k") must be a non-negative integer") }
+      if wanted > n { return Value(0) }
+      guard let k = Int(exactly: wanted) else { throw LullError.overflow("k must not exceed \(Int.max)") }
       var r = BigInt(1)
-      for i in 0..<k { r *= BigInt(n - i) }
+      for i in 0..<k {
+        r *= n - BigInt(i)
+        if i & 255 == 255 { try throwIfInterrupted() }
+      }
       return makeBig(r)
     },
     Builtin("isqrt", "isqrt(n, /)", chapter: "math", doc: "The integer square root.") { (a) throws(LullError) in
@@ -401,7 +407,7 @@ func registerStandardModules() {
     ("math", { () throws(LullError) in mathModule() }),
     ("time", { () throws(LullError) in timeModule() }),
     ("sys", { () throws(LullError) in sysModule() }),
-    ("struct", { () throws(LullError) in structModule() }),
+    ("_struct", { () throws(LullError) in structModule() }),
     ("_trace", { () throws(LullError) in traceModule() }),
     ("_json", { () throws(LullError) in jsonModule() }),
     ("_re", { () throws(LullError) in regexModule() }),

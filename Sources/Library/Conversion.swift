@@ -22,6 +22,7 @@ extension LullError {
       default: error.kind
       }
     self.init(kind, error.fact.message)
+    if let remedy = error.remedy { notes.append(remedy) }
     if let position = error.position, let place = decodePosition(position) {
       notes.append(
         "made by line \(place.line) of \(place.source.file): \(place.source.text(place.span))")
@@ -174,7 +175,7 @@ private func fromNested(_ v: Value, dtype: DType?) throws(LullError) -> NDArray 
           throw ragged(depth)
         }
         throw LullError.valueError(
-          "cannot put \(article(v.typeNameText)) into an array: give numbers or lists of numbers")
+          "cannot put the \(v.typeNameText) \(try repr(v).prefix(40)) into an array: give numbers or lists of numbers")
       }
       scalars.append(scalar)
       return
@@ -188,7 +189,8 @@ private func fromNested(_ v: Value, dtype: DType?) throws(LullError) -> NDArray 
   }
   func ragged(_ depth: Int) -> LullError {
     LullError.valueError(
-      "the lists have different lengths at level \(depth + 1): an array needs rows of one length")
+      "the lists have different lengths at level \(depth + 1): an array needs rows of one length; "
+        + "fill the short ones up")
   }
   if containsArray(v, 0) { return try stacked() }
   do throws(LullError) {
@@ -361,7 +363,10 @@ func dtypeOf(_ v: Value) throws(LullError) -> DType {
   ] {
     if let type = builtinType(name), type.tag == v.tag, type.bits == v.bits { return dtype }
   }
-  throw LullError.typeError("expected a dtype such as float32, not \(article(v.typeNameText))")
+  let error = LullError.typeError("expected a dtype such as float32, not \(article(v.typeNameText))")
+  error.notes.append(
+    v.typeNameText == "int" ? "a shape is one argument, a tuple such as (2, 3)" : "dtypes are mx.float32, mx.int32, mx.bool_ and so on")
+  throw error
 }
 
 /// Calls `leaf` on every array in a tree of lists, tuples, dicts and modules' parameters.
