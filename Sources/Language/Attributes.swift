@@ -204,6 +204,10 @@ func getAttributeOrNil(_ v: Value, _ name: Value) throws(LullError) -> Value? {
       }
     } catch let e as LullError { throw e } catch { return nil }
   }
+  if v.tag == .module, n != Name.__getattr__.pointer, let f = v.module.pointee.dict.dict.get(Name.__getattr__.pointer) {
+    try checkNativeStack()
+    return try call1(f, Value(.str, n))
+  }
   return nil
 }
 
