@@ -693,6 +693,12 @@ func setAttributePlain(_ o: Value, _ n: StrPtr, _ v: Value) throws(LullError) {
     case Name.__module__.pointer:
       swap(&o.function.pointee.module, v)
     case Name.__defaults__.pointer: swap(&o.function.pointee.defaults, v)
+    case Name.__kwdefaults__.pointer:
+      guard v.isNone || v.kind == .dict else {
+        v.release()
+        throw LullError.typeError("__kwdefaults__ must be set to a dict object")
+      }
+      swap(&o.function.pointee.keywordDefaults, v)
     case Name.__annotations__.pointer:
       guard v.isNone || v.kind == .dict else {
         v.release()
@@ -744,6 +750,10 @@ func setAttributePlain(_ o: Value, _ n: StrPtr, _ v: Value) throws(LullError) {
         v.release()
         throw error
       }
+    }
+    if o.tag == .derived, let e = refused(o, n) {
+      v.release()
+      throw e
     }
     if let slot = ownDictSlot(o) {
       if slot.pointee.tag != .dict { slot.pointee = makeDict() }

@@ -448,6 +448,12 @@ func installTypes() {
   ])
   define("BaseException", [
     Builtin("with_traceback", "with_traceback(self, tb, /)") { (a) throws(LullError) in a[0].retained() },
+    Builtin("__reduce__", "__reduce__(self, /)") { (a) throws(LullError) in
+      let b = a[0].exceptionBody
+      var parts = [Value(a[0].type).retained(), b.pointee.args.retained()]
+      if let d = b.pointee.dict.asDict, d.pointee.count > 0 { parts.append(b.pointee.dict.retained()) }
+      return makeTuple(parts)
+    },
     Builtin("add_note", "add_note(self, note, /)") { (a) throws(LullError) in
       guard a[1].kind == .str else {
         throw LullError.typeError("note must be a str, not '\(typeName(a[1]))'")
@@ -949,17 +955,23 @@ private func setMethods(_ frozen: Bool) -> [Builtin] {
       return .none
     },
   ]
-  for (name, op) in [
-    ("intersection_update", BinaryOperator.bitAnd), ("difference_update", .subtract),
-    ("symmetric_difference_update", .bitXor),
-  ] {
+  for (name, op) in [("intersection_update", BinaryOperator.bitAnd), ("difference_update", .subtract)] {
     out.append(
-      Builtin(name, "\(name)(self, other, /)") { (a) throws(LullError) in
-        let o = try asSet(a[1])
-        defer { o.release() }
-        try updateSet(op, a[0], o)
+      Builtin(name, "\(name)(self, *others)") { (a) throws(LullError) in
+        for x in a.rest(1) {
+          let o = try asSet(x)
+          defer { o.release() }
+          try updateSet(op, a[0], o)
+        }
         return .none
       })
   }
+  out.append(
+    Builtin("symmetric_difference_update", "symmetric_difference_update(self, other, /)") { (a) throws(LullError) in
+      let o = try asSet(a[1])
+      defer { o.release() }
+      try updateSet(.bitXor, a[0], o)
+      return .none
+    })
   return out
 }

@@ -398,7 +398,7 @@ extension Builtin {
         rest = t
         bound[s.firstKeywordOnly] = t
       } else {
-        throw withSignature(tooMany(positional, s))
+        throw withSignature(tooMany(positional, kwCount, s))
       }
     } else if s.rest != nil {
       bound[s.firstKeywordOnly] = core.pointee.emptyTuple
@@ -443,6 +443,8 @@ extension Builtin {
     "count", "find", "rfind", "index", "rindex", "startswith", "endswith",
   ]
 
+  /// Functions that say of their positional arguments that they are.
+  private static let namesPositional: Set<String> = ["sum", "prod"]
   private var isParsedByHand: Bool {
     (owner == "str" || owner == "bytes" || owner == "bytearray") && Self.parsedByHand.contains(name)
   }
@@ -453,11 +455,15 @@ extension Builtin {
     e.notes.append("it is called as \(signature)")
     return e
   }
-  private func tooMany(_ given: Int, _ s: Signature) -> LullError {
+  private func tooMany(_ given: Int, _ kwCount: Int, _ s: Signature) -> LullError {
     let most = s.firstKeywordOnly - selfOffset
     let least = s.required - selfOffset
     let n = given - selfOffset
     let title = "\(shownName)()"
+    let total = s.parameters.count - selfOffset
+    if s.parameters.count > s.firstKeywordOnly, n + kwCount > total {
+      return .typeError("\(name)() takes at most \(total) argument\(total == 1 ? "" : "s") (\(n + kwCount) given)")
+    }
     if most == 0, s.parameters.count > selfOffset { return .typeError("\(name)() takes no positional arguments") }
     if most == 0 { return .typeError("\(title) takes no arguments (\(n) given)") }
     if most == 1, least == 1 {
@@ -488,6 +494,12 @@ extension Builtin {
       }
       return .typeError(
         "\(title) missing required argument '\(s.parameters[i].name)' (pos \(i + 1 - selfOffset))")
+    }
+    let plain = s.positionalOnly - selfOffset
+    if Self.namesPositional.contains(name), plain > 0 {
+      return .typeError(
+        "\(name)() takes \(plain < most ? "at least" : "exactly") \(plain) positional argument\(plain == 1 ? "" : "s") "
+          + "(\(given) given)")
     }
     if least == 1, most == 1 {
       return .typeError("\(title) takes exactly one argument (\(given) given)")

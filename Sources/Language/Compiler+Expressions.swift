@@ -173,6 +173,16 @@ extension FunctionCompiler {
       let t = newTemporary()
       let end = newLabel()
       for (i, item) in items.enumerated() {
+        if i < items.count - 1, case .boolean(let inner, let parts) = item.kind, inner != op, let last = parts.last {
+          // What decides the inner one is not asked for its truth once more.
+          let next = newLabel()
+          for p in parts.dropLast() { try jump(p, to: next, when: inner == .or) }
+          try exprInto(last, t)
+          span = last.span
+          emitJump(op == .and ? .jumpFalseKeep : .jumpTrueKeep, t, to: end)
+          place(next)
+          continue
+        }
         try exprInto(item, t)
         if i < items.count - 1 {
           span = item.span

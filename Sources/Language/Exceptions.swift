@@ -124,11 +124,12 @@ func assertionError(_ message: Value) -> LullError {
 func matches(_ e: Value, _ t: Value) throws(LullError) -> Bool {
   if t.tag == .type, t.typeObject.pointee.isException { return e.type.isSubtype(of: t.typeObject) }
   if let tuple = t.asTuple {
-    try checkNativeStack()
-    for i in 0..<tuple.pointee.count {
-      if try matches(e, tuple.items[i]) { return true }
+    var found = false
+    for x in t.elements {
+      guard x.tag == .type, x.typeObject.pointee.isException else { return try matches(e, .none) }
+      if e.type.isSubtype(of: x.typeObject) { found = true }
     }
-    return false
+    return found && tuple.pointee.count > 0
   }
   throw LullError.typeError(
     "catching classes that do not inherit from BaseException is not allowed")

@@ -19,6 +19,9 @@ private final class FileObject {
     self.mode = mode
     isBinary = mode.contains("b")
     let kinds = mode.filter { "rwax".contains($0) }
+    if kinds.count != 1, !mode.isEmpty, mode.allSatisfy({ "rwaxbt+".contains($0) }) {
+      throw LullError.valueError("must have exactly one of create/read/write/append mode")
+    }
     guard kinds.count == 1, mode.allSatisfy({ "rwaxbt+".contains($0) }) else {
       throw LullError.valueError("invalid mode: '\(mode)'")
     }

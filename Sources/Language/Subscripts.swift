@@ -247,6 +247,9 @@ public func setItem(_ o: Value, _ k: Value, _ v: Value) throws(LullError) {
   case .bytes where o.isByteArray:
     let body = o.body(BytesBody.self)
     if k.kind == .slice {
+      if v.kind == .str {
+        throw LullError.typeError("can assign only bytes, buffers, or iterables of ints in range(0, 256)")
+      }
       let new = try bytesFromIterable(v)
       let s = try sliceIndices(k, length: body.pointee.value.count)
       if s.step == 1 {

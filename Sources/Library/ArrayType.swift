@@ -192,8 +192,8 @@ private func oneValue(_ v: Value) throws(LullError) -> Scalar {
   guard let x = v.ndarray else { return .int(0) }
   guard x.size == 1 else {
     throw LullError.valueError(
-      "only an array with one value converts to a number; this one has shape \(x.shape): "
-        + "index one of its \(x.size) values, or reduce it with sum() or mean()")
+      "only an array with one value converts to a number; this one has shape \(x.shape)"
+    ).advising("index one of its \(x.size) values, or reduce it with sum() or mean()")
   }
   return try engine { try x.item() }
 }
