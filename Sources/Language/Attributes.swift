@@ -653,6 +653,10 @@ func setAttributePlain(_ o: Value, _ n: StrPtr, _ v: Value) throws(LullError) {
       p.pointee.slots[0].dict.set(Value(.str, n), v)
       return
     }
+    if o.type == core.pointee.object {
+      v.release()
+      throw attributeError(o, n.value.string)
+    }
     if n == Name.__class__.pointer {
       v.release()
       throw LullError.typeError("__class__ assignment is not in the language")

@@ -443,6 +443,8 @@ extension Builtin {
     "count", "find", "rfind", "index", "rindex", "startswith", "endswith",
   ]
 
+  /// Functions whose arguments are unpacked from a tuple.
+  private static let expecting: Set<String> = ["sorted", "reversed"]
   /// Functions that say of their positional arguments that they are.
   private static let namesPositional: Set<String> = ["sum", "prod"]
   private var isParsedByHand: Bool {
@@ -467,6 +469,7 @@ extension Builtin {
     if most == 0, s.parameters.count > selfOffset { return .typeError("\(name)() takes no positional arguments") }
     if most == 0 { return .typeError("\(title) takes no arguments (\(n) given)") }
     if most == 1, least == 1 {
+      if Self.expecting.contains(name) { return .typeError("\(name) expected 1 argument, got \(n)") }
       return .typeError("\(title) takes exactly one argument (\(n) given)")
     }
     if s.positionalOnly < s.firstKeywordOnly || isParsedByHand {
@@ -502,6 +505,7 @@ extension Builtin {
           + "(\(given) given)")
     }
     if least == 1, most == 1 {
+      if Self.expecting.contains(name) { return .typeError("\(name) expected 1 argument, got \(given)") }
       return .typeError("\(title) takes exactly one argument (\(given) given)")
     }
     if least == most { return .typeError("\(name) expected \(least) arguments, got \(given)") }

@@ -253,16 +253,18 @@ func makeOSError(_ t: TypePtr, _ args: Value) -> Value {
   return v
 }
 
-/// Adds the frame that is being left or searched to the error's stack, once.
-func noteFrame(_ e: LullError, _ code: Code, _ pc: Int) {
+/// Adds the frame that is being left or searched to the error's stack, once: not again when a `finally` or a bare
+/// `raise` sends it on, but for each call of a recursion.
+func noteFrame(_ e: LullError, _ frame: FramePtr, _ code: Code, _ pc: Int) {
+  let activation = UInt32(truncatingIfNeeded: UInt(bitPattern: frame) >> 4)
+  if e.lastFrame == activation { return }
   let entry = TracebackEntry(code: code, pc: pc)
   let span = entry.span
-  if e.lastCode == code.id, let last = e.unwound.last, last.source === code.source,
-    last.function == code.name, last.span == span
-  {
+  if e.lastFrame == UInt32.max, code.instructions[pc].op == .reraise, let last = e.unwound.last, last.code === code {
+    e.lastFrame = activation
     return
   }
-  e.lastCode = code.id
+  e.lastFrame = activation
   if e.unwound.count < 2000 { e.unwound.append(entry) }
   if e.span == nil {
     e.span = span

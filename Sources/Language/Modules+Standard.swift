@@ -35,8 +35,10 @@ private func rounding(_ name: String, _ dunder: Name, _ rule: FloatingPointRound
 private func logarithm(_ v: Value, _ f: (Double) -> Double) throws(LullError) -> Double {
   if let b = v.integer {
     if b.sign == .minus || b.isZero { throw LullError.valueError("math domain error") }
-    let shift = max(0, b.bitWidth - 1000)
-    return f(try bigToDouble(b >> shift)) + Double(shift) * f(2)
+    if b.bitWidth <= 1024, let d = Double(exactly: b) ?? (try? bigToDouble(b)), d.isFinite { return f(d) }
+    // Past doubles: the leading bits as a fraction of 0.5 to 1, and the exponent.
+    let e = b.bitWidth
+    return f(try bigToDouble(b >> (e - 64)) * 0x1p-64) + Double(e) * f(2)
   }
   let d = try doubleOf(v)
   if d <= 0 { throw LullError.valueError("math domain error") }
@@ -184,8 +186,12 @@ private func mathModule() -> NativeModule {
     },
     Builtin("fsum", "fsum(seq, /)", chapter: "math", doc: "An exact floating-point sum.") { (a) throws(LullError) in
       var partials: [Double] = []
+      // Values that are no numbers or infinite are added apart, with the infinite ones in a second sum.
+      var special = 0.0
+      var infinite = 0.0
       try forEach(a[0]) { (v) throws(LullError) in
         var x = try doubleOf(v)
+        let given = x
         var kept: [Double] = []
         for var y in partials {
           if Swift.abs(x) < Swift.abs(y) { swap(&x, &y) }
@@ -194,7 +200,18 @@ private func mathModule() -> NativeModule {
           if lo != 0 { kept.append(lo) }
           x = hi
         }
+        if !x.isFinite {
+          if given.isFinite { throw LullError.overflow("intermediate overflow in fsum") }
+          if given.isInfinite { infinite += given }
+          special += given
+          partials = []
+          return
+        }
         partials = kept + [x]
+      }
+      if special != 0 {
+        if infinite.isNaN { throw LullError.valueError("-inf + inf in fsum") }
+        return Value(special)
       }
       var sum = 0.0
       var n = partials.count
@@ -276,6 +293,7 @@ private func mathModule() -> NativeModule {
     Builtin("perm", "perm(n, k=None, /)", chapter: "math", doc: "Ordered choices.") { (a) throws(LullError) in
       let n = try integer(a, 0)
       let wanted = a.isNone(1) ? n : try integer(a, 1)
+      if a.isNone(1), n < 0 { throw LullError.valueError("factorial() not defined for negative values") }
       if n < 0 || wanted < 0 { throw LullError.valueError("\(n < 0 ? "n" : "k") must be a non-negative integer") }
       if wanted > n { return Value(0) }
       guard let k = Int(exactly: wanted) else { throw LullError.overflow("k must not exceed \(Int.max)") }

@@ -80,14 +80,22 @@ private func append(_ bits: UInt64, _ size: Int, _ big: Bool, _ out: inout [UInt
 }
 
 /// Sentences of C's types, in its words, where the native format has them.
-private func rangeError(_ code: UInt8, _ aligned: Bool, _ low: BigInt, _ high: BigInt) -> LullError {
+private func rangeError(_ n: BigInt, _ f: Field, _ layout: Layout, _ low: BigInt, _ high: BigInt) -> LullError {
+  let isWideUnsigned = f.code < 97 && (f.size >= 4 || f.size == 2 && layout.bigEndian)
+  if Int(exactly: n) == nil || f.size == 8 || isWideUnsigned && n < 0 { return .valueError("argument out of range") }
+  let code = f.code
   switch code {
   case UInt8(ascii: "b"): return .valueError("byte format requires -128 <= number <= 127")
   case UInt8(ascii: "B"): return .valueError("ubyte format requires 0 <= number <= 255")
-  case UInt8(ascii: "h") where aligned: return .valueError("short format requires (-32767 -1) <= number <= 32767")
-  case UInt8(ascii: "H") where aligned: return .valueError("ushort format requires 0 <= number <= (32767 * 2 + 1)")
+  case UInt8(ascii: "h") where !layout.bigEndian: return .valueError("short format requires -32768 <= number <= 32767")
+  case UInt8(ascii: "H") where !layout.bigEndian: return .valueError("ushort format requires 0 <= number <= 65535")
   default: return .valueError("'\(UnicodeScalar(code))' format requires \(low) <= number <= \(high)")
   }
+}
+
+private func tooLarge(_ v: Value, _ f: Field) -> LullError {
+  v.isInteger
+    ? .valueError("int too large to convert") : .overflow("float too large to pack with \(UnicodeScalar(f.code)) format")
 }
 
 private func bits(_ v: Value, _ f: Field, _ layout: Layout) throws(LullError) -> UInt64 {
@@ -106,11 +114,11 @@ private func bits(_ v: Value, _ f: Field, _ layout: Layout) throws(LullError) ->
   case UInt8(ascii: "d"): return plainNaN(try number()).bitPattern
   case UInt8(ascii: "f"):
     let d = plainNaN(try number())
-    if Float(d).isInfinite, d.isFinite { throw LullError.overflow("float too large to pack with f format") }
+    if Float(d).isInfinite, d.isFinite, !layout.aligned { throw tooLarge(v, f) }
     return UInt64(Float(d).bitPattern)
   case UInt8(ascii: "e"):
     let d = plainNaN(try number())
-    if Float16(d).isInfinite, d.isFinite { throw LullError.overflow("float too large to pack with e format") }
+    if Float16(d).isInfinite, d.isFinite { throw tooLarge(v, f) }
     return UInt64(Float16(d).bitPattern)
   default:
     guard v.isInteger || !v.type.lookup(.__index__).isUndefined || v.type.pointee.native?.index != nil else {
@@ -124,8 +132,7 @@ private func bits(_ v: Value, _ f: Field, _ layout: Layout) throws(LullError) ->
     let low = signed ? -(BigInt(1) << (width - 1)) : 0
     let high = (BigInt(1) << (signed ? width - 1 : width)) - 1
     guard n >= low, n <= high else {
-      if f.size == 8 { throw LullError.valueError("int too large to convert") }
-      throw rangeError(f.code, layout.aligned, low, high)
+      throw rangeError(n, f, layout, low, high)
     }
     return UInt64(truncatingIfNeeded: n)
   }

@@ -27,9 +27,15 @@ def test_message(mistake):
     assert program == mistake[1] + "\n"
     lines = write.lull_says(mistake[1])
     assert said == "\n".join(lines) + "\n", "Tests/errors/write.py writes the page anew"
-    # The place, and a remedy.
-    assert any(set(line.strip()) <= set("^~") for line in lines if line.strip()), lines
-    assert lines[-1].startswith("  ") or ":" in lines[-1], lines
+    # The place is the program's own; and there is a remedy, in a line of its own or behind the message.
+    assert lines[0].strip() in mistake[1]
+    assert lines[-1].startswith("  ") or ":" in lines[-1].split(": ", 1)[1] or ";" in lines[-1], lines
+
+
+def test_most_places_are_marked():
+    """All but what fails inside a layer, or in a file."""
+    marked = [title for title, s in SECTIONS.items() if re.search(r"^ *[~^]+$", s, re.M)]
+    assert len(marked) >= len(SECTIONS) - 3, SECTIONS.keys() - set(marked)
 
 
 def test_numpy_says_the_same():
