@@ -143,7 +143,8 @@ public func squeeze(_ x: NDArray, _ axes: [Int]? = nil) throws(ArrayError) -> ND
     mask = try x.axisMask(axes, op: "squeeze")
     for axis in mask.bits where x.shape[axis] != 1 {
       throw .argument(
-        op: "squeeze", message: "axis \(axis) has size \(x.shape[axis]), only size 1 can go")
+        op: "squeeze", message: "axis \(axis) of shape \(x.shape) has size \(x.shape[axis]), only size 1 can go; "
+          + "to take one part of it, index it")
     }
   } else {
     for i in 0..<x.rank where x.shape[i] == 1 { mask |= 1 << i }
@@ -287,7 +288,9 @@ public func split(_ x: NDArray, parts: Int, axis: Int = 0) throws(ArrayError) ->
   let a = try x.axis(axis, op: "split")
   guard parts > 0, x.shape[a] % parts == 0 else {
     throw .argument(
-      op: "split", message: "axis \(a) of size \(x.shape[a]) does not split into \(parts)")
+      op: "split",
+      message: "axis \(a) of shape \(x.shape) has size \(x.shape[a]), which is no multiple of \(parts); "
+        + "give the places to cut at as a list")
   }
   let each = x.shape[a] / parts
   return try split(x, at: (1..<parts).map { $0 * each }, axis: a)

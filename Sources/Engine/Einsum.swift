@@ -40,7 +40,7 @@ struct EinsumPlan {
       for (label, size) in zip(term, x.shape) {
         if let known = sizes[label], known != size, known != 1, size != 1 {
           let name = EinsumPlan.isHidden(label) ? "under '...'" : "'\(label)'"
-          throw EinsumPlan.bad("index \(name) has sizes \(known) and \(size)")
+          throw EinsumPlan.bad("index \(name) has sizes \(known) and \(size); an axis named by another letter may have another size")
         }
         sizes[label] = sizes[label].map { $0 == 1 ? size : $0 } ?? size
       }

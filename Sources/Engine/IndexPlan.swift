@@ -190,7 +190,7 @@ extension NDArray {
     }
     if p.arrays.isEmpty {
       let target = try Shape.checked(p.dims.map { $0.map { view.shape[$0] } ?? 1 }, op: "index")
-      var update = try value.dropLeadingOnes(target.count).astype(dtype).broadcast(to: target)
+      var update = try value.fitting(target, dtype)
       update = try update.reshaped(view.shape)
       switch mode {
       case .set: break
@@ -214,7 +214,7 @@ extension NDArray {
     if p.arrayPlace >= p.dims.count { final += indices[0].shape.array }
     let target = try Shape.checked(final, op: "index")
     let before = p.dims.prefix(p.arrayPlace).compactMap { $0 }.count
-    var update = try value.dropLeadingOnes(target.count).astype(dtype).broadcast(to: target)
+    var update = try value.fitting(target, dtype)
     let plain =
       p.dims.prefix(p.arrayPlace).compactMap { $0.map { view.shape[$0] } }
       + indices[0].shape.array
@@ -230,5 +230,18 @@ extension NDArray {
     let back = try transpose(written, inverse)
     return try p.view.shape == shape && p.view === self
       ? back : sliceUpdate(self, back, p.ranges)
+  }
+}
+
+extension NDArray {
+  /// A value that is assigned to a place of shape `target`.
+  fileprivate func fitting(_ target: Shape, _ dtype: DType) throws(ArrayError) -> NDArray {
+    let value = try dropLeadingOnes(target.count)
+    do throws(ArrayError) { return try value.astype(dtype).broadcast(to: target) } catch {
+      guard case .broadcast = error else { throw error }
+      throw .shapeMismatch(
+        op: "assignment", lhs: shape.array, rhs: target.array,
+        reason: "the value's shape does not broadcast to that of the place")
+    }
   }
 }

@@ -40,8 +40,16 @@ public enum Constant {
   /// The imaginary part of a literal such as `2j`.
   case imaginary(Double)
   case string(String)
+  /// A string with lone surrogates, which a Swift string cannot hold, as WTF-8.
+  case surrogates([UInt8])
   case bytes([UInt8])
   case ellipsis
+}
+
+extension Constant {
+  static func text(_ bytes: [UInt8]) -> Constant {
+    String(validating: bytes, as: UTF8.self).map { .string($0) } ?? .surrogates(bytes)
+  }
 }
 
 public enum UnaryOperator { case not, negate, plus, invert }
@@ -124,7 +132,7 @@ public struct Comprehension {
 }
 
 public enum FStringPart {
-  case literal(String)
+  case literal(Constant)
   /// `{value!conversion:spec}`; `conversion` is `r`, `s` or `a`. The spec may hold values itself.
   /// `{value=}` is a literal part with the source text followed by this part with conversion `r`
   /// (none if a spec is given).

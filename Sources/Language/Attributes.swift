@@ -205,6 +205,10 @@ func getAttributeOrNil(_ v: Value, _ name: Value) throws(LullError) -> Value? {
       }
     } catch let e as LullError { throw e } catch { return nil }
   }
+  if v.tag == .module, n != Name.__getattr__.pointer, let f = v.module.pointee.dict.dict.get(Name.__getattr__.pointer) {
+    try checkNativeStack()
+    return try call1(f, Value(.str, n))
+  }
   return nil
 }
 
@@ -433,9 +437,9 @@ private func specialAttribute(_ v: Value, _ n: StrPtr) throws(LullError) -> Valu
     if n == Name.stop.pointer { return s.pointee.stop.retained() }
     if n == Name.step.pointer { return s.pointee.step.retained() }
   case .range:
-    if n == Name.start.pointer { return Value(v.range.pointee.start) }
-    if n == Name.stop.pointer { return Value(v.range.pointee.stop) }
-    if n == Name.step.pointer { return Value(v.range.pointee.step) }
+    if n == Name.start.pointer { return v.range.ends.0 }
+    if n == Name.stop.pointer { return v.range.ends.1 }
+    if n == Name.step.pointer { return v.range.ends.2 }
   case .complex:
     let name = n.string
     if name == "real" { return Value(v.body(ComplexBody.self).pointee.re) }
@@ -650,6 +654,10 @@ func setAttributePlain(_ o: Value, _ n: StrPtr, _ v: Value) throws(LullError) {
       p.pointee.slots[0].dict.set(Value(.str, n), v)
       return
     }
+    if o.type == core.pointee.object {
+      v.release()
+      throw attributeError(o, n.value.string)
+    }
     if n == Name.__class__.pointer {
       v.release()
       throw LullError.typeError("__class__ assignment is not in the language")
@@ -690,6 +698,12 @@ func setAttributePlain(_ o: Value, _ n: StrPtr, _ v: Value) throws(LullError) {
     case Name.__module__.pointer:
       swap(&o.function.pointee.module, v)
     case Name.__defaults__.pointer: swap(&o.function.pointee.defaults, v)
+    case Name.__kwdefaults__.pointer:
+      guard v.isNone || v.kind == .dict else {
+        v.release()
+        throw LullError.typeError("__kwdefaults__ must be set to a dict object")
+      }
+      swap(&o.function.pointee.keywordDefaults, v)
     case Name.__annotations__.pointer:
       guard v.isNone || v.kind == .dict else {
         v.release()
@@ -741,6 +755,10 @@ func setAttributePlain(_ o: Value, _ n: StrPtr, _ v: Value) throws(LullError) {
         v.release()
         throw error
       }
+    }
+    if o.tag == .derived, let e = refused(o, n) {
+      v.release()
+      throw e
     }
     if let slot = ownDictSlot(o) {
       if slot.pointee.tag != .dict { slot.pointee = makeDict() }

@@ -522,8 +522,8 @@ private func arrayMethods() -> [Builtin] {
   ]
 }
 
-private func fromHex(_ make: @escaping ([UInt8]) -> Value) -> Builtin {
-  Builtin("fromhex", "fromhex(string, /)", chapter: "bytes", doc: "Bytes from hexadecimal text.", examples: [">>> bytes.fromhex('01 ff')\nb'\\x01\\xff'"]) { (a) throws(LullError) in
+private func fromHex(_ owner: String, _ make: @escaping ([UInt8]) -> Value) -> Builtin {
+  Builtin("fromhex", "fromhex(string, /)", chapter: owner, doc: "Bytes from hexadecimal text.", examples: [">>> bytes.fromhex('01 ff')\nb'\\x01\\xff'"]) { (a) throws(LullError) in
     guard a[0].kind == .str else {
       throw LullError.typeError("fromhex() argument must be str, not \(typeName(a[0]))")
     }
@@ -588,7 +588,7 @@ func installBytes() {
     }
     t.pointee.dict.dict.set("maketrans", makeWrapper(.staticMethod, registered(table)))
     let build: ([UInt8]) -> Value = t == array ? { makeByteArray($0) } : { makeBytes($0) }
-    t.pointee.dict.dict.set("fromhex", makeWrapper(.staticMethod, registered(fromHex(build))))
+    t.pointee.dict.dict.set("fromhex", makeWrapper(.staticMethod, registered(fromHex(t.pointee.name, build))))
     BuiltinRegistry.add(methods)
     t.changed()
   }

@@ -261,26 +261,38 @@ let builtinFunctions: [Builtin] = [
   },
   Builtin("print", "print(*args, sep=' ', end='\\n', file=None, flush=False)", doc: "Print values to the output, separated by sep and followed by end.", examples: [">>> print(1, 2, sep='-')\n1-2"]) {
     (a) throws(LullError) in
-    var out = ""
+    var out = TextBuilder()
+    /// The first text that cannot be written to a file.
+    var unwritable: StrPtr?
     for (i, name) in [(1, "sep"), (2, "end")] where !a[i].isNone && a[i].kind != .str {
       throw LullError.typeError("\(name) must be None or a string, not \(typeName(a[i]))")
     }
-    let sep = a[1].isNone ? " " : a[1].string
+    let file = a[3].isNone && !redirectedOutput.isUndefined ? redirectedOutput : a[3]
     for (i, v) in a.rest(0).enumerated() {
-      if i > 0 { out += sep }
-      do throws(LullError) { out += try display(v) } catch {
+      if i > 0 { if let sep = a[1].asStr { out.append(sep) } else { out.append(32) } }
+      if v.tag == .str {
+        let s = v.str
+        if unwritable == nil, s.hasSurrogates { unwritable = s }
+        if unwritable != nil, file.isNone { break }
+        out.append(s)
+        continue
+      }
+      do throws(LullError) { out.append(text: try display(v)) } catch {
         // What stands before it is printed already.
-        if a[3].isNone { standardOutput.write(out) }
+        if a[3].isNone { standardOutput.write(out.string) }
         throw error
       }
     }
-    out += a[2].isNone ? "\n" : a[2].string
-    let file = a[3].isNone && !redirectedOutput.isUndefined ? redirectedOutput : a[3]
+    if file.isNone, let unwritable {
+      standardOutput.write(out.string)
+      _ = try encodeString(unwritable, "utf-8", "strict")
+    }
+    if let end = a[2].asStr { out.append(end) } else { out.append(10) }
     if file.isNone {
-      standardOutput.write(out)
+      standardOutput.write(out.string)
       if try truth(a[4]) { standardOutput.flush() }
     } else {
-      let text = makeStr(out)
+      let text = out.value()
       defer { text.release() }
       let write = try getAttribute(file, interned("write"))
       defer { write.release() }
@@ -299,7 +311,11 @@ let builtinFunctions: [Builtin] = [
   },
   Builtin("chr", "chr(i, /)", doc: "The character with a code point.", examples: [">>> chr(97)\n'a'"]) {
     (a) throws(LullError) in
-    let i = try a.int(0)
+    let number = try indexValue(a[0])
+    defer { number.release() }
+    guard number.tag == .int, let i = Int32(exactly: number.asInt).map(Int.init) else {
+      throw LullError.overflow("Python int too large to convert to C int")
+    }
     if i < 0 || i > 0x10FFFF { throw LullError.valueError("chr() arg not in range(0x110000)") }
     if i < 128 { return asciiCharacter(UInt8(i)) }
     return makeStr(codePoints: [UInt32(i)])
@@ -592,6 +608,7 @@ let builtinFunctions: [Builtin] = [
       let keys = makeList(try collect(v))
       return makeIterator(kind: .reversed, keys, index: keys.list.pointee.count - 1)
     }
+    if v.kind == .range, let big = v.range.pointee.big { return big.iterator(reversed: true) }
     let n: Int
     do throws(LullError) { n = try length(v) } catch {
       if isCustom(v), !v.type.lookup(.__len__).isUndefined { throw error }

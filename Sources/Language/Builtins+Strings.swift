@@ -8,9 +8,7 @@ func isSpace(_ c: UInt32) -> Bool {
 /// Lower case with the Greek rule: a sigma that ends a word has a form of its own.
 private func lowered(_ s: StrPtr) -> Value {
   let points = s.codePoints
-  var out = ""
-  for i in points.indices { out += lowered(points, i) }
-  return makeStr(out)
+  return mapped(points) { lowered(points, $0) }
 }
 /// A character in lower case where it stands: a sigma at the end of a word has a form of its own.
 private func lowered(_ points: [UInt32], _ i: Int) -> String {
@@ -22,9 +20,16 @@ private func lowered(_ points: [UInt32], _ i: Int) -> String {
   return isFinal ? "\u{3C2}" : "\u{3C3}"
 }
 private func mapped(_ s: StrPtr, _ f: (UInt32) -> String) -> Value {
-  var out = ""
-  for c in s.codePoints { out += f(c) }
-  return makeStr(out)
+  let points = s.codePoints
+  return mapped(points) { f(points[$0]) }
+}
+/// The texts of all places; lone surrogates, which no Swift string holds, stay as they are.
+private func mapped(_ points: [UInt32], _ f: (Int) -> String) -> Value {
+  var out = TextBuilder()
+  for (i, c) in points.enumerated() {
+    if 0xD800...0xDFFF ~= c { out.append(codePoint: c) } else { out.append(text: f(i)) }
+  }
+  return out.value()
 }
 private func scalarText(_ c: UInt32) -> String {
   Unicode.Scalar(c).map { String($0) } ?? "\u{FFFD}"
@@ -364,9 +369,11 @@ private func justify(_ name: String, _ doc: String, _ example: String, _ align: 
     try checkAllocation(width, 4)
     let missing = width - n
     let left = align == "<" ? 0 : align == ">" ? missing : missing / 2 + (missing & width & 1)
-    let f = fill.string
-    return makeStr(
-      String(repeating: f, count: left) + a[0].string + String(repeating: f, count: missing - left))
+    var out = TextBuilder()
+    for _ in 0..<left { out.append(fill) }
+    out.append(a[0].str)
+    for _ in 0..<(missing - left) { out.append(fill) }
+    return out.value()
   }
 }
 
@@ -402,11 +409,10 @@ func installStrings() {
     },
     Builtin("swapcase", "swapcase(self, /)", chapter: "str", doc: "Cases swapped.", examples: [">>> 'aBC'.swapcase()\n'Abc'"]) { (a) throws(LullError) in
       let points = a[0].str.codePoints
-      var out = ""
-      for (i, c) in points.enumerated() {
-        out += isUpper(c) ? lowered(points, i) : isLower(c) ? upper(c) : scalarText(c)
+      return mapped(points) { i in
+        let c = points[i]
+        return isUpper(c) ? lowered(points, i) : isLower(c) ? upper(c) : scalarText(c)
       }
-      return makeStr(out)
     },
     Builtin("capitalize", "capitalize(self, /)", chapter: "str", doc: "First character upper, rest lower.", examples: [">>> 'hello WORLD'.capitalize()\n'Hello world'"]) { (a) throws(LullError) in
       var first = true
@@ -417,9 +423,7 @@ func installStrings() {
         }
       }
       let points = a[0].str.codePoints
-      var out = ""
-      for (i, c) in points.enumerated() { out += i == 0 ? title(c) : lowered(points, i) }
-      return makeStr(out)
+      return mapped(points) { $0 == 0 ? title(points[0]) : lowered(points, $0) }
     },
     Builtin("title", "title(self, /)", chapter: "str", doc: "Each word capitalised.", examples: [">>> 'hello world'.title()\n'Hello World'"]) { (a) throws(LullError) in
       var previous = false
@@ -427,12 +431,10 @@ func installStrings() {
         return mappedASCII(a[0].str) { c, inWord in inWord ? lowerASCII(c) : upperASCII(c) }
       }
       let points = a[0].str.codePoints
-      var out = ""
-      for (i, c) in points.enumerated() {
-        out += previous ? lowered(points, i) : title(c)
-        previous = isCased(c)
+      return mapped(points) { i in
+        defer { previous = isCased(points[i]) }
+        return previous ? lowered(points, i) : title(points[i])
       }
-      return makeStr(out)
     },
     Builtin("strip", "strip(self, chars=None, /)", chapter: "str", doc: "Without white space, or the characters in chars, at both ends.", examples: [">>> '  a b '.strip()\n'a b'\n>>> 'xyaxy'.strip('xy')\n'a'"]) { (a) throws(LullError) in
       try trim(a[0].str, a[1], left: true, right: true)
@@ -564,12 +566,17 @@ func installStrings() {
     },
     justify("ljust", "Padded on the right to a width.", ">>> 'ab'.ljust(5, '.')\n'ab...'", "<"), justify("rjust", "Padded on the left to a width.", ">>> '42'.rjust(5)\n'   42'", ">"), justify("center", "Padded on both sides to a width.", ">>> 'ab'.center(6, '*')\n'**ab**'", "^"),
     Builtin("zfill", "zfill(self, width, /)", chapter: "str", doc: "Padded with zeros on the left.", examples: [">>> '-42'.zfill(6)\n'-00042'"]) { (a) throws(LullError) in
-      let s = a[0].string
-      let missing = try a.int(1) - a[0].str.pointee.count
-      if missing <= 0 { return a[0].retained() }
+      let s = a[0].str
+      let width = try a.int(1)
+      if width <= s.pointee.count { return a[0].retained() }
+      let missing = width - s.pointee.count
       try checkAllocation(missing, 4)
-      let sign = s.hasPrefix("-") || s.hasPrefix("+") ? 1 : 0
-      return makeStr(s.prefix(sign) + String(repeating: "0", count: missing) + s.dropFirst(sign))
+      var out = TextBuilder()
+      let sign = s.buffer.first.map { $0 == 43 || $0 == 45 } ?? false ? 1 : 0
+      out.append(s.bytes, sign)
+      out.append(repeating: 48, missing)
+      out.append(s.bytes + sign, s.pointee.byteCount - sign)
+      return out.value()
     },
     Builtin("expandtabs", "expandtabs(self, tabsize=8)", chapter: "str", doc: "Tabs as spaces.", examples: [">>> 'a\\tb'.expandtabs(4)\n'a   b'"]) { (a) throws(LullError) in
       let size = try a.int(1)
@@ -642,7 +649,7 @@ func installStrings() {
       var previous = false
       var any = false
       for c in a[0].str.codePoints {
-        if isUpper(c) {
+        if isUpper(c) || isTitle(c) {
           if previous { return Value(false) }
           previous = true
           any = true
@@ -670,10 +677,13 @@ func installStrings() {
   t.pointee.dict.dict.set(
     "maketrans",
     makeWrapper(.staticMethod, registered(
-      Builtin("maketrans", "maketrans(x, y=..., z=..., /)", doc: "A table for translate: of a dict, or from the characters of x to those of y, without those of z.", examples: [">>> 'banana'.translate(str.maketrans('an', 'oN', 'b'))\n'oNoNo'"]) { (a) throws(LullError) in
+      Builtin("maketrans", "maketrans(x, y=..., z=..., /)", chapter: "str", doc: "A table for translate: of a dict, or from the characters of x to those of y, without those of z.", examples: [">>> 'banana'.translate(str.maketrans('an', 'oN', 'b'))\n'oNoNo'"]) { (a) throws(LullError) in
         let d = makeDict()
         if a.has(1) {
-          let x = try a.str(0).codePoints
+          guard let first = a[0].asStr else {
+            throw LullError.typeError("first maketrans argument must be a string if there is a second argument")
+          }
+          let x = first.codePoints
           let y = try a.str(1).codePoints
           if x.count != y.count {
             throw LullError.valueError("the first two maketrans arguments must have equal length")

@@ -158,7 +158,11 @@ func parseFloat(_ text: String, shown: String? = nil) throws(LullError) -> Doubl
   case "nan", "+nan", "-nan": return freshNaN()
   default: break
   }
-  if let c = lower.first(where: { !($0.isNumber || "+-.e".contains($0)) }) { _ = c } else if let d = Double(plain.hasSuffix(".") ? plain + "0" : plain.replacingDotE()) {
+  // A point or an exponent alone would be read as the zeros that are put around it.
+  let mantissa = lower.prefix { $0 != "e" }
+  if mantissa.contains(where: \.isNumber), lower.allSatisfy({ $0.isNumber || "+-.e".contains($0) }),
+    let d = Double(plain.hasSuffix(".") ? plain + "0" : plain.replacingDotE())
+  {
     return d
   }
   throw LullError.valueError("could not convert string to float: \(shown ?? quoted(makeStr(text).str))")
@@ -187,7 +191,6 @@ private func complexOf(_ v: Value) throws(LullError) -> (Double, Double)? {
   }
 }
 
-/// Whether each underscore stands between two digits.
 /// Whether each underscore stands between two digits.
 private func hasPlainUnderscores(_ text: String) -> Bool {
   let c = Array(text.unicodeScalars)
@@ -238,21 +241,24 @@ func installTypes() {
     }
     return makeInstance(core.pointee.object)
   }
-  constructor("int", "int(x=0, /, base=...)", doc: "An integer from a number or text.", examples: [">>> int('42') + int(3.9)\n45\n>>> int('ff', base=16)\n255"]) {
+  constructor("int", "int(x=..., /, base=...)", doc: "An integer from a number or text.", examples: [">>> int('42') + int(3.9)\n45\n>>> int('ff', base=16)\n255"]) {
     (a) throws(LullError) in
     let v = a[0]
     if a.has(1) {
+      if v.isUndefined { throw LullError.typeError("int() missing string argument") }
+      let number = try indexValue(a[1])
+      defer { number.release() }
+      guard number.tag == .int, case let base = number.asInt, base == 0 || base >= 2 && base <= 36 else {
+        throw LullError.valueError("int() base must be >= 2 and <= 36, or 0")
+      }
       guard v.kind == .str || v.kind == .bytes else {
         throw LullError.typeError("int() can't convert non-string with explicit base")
-      }
-      let base = try a.int(1)
-      if base != 0, base < 2 || base > 36 {
-        throw LullError.valueError("int() base must be >= 2 and <= 36, or 0")
       }
       return try parseInt(
         v.kind == .str ? v.string : String(decoding: v.bytes, as: UTF8.self), base,
         shown: v.kind == .str ? nil : quotedBytes(v.bytes))
     }
+    if v.isUndefined { return Value(0) }
     switch v.kind {
     case .int, .bool: return Value(v.asInt)
     case .bigInt: return makeBig(v.bigInt)
@@ -270,6 +276,7 @@ func installTypes() {
         throw LullError.typeError("\(name) returned non-int (type \(n))")
       }
       if v.kind == .native, let slot = v.type.pointee.native?.int { return try slot(v) }
+      if let b = v.bytesLike { return try parseInt(String(decoding: b, as: UTF8.self), 10, shown: quotedBytes(b)) }
       throw LullError.typeError(
         "int() argument must be a string, a bytes-like object or a real number, not '\(typeName(v))'")
     }
@@ -279,7 +286,7 @@ func installTypes() {
     let v = a[0]
     if v.kind == .str { return Value(try parseFloat(v.string)) }
     if let b = v.bytesLike {
-      return Value(try parseFloat(String(decoding: b, as: UTF8.self), shown: v.kind == .bytes ? try repr(v) : nil))
+      return Value(try parseFloat(String(decoding: b, as: UTF8.self), shown: try repr(v)))
     }
     do throws(LullError) { return Value(try doubleOf(v)) } catch {
       if error.kind == "TypeError", error.message.hasPrefix("must be real") {
@@ -372,8 +379,7 @@ func installTypes() {
   }
   constructor("range", "range(start, stop=..., step=..., /)", doc: "An arithmetic progression of ints.", examples: [">>> list(range(5)), list(range(10, 0, -3))\n([0, 1, 2, 3, 4], [10, 7, 4, 1])"]) {
     (a) throws(LullError) in
-    if !a.has(1) { return try makeRange(0, try a.int(0), 1) }
-    return try makeRange(try a.int(0), try a.int(1), a.has(2) ? try a.int(2) : 1)
+    a.has(1) ? try makeRange(a[0], a[1], a.has(2) ? a[2] : Value(1)) : try makeRange(Value(0), a[0], Value(1))
   }
   constructor("slice", "slice(start, stop=..., step=None, /)", doc: "A slice object.", examples: [">>> 'abcdef'[slice(1, None, 2)]\n'bdf'"]) {
     (a) throws(LullError) in
@@ -450,6 +456,12 @@ func installTypes() {
   ])
   define("BaseException", [
     Builtin("with_traceback", "with_traceback(self, tb, /)", doc: "The exception itself.", examples: [">>> ValueError('x').with_traceback(None)\nValueError('x')"]) { (a) throws(LullError) in a[0].retained() },
+    Builtin("__reduce__", "__reduce__(self, /)") { (a) throws(LullError) in
+      let b = a[0].exceptionBody
+      var parts = [Value(a[0].type).retained(), b.pointee.args.retained()]
+      if let d = b.pointee.dict.asDict, d.pointee.count > 0 { parts.append(b.pointee.dict.retained()) }
+      return makeTuple(parts)
+    },
     Builtin("add_note", "add_note(self, note, /)", doc: "Adds a line that is shown below the message.", examples: [">>> e = ValueError('x')\n>>> e.add_note('while reading a')\n>>> e.__notes__\n['while reading a']"]) { (a) throws(LullError) in
       guard a[1].kind == .str else {
         throw LullError.typeError("note must be a str, not '\(typeName(a[1]))'")
@@ -567,14 +579,20 @@ func installTypes() {
   ])
   define("range", [
     Builtin("index", "index(self, value, /)", doc: "The index of a value.", examples: [">>> range(0, 10, 2).index(6)\n3"]) { (a) throws(LullError) in
-      let r = a[0].range.pointee
-      guard try containsValue(a[0], a[1]), a[1].isIntOrBool else {
-        throw LullError.valueError("\(try repr(a[1])) is not in range")
+      let x = a[1]
+      if x.tag == .int || x.tag == .bool || x.tag == .bigInt {
+        if let i = a[0].range.index(of: x) { return i }
+        throw LullError.valueError("\(try repr(x)) is not in range")
       }
-      return Value((a[1].asInt - r.start) / r.step)
+      guard let i = try rangeItems(a[0], equalTo: x, stopAtFirst: true).first else {
+        throw LullError.valueError("sequence.index(x): x not in sequence")
+      }
+      return Value(i)
     },
     Builtin("count", "count(self, value, /)", doc: "1 if the value is in the range, else 0.", examples: [">>> range(0, 10, 2).count(6), range(0, 10, 2).count(7)\n(1, 0)"]) { (a) throws(LullError) in
-      Value(try containsValue(a[0], a[1]) ? 1 : 0)
+      let x = a[1]
+      if x.tag == .int || x.tag == .bool || x.tag == .bigInt { return Value(try containsValue(a[0], x) ? 1 : 0) }
+      return Value(try rangeItems(a[0], equalTo: x, stopAtFirst: false).count)
     },
   ])
   define("slice", [
@@ -677,7 +695,7 @@ func installTypes() {
     Builtin("to_bytes", "to_bytes(self, length=1, byteorder='big', *, signed=False)", doc: "The number as bytes.", examples: [">>> (1000).to_bytes(2, 'big')\nb'\\x03\\xe8'"]) { (a) throws(LullError) in
       let n = a[0].integer ?? 0
       let count = try a.int(1)
-      try checkByteOrder(a[2])
+      try checkByteOrder(a[2], "to_bytes")
       if count < 0 { throw LullError.valueError("length argument must be non-negative") }
       try checkAllocation(count, 2)
       var m = n
@@ -687,7 +705,7 @@ func installTypes() {
       }
       let limit = BigInt(1) << (8 * count)
       let signed = try truth(a[3])
-      if m >= limit || m.sign == .minus || (signed && n.sign == .plus && n >= limit / 2) {
+      if m >= limit || m.sign == .minus || signed && (n >= limit / 2 || n < -(limit / 2)) {
         throw LullError.overflow("int too big to convert")
       }
       var out = [UInt8](repeating: 0, count: count)
@@ -700,7 +718,7 @@ func installTypes() {
     makeWrapper(.staticMethod, registered(
       Builtin("from_bytes", "from_bytes(bytes, byteorder='big', *, signed=False)", doc: "The number that bytes are.", examples: [">>> int.from_bytes(b'\\x03\\xe8', 'big')\n1000"]) { (a) throws(LullError) in
         var raw: [UInt8] = []
-        try checkByteOrder(a[1])
+        try checkByteOrder(a[1], "from_bytes")
         if let b = a[0].bytesLike { raw = b } else if a[0].kind == .str || a[0].isInteger || !isIterable(a[0]) {
           throw LullError.typeError("cannot convert '\(typeName(a[0]))' object to bytes")
         } else {
@@ -721,8 +739,9 @@ func installTypes() {
   builtinTypes["float"]?.pointee.dict.dict.set(
     "fromhex",
     makeWrapper(.staticMethod, registered(
-      Builtin("fromhex", "fromhex(string, /)", doc: "The float that hexadecimal text is.", examples: [">>> float.fromhex('0x1.8p+1')\n3.0"]) { (a) throws(LullError) in
-        Value(try floatFromHex(try a.string(0)))
+      Builtin("fromhex", "fromhex(string, /)", chapter: "float", doc: "The float that hexadecimal text is.", examples: [">>> float.fromhex('0x1.8p+1')\n3.0"]) { (a) throws(LullError) in
+        guard a[0].kind == .str else { throw LullError.typeError("bad argument type for built-in operation") }
+        return Value(try floatFromHex(a[0].string))
       })))
   define("float", [
     Builtin("is_integer", "is_integer(self, /)", doc: "Whether it is a whole number.", examples: [">>> (2.0).is_integer(), (2.5).is_integer()\n(True, False)"]) { (a) throws(LullError) in
@@ -812,8 +831,11 @@ private func floatFromHex(_ text: String) throws(LullError) -> Double {
   return negative ? -value : value
 }
 
-private func checkByteOrder(_ v: Value) throws(LullError) {
-  guard v.kind == .str, v.string == "big" || v.string == "little" else {
+private func checkByteOrder(_ v: Value, _ function: String) throws(LullError) {
+  guard v.kind == .str else {
+    throw LullError.typeError("\(function)() argument 'byteorder' must be str, not \(typeName(v))")
+  }
+  guard v.string == "big" || v.string == "little" else {
     throw LullError.valueError("byteorder must be either 'little' or 'big'")
   }
 }
@@ -946,17 +968,25 @@ private func setMethods(_ frozen: Bool) -> [Builtin] {
     },
   ]
   for (name, op, doc, example) in [
-    ("intersection_update", BinaryOperator.bitAnd, "Keep only the elements that another has.", ">>> s = {1, 2, 3}\n>>> s.intersection_update([2, 3, 4])\n>>> sorted(s)\n[2, 3]"),
-    ("difference_update", .subtract, "Take the elements of another out.", ">>> s = {1, 2, 3}\n>>> s.difference_update([2])\n>>> sorted(s)\n[1, 3]"),
-    ("symmetric_difference_update", .bitXor, "Keep the elements that only one of the two has.", ">>> s = {1, 2}\n>>> s.symmetric_difference_update([2, 3])\n>>> sorted(s)\n[1, 3]"),
+    ("intersection_update", BinaryOperator.bitAnd, "Keep only the elements that all others have.", ">>> s = {1, 2, 3}\n>>> s.intersection_update([2, 3, 4])\n>>> sorted(s)\n[2, 3]"),
+    ("difference_update", .subtract, "Take the elements of others out.", ">>> s = {1, 2, 3}\n>>> s.difference_update([2])\n>>> sorted(s)\n[1, 3]"),
   ] {
     out.append(
-      Builtin(name, "\(name)(self, other, /)", doc: doc, examples: [example]) { (a) throws(LullError) in
-        let o = try asSet(a[1])
-        defer { o.release() }
-        try updateSet(op, a[0], o)
+      Builtin(name, "\(name)(self, *others)", doc: doc, examples: [example]) { (a) throws(LullError) in
+        for x in a.rest(1) {
+          let o = try asSet(x)
+          defer { o.release() }
+          try updateSet(op, a[0], o)
+        }
         return .none
       })
   }
+  out.append(
+    Builtin("symmetric_difference_update", "symmetric_difference_update(self, other, /)") { (a) throws(LullError) in
+      let o = try asSet(a[1])
+      defer { o.release() }
+      try updateSet(.bitXor, a[0], o)
+      return .none
+    })
   return out
 }

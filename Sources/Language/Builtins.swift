@@ -90,8 +90,21 @@ public final class Builtin: @unchecked Sendable {
     }
     return s
   }
-  /// `list.append` for methods, else the name.
-  var shownName: String { owner.map { "\($0).\(name)" } ?? name }
+  /// `list.append` for methods, `math.sqrt` for functions of C modules and static methods, else the name.
+  var shownName: String {
+    if let owner { return "\(owner).\(name)" }
+    return Self.qualified.contains(chapter) ? "\(chapter).\(name)" : name
+  }
+  private static let qualified: Set<String> = ["math", "time", "sys", "bytes", "bytearray", "float", "str"]
+
+  /// A method of a class, for messages that do not count the class among the arguments.
+  static func method(
+    _ owner: String, _ name: String, _ signature: String, run: @escaping (Args) throws(LullError) -> Value
+  ) -> Builtin {
+    let b = Builtin(name, signature, run: run)
+    b.owner = owner
+    return b
+  }
 }
 
 public struct SignatureParameter: @unchecked Sendable {
@@ -385,7 +398,7 @@ extension Builtin {
         rest = t
         bound[s.firstKeywordOnly] = t
       } else {
-        throw tooMany(positional, s)
+        throw withSignature(tooMany(positional, kwCount, s))
       }
     } else if s.rest != nil {
       bound[s.firstKeywordOnly] = core.pointee.emptyTuple
@@ -419,7 +432,7 @@ extension Builtin {
     }
     for i in 0..<named where bound[s.slot(i)].isUndefined {
       let p = s.parameters[i]
-      if p.isRequired { throw missing(bound, s) }
+      if p.isRequired { throw withSignature(missing(bound, s)) }
       bound[s.slot(i)] = p.defaultValue
     }
     return try run(Args(bound, slots, Unmanaged.passUnretained(self)))
@@ -430,19 +443,36 @@ extension Builtin {
     "count", "find", "rfind", "index", "rindex", "startswith", "endswith",
   ]
 
+  /// Functions whose arguments are unpacked from a tuple.
+  private static let expecting: Set<String> = ["sorted", "reversed"]
+  /// Functions that say of their positional arguments that they are.
+  private static let namesPositional: Set<String> = ["sum", "prod"]
+  private var isParsedByHand: Bool {
+    (owner == "str" || owner == "bytes" || owner == "bytearray") && Self.parsedByHand.contains(name)
+  }
+
   private var selfOffset: Int { owner == nil ? 0 : 1 }
 
-  private func tooMany(_ given: Int, _ s: Signature) -> LullError {
+  private func withSignature(_ e: LullError) -> LullError {
+    e.notes.append("it is called as \(signature)")
+    return e
+  }
+  private func tooMany(_ given: Int, _ kwCount: Int, _ s: Signature) -> LullError {
     let most = s.firstKeywordOnly - selfOffset
     let least = s.required - selfOffset
     let n = given - selfOffset
     let title = "\(shownName)()"
+    let total = s.parameters.count - selfOffset
+    if s.parameters.count > s.firstKeywordOnly, n + kwCount > total {
+      return .typeError("\(name)() takes at most \(total) argument\(total == 1 ? "" : "s") (\(n + kwCount) given)")
+    }
     if most == 0, s.parameters.count > selfOffset { return .typeError("\(name)() takes no positional arguments") }
     if most == 0 { return .typeError("\(title) takes no arguments (\(n) given)") }
     if most == 1, least == 1 {
+      if Self.expecting.contains(name) { return .typeError("\(name) expected 1 argument, got \(n)") }
       return .typeError("\(title) takes exactly one argument (\(n) given)")
     }
-    if s.positionalOnly < s.firstKeywordOnly {
+    if s.positionalOnly < s.firstKeywordOnly || isParsedByHand {
       return .typeError(
         "\(name)() takes \(most == least ? "exactly" : "at most") \(most) argument\(most == 1 ? "" : "s") (\(n) given)")
     }
@@ -460,6 +490,7 @@ extension Builtin {
     given = max(0, given - selfOffset)
     for i in s.positionalOnly..<s.parameters.count
     where s.parameters[i].isRequired && bound[s.slot(i)].isUndefined {
+      let title = owner == nil ? "\(name)()" : title
       if i >= s.firstKeywordOnly {
         return .typeError(
           "\(title) missing 1 required keyword-only argument: '\(s.parameters[i].name)'")
@@ -467,11 +498,18 @@ extension Builtin {
       return .typeError(
         "\(title) missing required argument '\(s.parameters[i].name)' (pos \(i + 1 - selfOffset))")
     }
+    let plain = s.positionalOnly - selfOffset
+    if Self.namesPositional.contains(name), plain > 0 {
+      return .typeError(
+        "\(name)() takes \(plain < most ? "at least" : "exactly") \(plain) positional argument\(plain == 1 ? "" : "s") "
+          + "(\(given) given)")
+    }
     if least == 1, most == 1 {
+      if Self.expecting.contains(name) { return .typeError("\(name) expected 1 argument, got \(given)") }
       return .typeError("\(title) takes exactly one argument (\(given) given)")
     }
     if least == most { return .typeError("\(name) expected \(least) arguments, got \(given)") }
-    if owner == "str" || owner == "bytes" || owner == "bytearray", Self.parsedByHand.contains(name) {
+    if isParsedByHand {
       return .typeError("\(name)() takes at least \(least) argument\(least == 1 ? "" : "s") (\(given) given)")
     }
     return .typeError(

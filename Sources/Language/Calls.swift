@@ -261,11 +261,14 @@ func makeSuper(_ type: Value, _ me: Value) throws(LullError) -> Value {
 /// The attributes that instances may have when the class and its bases name them in `__slots__`; nil: any.
 private func slotNames(_ namespace: DictPtr, _ base: TypePtr, _ name: String) throws(LullError) -> Set<StrPtr>? {
   guard let v = namespace.get(internedPointer("__slots__")) else { return nil }
-  let isRoot = base == core.pointee.object
-  guard base.pointee.kind == .instance, isRoot || base.pointee.slots != nil else { return nil }
+  let plain: Set<Tag> = [.instance, .tuple, .str, .int, .float, .bytes, .list, .dict, .set, .complex]
+  guard plain.contains(base.pointee.kind), !base.pointee.isUserDefined || base.pointee.slots != nil else { return nil }
   var names = base.pointee.slots ?? []
   let items = v.kind == .str ? [v.retained()] : try collect(v)
   defer { for x in items { x.release() } }
+  if !items.isEmpty, [.tuple, .int, .bytes].contains(base.pointee.kind) {
+    throw LullError.typeError("nonempty __slots__ not supported for subtype of '\(base.pointee.name)'")
+  }
   for x in items {
     guard x.kind == .str else {
       throw LullError.typeError("__slots__ items must be strings, not '\(typeName(x))'")

@@ -418,6 +418,7 @@ public func valuesEqual(_ a: Value, _ b: Value) throws(LullError) -> Bool {
   case (.range, .range):
     let x = a.range.pointee
     let y = b.range.pointee
+    if x.big != nil || y.big != nil { return x.isSameSequence(as: y) }
     return x.count == y.count
       && (x.count == 0 || (x.start == y.start && (x.count == 1 || x.step == y.step)))
   case (.slice, .slice):
@@ -459,4 +460,16 @@ private func tuplesEqual(_ x: TuplePtr, _ y: TuplePtr) throws(LullError) -> Bool
     if !p.isSame(q), !(try valuesEqual(p, q)) { return false }
   }
   return true
+}
+
+extension RangeBody {
+  /// Whether two ranges, one of them past 64 bits, have the same items.
+  fileprivate func isSameSequence(as o: RangeBody) -> Bool {
+    func parts(_ r: RangeBody) -> (count: BigInt, start: BigInt, step: BigInt) {
+      r.big.map { ($0.count, $0.start, $0.step) } ?? (BigInt(r.count), BigInt(r.start), BigInt(r.step))
+    }
+    let x = parts(self)
+    let y = parts(o)
+    return x.count == y.count && (x.count == 0 || x.start == y.start && (x.count == 1 || x.step == y.step))
+  }
 }

@@ -63,6 +63,7 @@ extension FunctionCompiler {
       let k = try addConstant(s.utf8.count <= 40 ? interned(s).retained() : makeStr(s))
       stringConstants[TextKey(text: s)] = k
       return k
+    case .surrogates(let b): return try addConstant(makeStr(b))
     case .bytes(let b): return try addConstant(makeBytes(b))
     case .ellipsis: return try addConstant(.ellipsis)
     }
@@ -172,6 +173,16 @@ extension FunctionCompiler {
       let t = newTemporary()
       let end = newLabel()
       for (i, item) in items.enumerated() {
+        if i < items.count - 1, case .boolean(let inner, let parts) = item.kind, inner != op, let last = parts.last {
+          // What decides the inner one is not asked for its truth once more.
+          let next = newLabel()
+          for p in parts.dropLast() { try jump(p, to: next, when: inner == .or) }
+          try exprInto(last, t)
+          span = last.span
+          emitJump(op == .and ? .jumpFalseKeep : .jumpTrueKeep, t, to: end)
+          place(next)
+          continue
+        }
         try exprInto(item, t)
         if i < items.count - 1 {
           span = item.span
@@ -597,7 +608,7 @@ extension FunctionCompiler {
       let t = newTemporary()
       count += 1
       switch p {
-      case .literal(let text): emit(.loadConst, t, try constant(.string(text)))
+      case .literal(let text): emit(.loadConst, t, try constant(text))
       case .value(let v, let conversion, let spec):
         let m = temporaries
         let r = try operand(v)

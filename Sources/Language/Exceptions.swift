@@ -124,11 +124,12 @@ func assertionError(_ message: Value) -> LullError {
 func matches(_ e: Value, _ t: Value) throws(LullError) -> Bool {
   if t.tag == .type, t.typeObject.pointee.isException { return e.type.isSubtype(of: t.typeObject) }
   if let tuple = t.asTuple {
-    try checkNativeStack()
-    for i in 0..<tuple.pointee.count {
-      if try matches(e, tuple.items[i]) { return true }
+    var found = false
+    for x in t.elements {
+      guard x.tag == .type, x.typeObject.pointee.isException else { return try matches(e, .none) }
+      if e.type.isSubtype(of: x.typeObject) { found = true }
     }
-    return false
+    return found && tuple.pointee.count > 0
   }
   throw LullError.typeError(
     "catching classes that do not inherit from BaseException is not allowed")
@@ -252,16 +253,18 @@ func makeOSError(_ t: TypePtr, _ args: Value) -> Value {
   return v
 }
 
-/// Adds the frame that is being left or searched to the error's stack, once.
-func noteFrame(_ e: LullError, _ code: Code, _ pc: Int) {
+/// Adds the frame that is being left or searched to the error's stack, once: not again when a `finally` or a bare
+/// `raise` sends it on, but for each call of a recursion.
+func noteFrame(_ e: LullError, _ frame: FramePtr, _ code: Code, _ pc: Int) {
+  let activation = UInt32(truncatingIfNeeded: UInt(bitPattern: frame) >> 4)
+  if e.lastFrame == activation { return }
   let entry = TracebackEntry(code: code, pc: pc)
   let span = entry.span
-  if e.lastCode == code.id, let last = e.unwound.last, last.source === code.source,
-    last.function == code.name, last.span == span
-  {
+  if e.lastFrame == UInt32.max, code.instructions[pc].op == .reraise, let last = e.unwound.last, last.code === code {
+    e.lastFrame = activation
     return
   }
-  e.lastCode = code.id
+  e.lastFrame = activation
   if e.unwound.count < 2000 { e.unwound.append(entry) }
   if e.span == nil {
     e.span = span

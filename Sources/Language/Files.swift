@@ -19,6 +19,9 @@ private final class FileObject {
     self.mode = mode
     isBinary = mode.contains("b")
     let kinds = mode.filter { "rwax".contains($0) }
+    if kinds.count != 1, !mode.isEmpty, mode.allSatisfy({ "rwaxbt+".contains($0) }) {
+      throw LullError.valueError("must have exactly one of create/read/write/append mode")
+    }
     guard kinds.count == 1, mode.allSatisfy({ "rwaxbt+".contains($0) }) else {
       throw LullError.valueError("invalid mode: '\(mode)'")
     }
@@ -144,7 +147,8 @@ private let fileType: NativeType = {
         }
         f.pending += a[1].bytes
       } else {
-        f.pending += try a.str(1).buffer
+        let s = try a.str(1)
+        f.pending += s.hasSurrogates ? try encodeString(s, "utf-8", "strict") : Array(s.buffer)
       }
       if f.pending.count > 1 << 16 { f.flush() }
       return Value(try length(a[1]))
@@ -152,7 +156,7 @@ private let fileType: NativeType = {
     Builtin("writelines", "writelines(self, lines, /)", chapter: "files", doc: "Append each line.", examples: [">>> f = open('/tmp/lull-example.txt', 'w+')\n>>> f.writelines(['one\\n', 'two\\n'])\n>>> f.tell()\n8\n>>> f.close()"]) { (a) throws(LullError) in
       let f = try file(a[0], reading: false)
       try forEach(a[1]) { (x) throws(LullError) in
-        f.pending += x.kind == .bytes ? x.bytes : Array(x.string.utf8)
+        f.pending += x.kind == .bytes ? x.bytes : x.kind == .str ? try encodeString(x.str, "utf-8", "strict") : []
       }
       return .none
     },

@@ -17,6 +17,8 @@ struct FormatSpec {
   var precision = -1
   var type: UInt32 = 0
   var negativeZero = false
+  /// The alignment is the text's own, not what a zero before the width means.
+  var hasAlign = true
 
   init() {}
 
@@ -42,9 +44,11 @@ struct FormatSpec {
       for k in 1..<l { x = x << 6 | UInt32(c[at + k]) & 0x3F }
       return (x, l)
     }
+    var hasFill = false
     if n > 0 {
       let (first, l) = codePoint(0)
       if l < n, isAlign(c[l]) {
+        hasFill = true
         fill = first
         align = c[l]
         i = l + 1
@@ -67,10 +71,9 @@ struct FormatSpec {
     }
     if i < n, c[i] == 48 {
       zero = true
-      if align == 0 {
-        fill = 48
-        align = 61
-      }
+      if !hasFill { fill = 48 }
+      hasAlign = align != 0
+      if !hasAlign { align = 61 }
       i += 1
     }
     width = max(try number(), 0)
@@ -187,8 +190,11 @@ func appendFormat(
     let f = try FormatSpec(spec, typeName: "str")
     if f.type != 0, f.type != 115 { throw unknownCode(f.type, "str") }
     if f.sign != 45 { throw LullError.valueError("Sign not allowed in string format specifier") }
+    if f.negativeZero {
+      throw LullError.valueError("Negative zero coercion (z) not allowed in string format specifier")
+    }
     if f.alternate { throw LullError.valueError("Alternate form (#) not allowed in string format specifier") }
-    if f.align == 61, !f.zero || f.fill != 48 {
+    if f.align == 61, f.hasAlign {
       throw LullError.valueError("'=' alignment not allowed in string format specifier")
     }
     if f.grouping != 0 {
@@ -214,6 +220,10 @@ func appendFormat(
   case .complex:
     let f = try FormatSpec(spec, typeName: "complex")
     let p = v.body(ComplexBody.self).pointee
+    switch f.type {
+    case 0, 102, 70, 101, 69, 103, 110, 71: break
+    default: throw unknownCode(f.type, "complex")
+    }
     if f.fill == 48 { throw LullError.valueError("Zero padding is not allowed in complex format specifier") }
     if f.align == 61 {
       throw LullError.valueError("'=' alignment flag is not allowed in complex format specifier")
@@ -245,7 +255,7 @@ func appendFormat(
 }
 private func unknownCode(_ t: UInt32, _ type: String) -> LullError {
   LullError.valueError(
-    "Unknown format code '\(String(Unicode.Scalar(t).map(Character.init) ?? "?"))' for object of "
+    "Unknown format code '\(t > 32 && t < 128 ? String(UnicodeScalar(UInt8(t))) : "\\x" + String(t, radix: 16))' for object of "
       + "type '\(type)'")
 }
 
@@ -266,6 +276,11 @@ func appendFormattedInt(_ v: Value, _ f: FormatSpec, _ out: inout TextBuilder) t
   case 111: radix = 8
   case 120, 88: radix = 16
   case 99:
+    if f.precision >= 0 { throw LullError.valueError("Precision not allowed in integer format specifier") }
+    if f.negativeZero {
+      throw LullError.valueError("Negative zero coercion (z) not allowed in integer format specifier")
+    }
+    if f.grouping != 0 { throw LullError.valueError("Cannot specify '\(UnicodeScalar(f.grouping))' with 'c'.") }
     if f.sign != 45 {
       throw LullError.valueError("Sign not allowed with integer format specifier 'c'")
     }
@@ -278,7 +293,7 @@ func appendFormattedInt(_ v: Value, _ f: FormatSpec, _ out: inout TextBuilder) t
     }
     var b = TextBuilder()
     b.append(codePoint: UInt32(v.asInt))
-    return f.pad(b, &out, defaultAlign: 60)
+    return f.pad(b, &out, defaultAlign: 62)
   default: throw unknownCode(t, typeName(v))
   }
   if f.precision >= 0 {
@@ -362,7 +377,7 @@ func appendFormattedFloat(
         d, conversion: UInt8(truncatingIfNeeded: t), precision: digits, alternate: f.alternate)
     }
   }
-  if f.negativeZero, isNegative {
+  if f.negativeZero, isNegative, value.isFinite {
     isNegative = false
     for i in 0..<body.count where body.bytes[i] >= 49 && body.bytes[i] <= 57 { isNegative = true }
   }

@@ -347,9 +347,14 @@ private func plainRepr(_ v: Value) throws(LullError) -> String {
   case .complex: return complexText(v.body(ComplexBody.self).pointee.re, v.body(ComplexBody.self).pointee.im)
   case .bytes: return v.isByteArray ? "bytearray(\(quotedBytes(v.bytes, escapesSingle: true)))" : quotedBytes(v.bytes)
   case .range:
-    let r = v.range.pointee
-    return r.step == 1
-      ? "range(\(r.start), \(r.stop))" : "range(\(r.start), \(r.stop), \(r.step))"
+    let (start, stop, step) = v.range.ends
+    defer {
+      start.release()
+      stop.release()
+      step.release()
+    }
+    let ends = "range(\(try repr(start)), \(try repr(stop))"
+    return step.tag == .int && step.asInt == 1 ? ends + ")" : ends + ", \(try repr(step)))"
   case .slice:
     let s = v.body(SliceBody.self).pointee
     return "slice(\(try repr(s.start)), \(try repr(s.stop)), \(try repr(s.step)))"

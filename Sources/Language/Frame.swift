@@ -644,6 +644,9 @@ func callConsuming(
         zip(names, (argc - kwCount)..<argc).map { ($0, w[$1]) })
     }
     let e = LullError.typeError("'\(typeName(callee))' object is not callable")
+    if callee.type.pointee.native?.getItem != nil || [.list, .tuple, .dict, .str].contains(callee.kind) {
+      e.notes.append("to index it, write [ ] in place of ( )")
+    }
     throw e
   }
 }

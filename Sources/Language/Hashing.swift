@@ -71,6 +71,10 @@ private func hashOther(_ v: Value) throws(LullError) -> Int {
     return h == -1 ? -2 : h
   case .range:
     let r = v.range.pointee
+    if let b = r.big {
+      let parts = [b.count, b.count > 0 ? b.start : 0, b.count > 1 ? b.step : 0]
+      return parts.reduce(0) { $0 &* 31 &+ hashOfBig($1) }
+    }
     return r.count &* 31 &+ (r.count > 0 ? r.start : 0) &* 17 &+ (r.count > 1 ? r.step : 0)
   case .slice, .dictView: throw unhashable(v)
   case .instance, .derived, .exception:
@@ -87,7 +91,7 @@ private func hashOther(_ v: Value) throws(LullError) -> Int {
     switch v.kind {
     case .str: return v.str.hashValue64
     case .tuple: return try hashTuple(v.tuple)
-    case .bigInt: return Int((v.bigInt.magnitude % BigUInt(hashModulus))) * (v.bigInt.sign == .minus ? -1 : 1)
+    case .bigInt: return hashOfBig(v.bigInt)
     case .float: return hashDouble(try doubleOf(v))
     case .list, .dict: throw unhashable(v)
     case .set: if !v.set.isFrozen { throw unhashable(v) } else { return try frozenHash(v) }
@@ -225,4 +229,9 @@ func updateSet(_ op: BinaryOperator, _ a: Value, _ b: Value) throws(LullError) {
     a.set.pointee.version &+= 1
     r.release()
   }
+}
+
+func hashOfBig(_ n: BigInt) -> Int {
+  let h = Int(n.magnitude % BigUInt(hashModulus)) * (n.sign == .minus ? -1 : 1)
+  return h == -1 ? -2 : h
 }

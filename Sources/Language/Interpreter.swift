@@ -206,7 +206,7 @@ private func renderChain(
   if !frames.isEmpty { out += "Traceback (most recent call last):\n" }
   var previous = ""
   var repeats = 0
-  for f in frames {
+  for (k, f) in frames.enumerated() {
     let head = "  File \"\(f.source.file)\", line \(f.line), in \(f.function)\n"
     if head == previous {
       repeats += 1
@@ -218,7 +218,8 @@ private func renderChain(
       repeats = 0
       previous = head
     }
-    out += head + sourceLines(f.source, f.span, f.operands, always: false)
+    // A whole line is only pointed at where there is something to say about it.
+    out += head + sourceLines(f.source, f.span, f.operands, always: !notes.isEmpty && k == frames.count - 1)
   }
   if repeats >= 3 { out += "  [Previous line repeated \(repeats - 2) more times]\n" }
   var text = ""

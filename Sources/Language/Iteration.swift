@@ -90,6 +90,7 @@ public func makeIterator(_ v: Value) throws(LullError) -> Value {
   switch v.kind {
   case .range:
     let r = v.range.pointee
+    if let big = r.big { return big.iterator(reversed: false) }
     return makeIterator(
       kind: .range, limit: r.count, current: r.start, step: r.step, type: "range_iterator")
   case .list: return makeIterator(kind: .list, v.retained(), type: "list_iterator")

@@ -521,7 +521,7 @@ struct Lexer {
         position += 1
       }
     }
-    literal = isBytes ? .bytes(out) : .string(String(decoding: out, as: UTF8.self))
+    literal = isBytes ? .bytes(out) : .text(out)
     return Token(kind: isBytes ? .bytes : .string, start: prefixStart, end: position)
   }
 
@@ -609,15 +609,17 @@ struct Lexer {
       out.append(UInt8(truncatingIfNeeded: value))
     } else if value > 0x10FFFF {
       throw failure("(unicode error) illegal Unicode character", start, position)
-    } else if (0xD800...0xDFFF).contains(value) {
-      throw failure("lone surrogates cannot stand in a string", start, position)
     } else {
       append(value, to: &out)
     }
   }
 
   private func append(_ scalar: UInt32, to out: inout [UInt8]) {
-    if let scalar = Unicode.Scalar(scalar) { out.append(contentsOf: String(scalar).utf8) }
+    if let character = Unicode.Scalar(scalar) {
+      out.append(contentsOf: String(character).utf8)
+    } else {
+      out += [0xED, UInt8(0x80 | scalar >> 6 & 0x3F), UInt8(0x80 | scalar & 0x3F)]
+    }
   }
 
   // MARK: - f-strings
@@ -642,10 +644,9 @@ struct Lexer {
   /// Literal text up to `{`, the end of the string, or, in a format spec, `}`. The stop is consumed,
   /// except the `}` of a spec.
   mutating func scanFString(_ mode: FStringMode, inSpec: Bool) throws(SyntaxFailure) -> (
-    text: String, stop: FStringStop
+    text: [UInt8], stop: FStringStop
   ) {
     var out: [UInt8] = []
-    func text() -> String { String(decoding: out, as: UTF8.self) }
     while true {
       if position >= count || (!mode.triple && bytes[position] == 0x0A) {
         throw unterminated("f-string", mode.start, mode.triple)
@@ -653,7 +654,7 @@ struct Lexer {
       if closes(mode.quote, mode.triple) {
         if inSpec { throw failure("f-string: expecting '}'", position, position + 1) }
         position += mode.triple ? 3 : 1
-        return (text(), .end)
+        return (out, .end)
       }
       switch bytes[position] {
       case 0x7B:
@@ -662,10 +663,10 @@ struct Lexer {
           position += 2
         } else {
           position += 1
-          return (text(), .brace)
+          return (out, .brace)
         }
       case 0x7D:
-        if inSpec { return (text(), .specEnd) }
+        if inSpec { return (out, .specEnd) }
         guard bytes[position + 1] == 0x7D else {
           throw failure("f-string: single '}' is not allowed", position, position + 1)
         }

@@ -106,7 +106,8 @@ public final class LullError: Error, @unchecked Sendable, CustomStringConvertibl
   var arguments: [Value] = []
   /// Attributes of the exception object, owned values.
   var attributes: [(String, Value)] = []
-  var lastCode = UInt32.max
+  /// Which activation of a function was noted last: part of its address.
+  var lastFrame = UInt32.max
 
   public init(
     _ kind: String, _ message: String, span: Span? = nil, notes: [String] = [],

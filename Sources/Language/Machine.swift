@@ -29,7 +29,7 @@ func execute(_ entry: FramePtr, throwing: LullError? = nil)
   while true {
     let code = frame.pointee.code.takeUnretainedValue()
     let pc = max(0, frame.pointee.ip - code.instructions - 1)
-    noteFrame(error, code, pc)
+    noteFrame(error, frame, code, pc)
     var best: ExceptionRange?
     for r in code.ranges where r.start <= pc && pc < r.end {
       if best == nil || r.depth > best!.depth { best = r }

@@ -71,7 +71,8 @@ private func replaceLeast(_ heap: ListPtr, with item: Value) throws(LullError) -
 }
 private func heap(_ a: Args) throws(LullError) -> ListPtr {
   guard let l = a[0].asList else {
-    throw LullError.typeError("\(a.functionName)() argument 1 must be list, not \(typeName(a[0]))")
+    let place = ["heapify", "heappop"].contains(a.functionName) ? "argument" : "argument 1"
+    throw LullError.typeError("\(a.functionName)() \(place) must be list, not \(typeName(a[0]))")
   }
   return l
 }

@@ -16,6 +16,7 @@ private struct JSONScanner {
   let pairsHook: Value
   let parseFloat: Value
   let parseInt: Value
+  let parseConstant: Value
   let isStrict: Bool
   var at = 0
   var failure: JSONFailure?
@@ -61,17 +62,21 @@ private struct JSONScanner {
       at += 5
       return Value(false)
     case 78 where has("NaN"):
-      at += 3
-      return Value(Double.nan)
+      return try constant("NaN", .nan)
     case 73 where has("Infinity"):
-      at += 8
-      return Value(Double.infinity)
+      return try constant("Infinity", .infinity)
     case 45 where has("-Infinity"):
-      at += 9
-      return Value(-Double.infinity)
+      return try constant("-Infinity", -.infinity)
     case 45, 48...57: return try number()
     default: return fail("Expecting value", at)
     }
+  }
+  private mutating func constant(_ word: StaticString, _ value: Double) throws(LullError) -> Value {
+    at += word.utf8CodeUnitCount
+    if parseConstant.isNone { return Value(value) }
+    let text = makeStr(word.utf8Start, word.utf8CodeUnitCount)
+    defer { text.release() }
+    return try call1(parseConstant, text)
   }
   private mutating func number() throws(LullError) -> Value {
     let start = at
@@ -487,17 +492,28 @@ private struct JSONWriter {
 func jsonModule() -> NativeModule {
   NativeModule(builtins: [
     Builtin(
-      "scan", "scan(text, object_hook, pairs_hook, parse_float, parse_int, strict, /)",
-      chapter: "json", doc: "(value,) of a JSON text, or (message, position) of what is wrong."
+      "scan",
+      "scan(text, object_hook, pairs_hook, parse_float, parse_int, strict, parse_constant=None, start=..., /)",
+      chapter: "json",
+      doc: "(value,) of a JSON text, or (message, position) of what is wrong; from a start on ('', 0, value, end)."
     ) { (a) throws(LullError) in
       let s = try a.str(0)
       let keys = makeDict()
       defer { keys.release() }
       var scanner = JSONScanner(
         bytes: s.bytes, count: s.pointee.byteCount, objectHook: a[1], pairsHook: a[2],
-        parseFloat: a[3], parseInt: a[4], isStrict: try truth(a[5]), keys: keys)
-      scanner.skipSpace()
+        parseFloat: a[3], parseInt: a[4], parseConstant: a[6], isStrict: try truth(a[5]), keys: keys)
+      if a.has(7) {
+        let start = try a.int(7)
+        if start < 0 { throw LullError.valueError("idx cannot be negative") }
+        scanner.at = start <= s.pointee.count ? s.offset(of: start) : s.pointee.byteCount
+      } else {
+        scanner.skipSpace()
+      }
       let v = try scanner.value()
+      if scanner.failure == nil, a.has(7) {
+        return makeTuple([makeStr(""), Value(0), v, Value(s.index(ofOffset: scanner.at))])
+      }
       if scanner.failure == nil {
         scanner.skipSpace()
         if scanner.at == scanner.count { return makeTuple([v]) }

@@ -37,8 +37,10 @@ private func rounding(
 private func logarithm(_ v: Value, _ f: (Double) -> Double) throws(LullError) -> Double {
   if let b = v.integer {
     if b.sign == .minus || b.isZero { throw LullError.valueError("math domain error") }
-    let shift = max(0, b.bitWidth - 1000)
-    return f(try bigToDouble(b >> shift)) + Double(shift) * f(2)
+    if b.bitWidth <= 1024, let d = Double(exactly: b) ?? (try? bigToDouble(b)), d.isFinite { return f(d) }
+    // Past doubles: the leading bits as a fraction of 0.5 to 1, and the exponent.
+    let e = b.bitWidth
+    return f(try bigToDouble(b >> (e - 64)) * 0x1p-64) + Double(e) * f(2)
   }
   let d = try doubleOf(v)
   if d <= 0 { throw LullError.valueError("math domain error") }
@@ -109,9 +111,9 @@ private func mathModule() -> NativeModule {
     function("atanh", "The inverse hyperbolic tangent.", ">>> import math\n>>> round(math.atanh(0.5), 6)\n0.549306") { atanh($0) },
     function("erf", "The error function.", ">>> import math\n>>> round(math.erf(0.5), 6)\n0.5205") { erf($0) },
     function("erfc", "1 - erf(x), exact for large x.", ">>> import math\n>>> round(math.erfc(0.5), 6)\n0.4795") { erfc($0) },
-    function("gamma", "The gamma function, (x - 1)! of whole numbers.", ">>> import math\n>>> math.gamma(5)\n24.0") { tgamma($0) },
+    function("gamma", "The gamma function, (x - 1)! of whole numbers.", ">>> import math\n>>> math.gamma(5)\n24.0") { gammaFunction($0) },
     function("cbrt", "The cube root.", ">>> import math\n>>> round(math.cbrt(27), 6)\n3.0") { cbrt($0) },
-    function("lgamma", "The logarithm of the absolute value of gamma(x).", ">>> import math\n>>> round(math.lgamma(3), 6)\n0.693147") { lgamma($0) },
+    function("lgamma", "The logarithm of the absolute value of gamma(x).", ">>> import math\n>>> round(math.lgamma(3), 6)\n0.693147") { logGamma($0) },
     function("fabs", "The absolute value as a float.", ">>> import math\n>>> math.fabs(-3)\n3.0") { Swift.abs($0) },
     function("degrees", "Radians to degrees.", ">>> import math\n>>> math.degrees(math.pi)\n180.0") { $0 * (180 / Double.pi) },
     function("radians", "Degrees to radians.", ">>> import math\n>>> round(math.radians(180), 6)\n3.141593") { $0 * (Double.pi / 180) },
@@ -203,8 +205,12 @@ private func mathModule() -> NativeModule {
     },
     Builtin("fsum", "fsum(seq, /)", chapter: "math", doc: "An exact floating-point sum.", examples: [">>> import math\n>>> math.fsum([0.1] * 10), sum([0.1] * 10)\n(1.0, 0.9999999999999999)"]) { (a) throws(LullError) in
       var partials: [Double] = []
+      // Values that are no numbers or infinite are added apart, with the infinite ones in a second sum.
+      var special = 0.0
+      var infinite = 0.0
       try forEach(a[0]) { (v) throws(LullError) in
         var x = try doubleOf(v)
+        let given = x
         var kept: [Double] = []
         for var y in partials {
           if Swift.abs(x) < Swift.abs(y) { swap(&x, &y) }
@@ -213,7 +219,18 @@ private func mathModule() -> NativeModule {
           if lo != 0 { kept.append(lo) }
           x = hi
         }
+        if !x.isFinite {
+          if given.isFinite { throw LullError.overflow("intermediate overflow in fsum") }
+          if given.isInfinite { infinite += given }
+          special += given
+          partials = []
+          return
+        }
         partials = kept + [x]
+      }
+      if special != 0 {
+        if infinite.isNaN { throw LullError.valueError("-inf + inf in fsum") }
+        return Value(special)
       }
       var sum = 0.0
       var n = partials.count
@@ -261,8 +278,8 @@ private func mathModule() -> NativeModule {
         let x = try indexValue(v)
         let b = x.integer ?? 0
         x.release()
-        if b.isZero { return Value(0) }
-        r = BigInt(r.magnitude / r.greatestCommonDivisor(with: b).magnitude * b.magnitude)
+        // The others are still looked at: they may be no integers.
+        r = r.isZero || b.isZero ? 0 : BigInt(r.magnitude / r.greatestCommonDivisor(with: b).magnitude * b.magnitude)
       }
       return makeBig(r)
     },
@@ -278,25 +295,32 @@ private func mathModule() -> NativeModule {
       return makeBig(n < 2 ? 1 : product(1, n))
     },
     Builtin("comb", "comb(n, k, /)", chapter: "math", doc: "n choose k.", examples: [">>> import math\n>>> math.comb(5, 2)\n10"]) { (a) throws(LullError) in
-      let n = try a.int(0)
-      var k = try a.int(1)
-      if n < 0 || k < 0 { throw LullError.valueError("\(n < 0 ? "n" : "k") must be a non-negative integer") }
-      if k > n { return Value(0) }
-      k = Swift.min(k, n - k)
+      let n = try integer(a, 0)
+      let wanted = try integer(a, 1)
+      if n < 0 || wanted < 0 { throw LullError.valueError("\(n < 0 ? "n" : "k") must be a non-negative integer") }
+      if wanted > n { return Value(0) }
+      guard let k = Int(exactly: Swift.min(wanted, n - wanted)) else {
+        throw LullError.overflow("min(n - k, k) must not exceed \(Int.max)")
+      }
       var r = BigInt(1)
       for i in 0..<k {
-        r = r * BigInt(n - i) / BigInt(i + 1)
+        r = r * (n - BigInt(i)) / BigInt(i + 1)
         if i & 255 == 255 { try throwIfInterrupted() }
       }
       return makeBig(r)
     },
     Builtin("perm", "perm(n, k=None, /)", chapter: "math", doc: "Ordered choices.", examples: [">>> import math\n>>> math.perm(5, 2)\n20"]) { (a) throws(LullError) in
-      let n = try a.int(0)
-      let k = a.isNone(1) ? n : try a.int(1)
-      if n < 0 || k < 0 { throw LullError.valueError("\(n < 0 ? "n" : "k") must be a non-negative integer") }
-      if k > n { return Value(0) }
+      let n = try integer(a, 0)
+      let wanted = a.isNone(1) ? n : try integer(a, 1)
+      if a.isNone(1), n < 0 { throw LullError.valueError("factorial() not defined for negative values") }
+      if n < 0 || wanted < 0 { throw LullError.valueError("\(n < 0 ? "n" : "k") must be a non-negative integer") }
+      if wanted > n { return Value(0) }
+      guard let k = Int(exactly: wanted) else { throw LullError.overflow("k must not exceed \(Int.max)") }
       var r = BigInt(1)
-      for i in 0..<k { r *= BigInt(n - i) }
+      for i in 0..<k {
+        r *= n - BigInt(i)
+        if i & 255 == 255 { try throwIfInterrupted() }
+      }
       return makeBig(r)
     },
     Builtin("isqrt", "isqrt(n, /)", chapter: "math", doc: "The integer square root.", examples: [">>> import math\n>>> math.isqrt(17)\n4"]) { (a) throws(LullError) in
@@ -451,7 +475,7 @@ func registerStandardModules() {
     ("math", { () throws(LullError) in mathModule() }),
     ("time", { () throws(LullError) in timeModule() }),
     ("sys", { () throws(LullError) in sysModule() }),
-    ("struct", { () throws(LullError) in structModule() }),
+    ("_struct", { () throws(LullError) in structModule() }),
     ("_trace", { () throws(LullError) in traceModule() }),
     ("_json", { () throws(LullError) in jsonModule() }),
     ("_re", { () throws(LullError) in regexModule() }),

@@ -68,8 +68,14 @@ func tracebackValue(_ e: Value) -> Value {
     let code = record(
       "code", [("co_name", makeStr(entry.function)), ("co_filename", makeStr(entry.source.file))])
     let frame = record("frame", [("f_code", code), ("f_lineno", Value(entry.line))])
+    let text = entry.source.lineText(entry.line).drop { $0 == " " || $0 == "\t" }
     next = record(
-      "traceback", [("tb_frame", frame), ("tb_lineno", Value(entry.line)), ("tb_next", next)])
+      "traceback",
+      [
+        ("tb_frame", frame), ("tb_lineno", Value(entry.line)), ("tb_next", next),
+        // Not in CPython, which reads the file again: a cell has none.
+        ("tb_line", makeStr(String(text))),
+      ])
   }
   return next
 }

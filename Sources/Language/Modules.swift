@@ -196,7 +196,10 @@ func importModule(_ name: String, level: Int, globals: DictPtr, top: Bool) throw
 }
 
 func importFrom(_ m: Value, _ name: Value) throws(LullError) -> Value {
-  if let v = try getAttributeOrNil(m, name) { return v }
+  do throws(LullError) { if let v = try getAttributeOrNil(m, name) { return v } } catch {
+    // A module's own __getattr__ says so when it has no such name.
+    if m.tag != .module || !error.isA("AttributeError") { throw error }
+  }
   if m.tag == .module {
     let full = m.module.pointee.name + "." + name.string
     do throws(LullError) {

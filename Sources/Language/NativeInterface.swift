@@ -260,6 +260,7 @@ extension Value {
   public var rangeParts: (start: Int, stop: Int, step: Int, count: Int)? {
     guard kind == .range else { return nil }
     let r = range.pointee
+    if r.big != nil { return nil }
     return (r.start, r.stop, r.step, r.count)
   }
   public var complexParts: (re: Double, im: Double)? { Language.complexParts(self) }

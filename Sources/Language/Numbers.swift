@@ -206,7 +206,7 @@ func floatBinary(_ op: BinaryOperator, _ a: Double, _ b: Double) throws(LullErro
     if b == 0 { throw LullError.zeroDivision("float modulo") }
     return Value(floatModulo(a, b))
   case .power:
-    if a == 0, b < 0 {
+    if a == 0, b < 0, b.isFinite {
       throw LullError.zeroDivision("0.0 cannot be raised to a negative power")
     }
     if a < 0, b.isFinite, a.isFinite, b != b.rounded() {

@@ -113,8 +113,8 @@ struct RangeBody {
   var stop: Int
   var step: Int
   var count: Int
-  /// Unused unless an end does not fit Int: then an error is raised when the range is made.
-  var big: Value?
+  /// The numbers when they do not fit.
+  var big: BigRange?
 }
 
 struct BigIntBody {
@@ -421,17 +421,18 @@ func makeRange(_ start: Int, _ stop: Int, _ step: Int) throws(LullError) -> Valu
   var count = 0
   if step > 0, start < stop {
     let (d, o) = stop.subtractingReportingOverflow(start)
-    if o { throw LullError.overflow("range() is too long: more than 2**63 items") }
+    if o { return try makeRange(BigInt(start), BigInt(stop), BigInt(step)) }
     count = (d - 1) / step + 1
   } else if step < 0, start > stop {
     let (d, o) = start.subtractingReportingOverflow(stop)
-    if o || step == Int.min { throw LullError.overflow("range() is too long") }
+    if o || step == Int.min { return try makeRange(BigInt(start), BigInt(stop), BigInt(step)) }
     count = (d - 1) / (-step) + 1
   }
+  return makeRange(RangeBody(h: Header(.range), start: start, stop: stop, step: step, count: count, big: nil))
+}
+func makeRange(_ body: RangeBody) -> Value {
   let p = allocateObject(MemoryLayout<RangeBody>.size).bindMemory(to: RangeBody.self, capacity: 1)
-  p.initialize(
-    to: RangeBody(
-      h: Header(.range), start: start, stop: stop, step: step, count: count, big: nil))
+  p.initialize(to: body)
   return Value(.range, p)
 }
 func makeWrapper(_ kind: Tag, _ a: Value, _ b: Value = .none, _ c: Value = .none, doc: Value = .none)

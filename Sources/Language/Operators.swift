@@ -36,7 +36,8 @@ public func binary(_ op: BinaryOperator, _ a: Value, _ b: Value) throws(LullErro
     throw LullError.typeError(
       "unsupported operand type(s) for ** or pow(): '\(typeName(a))' and '\(typeName(b))'")
   }
-  if op == .add {
+  // A class's own __add__ has said that it does not know the other operand: no joining then.
+  if op == .add, !isCustom(a) || a.type.lookup(.__add__).tag == .builtin || a.type.lookup(.__add__).isUndefined {
     if a.kind == .str {
       throw LullError.typeError("can only concatenate str (not \"\(typeName(b))\") to str")
     }

@@ -478,13 +478,13 @@ extension Parser {
   private mutating func strings() throws(SyntaxFailure) -> Expr {
     let start = current.start
     var parts: [FStringPart] = []
-    var text = ""
+    var text: [UInt8] = []
     var bytes: [UInt8] = []
     var isBytes: Bool?
     var formatted = false
     func flush() {
-      if !text.isEmpty { parts.append(.literal(text)) }
-      text = ""
+      if !text.isEmpty { parts.append(.literal(.text(text))) }
+      text = []
     }
     while current.kind == .string || current.kind == .bytes || current.kind == .fStringStart {
       let nowBytes = current.kind == .bytes
@@ -494,6 +494,9 @@ extension Parser {
       isBytes = nowBytes
       switch lexer.literal {
       case .string(let value) where current.kind == .string:
+        text += value.utf8
+        try advance()
+      case .surrogates(let value) where current.kind == .string:
         text += value
         try advance()
       case .bytes(let value) where current.kind == .bytes:
@@ -507,14 +510,14 @@ extension Parser {
     }
     let span = span(from: start)
     if isBytes == true { return Expr(.constant(.bytes(bytes)), span) }
-    if !formatted { return Expr(.constant(.string(text)), span) }
+    if !formatted { return Expr(.constant(.text(text)), span) }
     flush()
     return Expr(.formatted(parts), span)
   }
 
   /// The inside of an f-string whose opening quote has been read; ends with the token after it.
   private mutating func fStringParts(
-    _ mode: Lexer.FStringMode, text: inout String, parts: inout [FStringPart]
+    _ mode: Lexer.FStringMode, text: inout [UInt8], parts: inout [FStringPart]
   ) throws(SyntaxFailure) {
     while true {
       let (literal, stop) = try lexer.scanFString(mode, inSpec: false)
@@ -529,7 +532,7 @@ extension Parser {
 
   /// `expression[=][!conversion][:spec]}` after the opening brace. Leaves the lexer after `}`.
   private mutating func replacementField(
-    _ mode: Lexer.FStringMode, text: inout String, parts: inout [FStringPart]
+    _ mode: Lexer.FStringMode, text: inout [UInt8], parts: inout [FStringPart]
   ) throws(SyntaxFailure) {
     depth += 1
     defer { depth -= 1 }
@@ -549,7 +552,7 @@ extension Parser {
     if current.kind == .assign {
       isDebug = true
       try advance()
-      text += lexer.text(open, current.start)
+      text += lexer.text(open, current.start).utf8
     }
     if current.kind == .exclamation {
       try advance()
@@ -571,22 +574,22 @@ extension Parser {
       throw failure("f-string: expecting '}'", current.span)
     }
     if isDebug && conversion == nil && spec == nil { conversion = "r" }
-    if !text.isEmpty { parts.append(.literal(text)) }
-    text = ""
+    if !text.isEmpty { parts.append(.literal(.text(text))) }
+    text = []
     parts.append(.value(value, conversion: conversion, spec: spec))
   }
 
   private mutating func formatSpec(_ mode: Lexer.FStringMode) throws(SyntaxFailure) -> [FStringPart]
   {
     var parts: [FStringPart] = []
-    var text = ""
+    var text: [UInt8] = []
     while true {
       let (literal, stop) = try lexer.scanFString(mode, inSpec: true)
       text += literal
       if stop != .brace { break }
       try replacementField(mode, text: &text, parts: &parts)
     }
-    if !text.isEmpty { parts.append(.literal(text)) }
+    if !text.isEmpty { parts.append(.literal(.text(text))) }
     return parts
   }
 }

@@ -21,10 +21,13 @@ final class RegexProgram {
     case open, close  // group
     case assert  // Assertion
     case back  // group, folded
-    case look  // wanted, width of a look-behind or -1, where it goes on; its body ends with match
+    /// Wanted (2: an atomic group, the match goes on behind it), width of a look-behind or -1, where it goes on; its body
+    /// ends with match.
+    case look
     case single  // least, most or -1, lazy, then one of character ... set with its operand
     case start  // loop
     case loop  // loop, least, most or -1, lazy, body; goes on behind
+    case given  // group, where it goes on when that took no part
   }
   enum Assertion: Int {
     case textStart, textEnd, lineStart, lineEnd, finalLineEnd, wordBoundary, notWordBoundary
@@ -94,7 +97,7 @@ final class RegexProgram {
     switch op {
     case .match: 1
     case .any, .all, .character, .folded, .set, .jump, .open, .close, .assert, .start: 2
-    case .either, .back: 3
+    case .either, .back, .given: 3
     case .look: 4
     case .single, .loop: 6
     }
@@ -123,6 +126,9 @@ final class RegexProgram {
       case .either: targets += [code[x], code[x + 1]]
       case .open, .close, .back: if code[x] < 1 || code[x] > groups { return false }
       case .assert: if Assertion(rawValue: code[x]) == nil { return false }
+      case .given:
+        if code[x] < 1 || code[x] > groups { return false }
+        targets.append(code[x + 1])
       case .look:
         targets.append(code[x + 2])
         targets.append(at + 4)
@@ -161,7 +167,7 @@ final class RegexProgram {
     while seen.count < 1000, seen.insert(pc).inserted {
       guard let op = Op(rawValue: code[pc]) else { return false }
       switch op {
-      case .match, .back, .look, .start, .loop: return false
+      case .match, .back, .look, .start, .loop, .given: return false
       case .character, .folded, .any, .all, .set:
         add(op, code[pc + 1], &table)
         return true
@@ -358,7 +364,16 @@ struct RegexMatcher: ~Copyable {
           pc += 3
         }
       case .look:
-        if try look(pc, i) { pc = code[pc + 3] } else { failed = true }
+        let j = try look(pc, i)
+        if j >= 0 {
+          i = j
+          pc = code[pc + 3]
+        } else {
+          failed = true
+        }
+      case .given:
+        let g = code[pc + 1]
+        pc = slots[2 * g] >= 0 && slots[2 * g + 1] >= 0 ? pc + 3 : code[pc + 2]
       case .single:
         let least = code[pc + 1]
         let most = code[pc + 2] < 0 ? Int.max : code[pc + 2]
@@ -466,19 +481,21 @@ struct RegexMatcher: ~Copyable {
     }
   }
 
-  private mutating func look(_ pc: Int, _ i: Int) throws(LullError) -> Bool {
+  /// Where the match goes on, or -1.
+  private mutating func look(_ pc: Int, _ i: Int) throws(LullError) -> Int {
     try checkNativeStack(" in a regular expression")
     let code = program.code
     let wanted = code[pc + 1] != 0
     var j = i
     if code[pc + 2] >= 0 {
       for _ in 0..<code[pc + 2] {
-        if j == 0 { return !wanted }
+        if j == 0 { return wanted ? -1 : i }
         j = back(j)
       }
     }
     let base = top
-    let found = try run(pc + 4, j, base: base, .any) >= 0
+    let last = try run(pc + 4, j, base: base, .any)
+    let found = last >= 0
     if found, wanted {
       // Groups stay set, but nothing inside is tried again.
       var keep = base
@@ -497,7 +514,7 @@ struct RegexMatcher: ~Copyable {
         if stack[top] == RegexMatcher.restore { slots[stack[top + 1]] = stack[top + 2] }
       }
     }
-    return found == wanted
+    return found != wanted ? -1 : code[pc + 1] == 2 ? last : i
   }
 
   /// The end of another occurrence of bytes a..<b at `i`, or -1.

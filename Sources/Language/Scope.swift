@@ -367,6 +367,8 @@ struct ScopeBuilder {
       }
     }
     for c in s.children { try resolve(c) }
+    // All that need them have said so: in the order of their names, as CPython has the cells.
+    s.free.sort()
   }
 
   /// Finds the enclosing function that owns `name`, makes it a cell there and free in between.

@@ -140,6 +140,7 @@ private func addOperators(
   for (name, op) in list {
     t.add("__\(name)__", op == .power ? "self, value, mod=None, /" : "self, value, /") { (a) throws(LullError) in
       guard accepts(a[1]) else { return .notImplemented }
+      if op == .power, a.has(2), !a[2].isNone { return try builtinCall("pow", [plainView(a[0]), plainView(a[1]), a[2]]) }
       let r = try builtinBinary(op, plainView(a[0]), plainView(a[1]))
       return r.isUndefined ? .notImplemented : r
     }

@@ -295,7 +295,7 @@ func percentFormat(_ s: StrPtr, _ values: Value, forBytes: Bool = false) throws(
   var args = PercentArguments(
     values: values, tuple: values.kind == .tuple ? values.tuple : nil)
   let mapping = isMapping(values, forBytes: forBytes) ? values : nil
-  func number(_ args: inout PercentArguments) throws(LullError) -> Int? {
+  func number(_ args: inout PercentArguments, isPrecision: Bool = false) throws(LullError) -> Int? {
     if i < n, c[i] == 42 {
       i += 1
       let v = try args.take()
@@ -305,7 +305,9 @@ func percentFormat(_ s: StrPtr, _ values: Value, forBytes: Bool = false) throws(
     var x = -1
     while i < n, c[i] >= 48, c[i] <= 57 {
       x = max(x, 0) * 10 + Int(c[i]) - 48
-      if x > 1 << 31 { throw LullError.valueError("width too big") }
+      if x > 1 << 31 {
+        throw LullError.valueError(isPrecision ? "precision too big" : "width too big")
+      }
       i += 1
     }
     return x < 0 ? nil : x
@@ -389,7 +391,7 @@ func percentFormat(_ s: StrPtr, _ values: Value, forBytes: Bool = false) throws(
     var precision = -1
     if i < n, c[i] == 46 {
       i += 1
-      precision = max(try number(&args) ?? 0, 0)
+      precision = max(try number(&args, isPrecision: true) ?? 0, 0)
     }
     while i < n, c[i] == 104 || c[i] == 108 || c[i] == 76 { i += 1 }
     guard i < n else { throw LullError.valueError("incomplete format") }

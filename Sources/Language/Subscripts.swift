@@ -1,4 +1,5 @@
 // Subscripts, containment, length.
+import BigInt
 import Glibc
 
 public func length(_ v: Value) throws(LullError) -> Int {
@@ -8,7 +9,11 @@ public func length(_ v: Value) throws(LullError) -> Int {
   case .tuple: return v.tuple.pointee.count
   case .dict: return v.dict.pointee.count
   case .set: return v.set.pointee.count
-  case .range: return v.range.pointee.count
+  case .range:
+    if let big = v.range.pointee.big, big.count > BigInt(Int.max) {
+      throw LullError.overflow("Python int too large to convert to C ssize_t")
+    }
+    return v.range.pointee.count
   case .bytes: return v.bytes.count
   case .dictView: return v.body(DictViewBody.self).pointee.dict.dict.pointee.count
   case .instance, .derived, .exception:
@@ -163,11 +168,8 @@ public func getItem(_ o: Value, _ k: Value) throws(LullError) -> Value {
     return Value(Int(b[try sequenceIndex(k, b.count, o.isByteArray ? "bytearray" : "byte")]))
   case .range:
     let r = o.range.pointee
-    if k.kind == .slice {
-      let s = try sliceIndices(k, length: r.count)
-      return try makeRange(
-        r.start &+ s.start &* r.step, r.start &+ s.stop &* r.step, r.step &* s.step)
-    }
+    if k.kind == .slice { return try o.range.slice(k) }
+    if let big = r.big, k.isInteger { return try big.item(at: k) }
     let i = try sequenceIndex(k, r.count, "range")
     return Value(r.start &+ i &* r.step)
   case .native:
@@ -245,6 +247,9 @@ public func setItem(_ o: Value, _ k: Value, _ v: Value) throws(LullError) {
   case .bytes where o.isByteArray:
     let body = o.body(BytesBody.self)
     if k.kind == .slice {
+      if v.kind == .str {
+        throw LullError.typeError("can assign only bytes, buffers, or iterables of ints in range(0, 256)")
+      }
       let new = try bytesFromIterable(v)
       let s = try sliceIndices(k, length: body.pointee.value.count)
       if s.step == 1 {
@@ -358,11 +363,10 @@ public func containsValue(_ c: Value, _ x: Value) throws(LullError) -> Bool {
       needle.withUnsafeBufferPointer { findBytes(h, $0, from: 0) >= 0 }
     }
   case .range:
-    let r = c.range.pointee
-    if x.isIntOrBool {
-      let (d, o) = x.asInt.subtractingReportingOverflow(r.start)
-      if o { return false }
-      return d % r.step == 0 && d / r.step >= 0 && d / r.step < r.count
+    if x.tag == .int || x.tag == .bool || x.tag == .bigInt {
+      guard let i = c.range.index(of: x) else { return false }
+      i.release()
+      return true
     }
     return try containsByIteration(c, x)
   case .dictView:

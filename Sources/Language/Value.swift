@@ -369,7 +369,6 @@ private func destroyNow(_ h: UnsafeMutablePointer<Header>) {
     size = MemoryLayout<IteratorBody>.size
   case .range:
     let r = p.assumingMemoryBound(to: RangeBody.self)
-    if let big = r.pointee.big { big.release() }
     r.deinitialize(count: 1)
     size = MemoryLayout<RangeBody>.size
   case .bigInt:

@@ -141,7 +141,7 @@ public let arrayType: NativeType = {
     guard let x = me.ndarray else { return true }
     if x.size != 1 {
       throw LullError.valueError(
-        "the truth of an array with \(x.size) values is ambiguous: use any() or all()")
+        "the truth of an array of shape \(x.shape) is ambiguous: use any() or all()")
     }
     let scalar = try engine { try x.item() }
     return scalar.double != 0 || scalar.imaginary != 0
@@ -192,7 +192,8 @@ private func oneValue(_ v: Value) throws(LullError) -> Scalar {
   guard let x = v.ndarray else { return .int(0) }
   guard x.size == 1 else {
     throw LullError.valueError(
-      "only an array with one value converts to a number; this one has \(x.size)")
+      "only an array with one value converts to a number; this one has shape \(x.shape)"
+    ).advising("index one of its \(x.size) values, or reduce it with sum() or mean()")
   }
   return try engine { try x.item() }
 }

@@ -21,11 +21,26 @@ extension LullError {
       case .scalarOverflow: isNumPyCall ? "OverflowError" : "ValueError"
       default: error.kind
       }
-    self.init(kind, error.fact.message)
+    var message = error.fact.message
+    var remedy = error.remedy
+    if case .argument = error.fact, let cut = message.firstRange(of: "; ") {
+      remedy = String(message[cut.upperBound...])
+      message = String(message[..<cut.lowerBound])
+    }
+    self.init(kind, message)
+    if let remedy { notes.append(remedy) }
     if let position = error.position, let place = decodePosition(position) {
       notes.append(
         "made by line \(place.line) of \(place.source.file): \(place.source.text(place.span))")
     }
+  }
+}
+
+extension LullError {
+  /// The same with a line on what to do.
+  func advising(_ remedy: String) -> LullError {
+    notes.append(remedy)
+    return self
   }
 }
 
@@ -198,8 +213,8 @@ private func fromNested(_ v: Value, dtype: DType?) throws(LullError) -> NDArray 
           hasArrays = true
           throw ragged(depth)
         }
-        throw LullError.valueError(
-          "cannot put \(article(v.typeNameText)) into an array: give numbers or lists of numbers")
+        throw LullError.valueError("cannot put the \(v.typeNameText) \(try repr(v).prefix(40)) into an array")
+          .advising("an array holds numbers: convert texts with int() or float() first")
       }
       scalars.append(scalar)
       return
@@ -212,8 +227,8 @@ private func fromNested(_ v: Value, dtype: DType?) throws(LullError) -> NDArray 
     for element in v.elements { try gather(element, depth + 1) }
   }
   func ragged(_ depth: Int) -> LullError {
-    LullError.valueError(
-      "the lists have different lengths at level \(depth + 1): an array needs rows of one length")
+    LullError.valueError("the lists have different lengths at level \(depth + 1): an array needs rows of one length")
+      .advising("fill the short rows up, or keep the rows in a list")
   }
   if containsArray(v, 0) { return try stacked() }
   do throws(LullError) {
@@ -305,7 +320,7 @@ struct ArrayArgs {
   /// A list or tuple of arrays.
   func arrays(_ i: Int) throws(LullError) -> [NDArray] {
     guard args[i].isList || args[i].isTuple else {
-      throw args.wrong(i, "a list or tuple of arrays")
+      throw args.wrong(i, "a list or tuple of arrays").advising("put the arrays into one list: [a, b]")
     }
     var out: [NDArray] = []
     for element in args[i].elements { out.append(try toArray(element)) }
@@ -392,7 +407,10 @@ func dtypeOf(_ v: Value) throws(LullError) -> DType {
   ] {
     if let type = builtinType(name), type.tag == v.tag, type.bits == v.bits { return dtype }
   }
-  throw LullError.typeError("expected a dtype such as float32, not \(article(v.typeNameText))")
+  let error = LullError.typeError("expected a dtype such as float32, not \(article(v.typeNameText))")
+  error.notes.append(
+    v.typeNameText == "int" ? "a shape is one argument, a tuple such as (2, 3)" : "dtypes are mx.float32, mx.int32, mx.bool_ and so on")
+  throw error
 }
 
 /// Calls `leaf` on every array in a tree of lists, tuples, dicts and modules' parameters.

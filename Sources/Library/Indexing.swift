@@ -40,7 +40,12 @@ private func index(_ v: Value) throws(LullError) -> Index {
     let x = try toArray(v)
     return .array(x.size == 0 ? x.astype(.int32) : x)
   }
-  throw LullError("IndexError", "an array cannot be indexed by \(v.typeNameText)")
+  let error = LullError("IndexError", "an array cannot be indexed by \(article(v.typeNameText))")
+  error.notes.append(
+    v.typeNameText == "float"
+      ? "make it an int first: // in place of / divides ints, and int() rounds towards zero"
+      : "indices are ints, slices, None, ... and arrays of ints or bools")
+  throw error
 }
 
 /// The one value of an index that is a mask without axes: it takes all of the array, or nothing.

@@ -148,9 +148,8 @@ private func differentiate(
         + ", not \(Tree.describe(isSequence && !hasAuxiliary ? result : first))")
   }
   guard loss.rank == 0 else {
-    throw LullError.valueError(
-      "\(name): the function must return a scalar, but the result has shape \(loss.shape); "
-        + "take its sum() or mean()")
+    throw LullError.valueError("\(name): the function must return a scalar, but the result has shape \(loss.shape)")
+      .advising("take its sum() or mean()")
   }
   let gradients = try engine {
     try vjp(
