@@ -28,7 +28,7 @@ struct Epilogue {
   }
 
   init(_ source: NDArray, isHeld: Bool) throws(ArrayError) {
-    (product, view) = source.primitive is MatMul ? (source, nil) : (source.in0!, source)
+    (product, view) = source.primitive is MatMul ? (source, nil) : (source.input(0), source)
     job = try PanelProduct(product)
     self.isHeld = isHeld
   }

@@ -2,8 +2,8 @@
 //
 // Operands may be any strided view whose last two dimensions are row- or column-major (passed as
 // a flag); others are copied. Batch dimensions broadcast by strides of zero. Half precision and float32
-// go to our own kernels where the machine has AVX-512 (MatMulPanels.swift); elsewhere float16 and bfloat16
-// are widened to float32, and each piece of the result is narrowed where it was made. Integers are
+// go to our own kernels where the machine has AVX2 (MatMulPanels.swift); elsewhere float16 and bfloat16 are
+// widened to float32, and each piece of the result is narrowed where it was made. Integers are
 // multiplied in 64 bits.
 
 import COpenBLAS

@@ -1,4 +1,4 @@
-// Matrix products by our own kernels (gemm.h): float32, float16 and bfloat16 on AVX-512.
+// Matrix products by our own kernels (gemm.h): float32, float16 and bfloat16 on AVX-512 and AVX2.
 
 import Kernels
 
