@@ -574,7 +574,9 @@ extension AllEngineTests {
       if op != .copy { #expect(seen.contains("op \(op.name)"), "no case for \(op.name)") }
     }
     // Those of the machinery of transforms are tested as such.
-    let machinery: Set<String> = ["Leaf", "OutputOf", "MultiOutput", "Placeholder", "CustomFunction", "Composed", "KeptFunction"]
+    let machinery: Set<String> = [
+      "Leaf", "OutputOf", "MultiOutput", "Placeholder", "CustomFunction", "Composed", "KeptFunction", "Unreadable",
+    ]
     let folder = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
       .appendingPathComponent("../../Sources/Engine")
     var found = 0
