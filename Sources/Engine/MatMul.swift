@@ -93,7 +93,7 @@ struct MatMul: Primitive, Codable {
 
   /// Both in float32, by one pass over the memory that they span: what overlaps or is stepped keeps its strides.
   private func widened(_ a: NDArray, _ b: NDArray) throws(ArrayError) -> (NDArray, NDArray) {
-    var wide: [NDArray] = []
+    var (wide, sources): ([NDArray], [NDArray]) = ([], [])
     var pieces: [(from: UnsafeMutableRawPointer, to: UnsafeMutableRawPointer, count: Int)] = []
     for x in [a, b] {
       var (source, span) = (x, 1)
@@ -103,6 +103,7 @@ struct MatMul: Primitive, Codable {
         span = x.size
       }
       let buffer = try Buffer(byteCount: span * 4)
+      sources.append(source)
       if x.size > 0 { pieces.append((source.pointer, buffer.pointer, span)) }
       wide.append(
         NDArray(buffer: buffer, shape: x.shape, strides: source.strides, dtype: .float32))
@@ -125,6 +126,7 @@ struct MatMul: Primitive, Codable {
     } else {
       parallelFor(chunks) { chunk, _ in convert(chunk) }
     }
+    withExtendedLifetime(sources) {}
     return (wide[0], wide[1])
   }
 
