@@ -389,8 +389,9 @@ private func sharedMethods() -> [Builtin] {
     justify("ljust", "Padded on the right to a width.", ">>> b'ab'.ljust(5, b'.')\nb'ab...'", "<"), justify("rjust", "Padded on the left to a width.", ">>> b'42'.rjust(5)\nb'   42'", ">"), justify("center", "Padded on both sides to a width.", ">>> b'ab'.center(6, b'*')\nb'**ab**'", "^"),
     Builtin("zfill", "zfill(self, width, /)", chapter: "bytes", doc: "Padded with zeros on the left.", examples: [">>> b'-42'.zfill(6)\nb'-00042'"]) { (a) throws(LullError) in
       let h = a[0].bytes
-      let missing = try a.int(1) - h.count
-      if missing <= 0 { return make(h, like: a[0]) }
+      let width = try a.int(1)
+      if width <= h.count { return make(h, like: a[0]) }
+      let missing = width - h.count
       try checkAllocation(missing, 1)
       let sign = h.first == 43 || h.first == 45 ? 1 : 0
       return make(Array(h.prefix(sign)) + [UInt8](repeating: 48, count: missing) + h.dropFirst(sign), like: a[0])

@@ -228,7 +228,7 @@ private func place(_ layout: Layout, _ offset: Int, _ size: Int, _ isUnpacking: 
   if at < 0 {
     if at > -n || at == Int.min {
       throw LullError.valueError(
-        isUnpacking ? "not enough data to unpack \(n) bytes" : "no space to pack \(n) bytes at offset \(at)")
+        "\(isUnpacking ? "not enough data to unpack" : "no space to pack") \(n) bytes at offset \(at)")
     }
     guard at + size >= 0 else { throw LullError.valueError("offset \(at) out of range for \(size)-byte buffer") }
     at += size

@@ -169,7 +169,7 @@ public func getItem(_ o: Value, _ k: Value) throws(LullError) -> Value {
   case .range:
     let r = o.range.pointee
     if k.kind == .slice { return try o.range.slice(k) }
-    if let big = r.big, k.isInteger { return try big.item(at: k) }
+    if let big = r.big, k.isInteger || !k.type.lookup(.__index__).isUndefined { return try big.item(at: k) }
     let i = try sequenceIndex(k, r.count, "range")
     return Value(r.start &+ i &* r.step)
   case .native:
