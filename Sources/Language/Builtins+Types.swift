@@ -924,11 +924,15 @@ private func setMethods(_ frozen: Bool) -> [Builtin] {
     test("issubset", "Whether another has all of its elements.", ">>> {1}.issubset([1, 2])\nTrue", .lessEqual),
     test("issuperset", "Whether it has all elements of another.", ">>> {1, 2}.issuperset([1])\nTrue", .greaterEqual),
     Builtin("isdisjoint", "isdisjoint(self, other, /)", doc: "Whether the two have no element in common.", examples: [">>> {1, 2}.isdisjoint([3])\nTrue"]) { (a) throws(LullError) in
-      let o = try asSet(a[1])
-      defer { o.release() }
-      let r = try setIntersection(a[0].set, o.set, false)
-      defer { r.release() }
-      return Value(r.set.pointee.count == 0)
+      // The first common element decides: what is behind it is not looked at.
+      let it = try makeIterator(a[1])
+      defer { it.release() }
+      while true {
+        let x = try iteratorNext(it)
+        if x.isUndefined { return Value(true) }
+        defer { x.release() }
+        if try containsValue(a[0], x) { return Value(false) }
+      }
     },
     Builtin("copy", "copy(self, /)", doc: "A new set of the same elements.", examples: [">>> s = {1}\n>>> s.copy() is s\nFalse"]) { (a) throws(LullError) in
       a[0].tag == .set && a[0].set.isFrozen ? a[0].retained() : a[0].set.copy(frozen: a[0].set.isFrozen)

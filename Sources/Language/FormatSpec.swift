@@ -287,7 +287,11 @@ func appendFormattedInt(_ v: Value, _ f: FormatSpec, _ out: inout TextBuilder) t
     if f.alternate {
       throw LullError.valueError("Alternate form (#) not allowed with integer format specifier 'c'")
     }
-    if !v.isIntOrBool { throw LullError.overflow("Python int too large to convert to C long") }
+    if !v.isIntOrBool {
+      let fits = v.integer.map { Int(exactly: $0) != nil } ?? false
+      throw LullError.overflow(
+        fits ? "%c arg not in range(0x110000)" : "Python int too large to convert to C long")
+    }
     guard v.asInt >= 0, v.asInt < 0x110000 else {
       throw LullError.overflow("%c arg not in range(0x110000)")
     }

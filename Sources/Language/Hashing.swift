@@ -75,7 +75,12 @@ private func hashOther(_ v: Value) throws(LullError) -> Int {
       let parts = [b.count, b.count > 0 ? b.start : 0, b.count > 1 ? b.step : 0]
       return parts.reduce(0) { $0 &* 31 &+ hashOfBig($1) }
     }
-    return r.count &* 31 &+ (r.count > 0 ? r.start : 0) &* 17 &+ (r.count > 1 ? r.step : 0)
+    // As the tuple (length, start, step), of which what does not matter is None.
+    let parts = makeTuple([
+      Value(r.count), r.count > 0 ? Value(r.start) : .none, r.count > 1 ? Value(r.step) : .none,
+    ])
+    defer { parts.release() }
+    return try hashTuple(parts.tuple)
   case .slice, .dictView: throw unhashable(v)
   case .instance, .derived, .exception:
     let f = v.type.lookup(.__hash__)

@@ -260,7 +260,7 @@ private func makeTables() {
   table("object", []) { t in
     t.add("__repr__") { (a) throws(LullError) in
       var b = TextBuilder()
-      try appendBuiltinRepr(a[0], &b)
+      if a[0].tag.rawValue < Tag.firstHeap { try appendRepr(a[0], &b) } else { try appendBuiltinRepr(a[0], &b) }
       return b.value()
     }
     t.add("__str__") { (a) throws(LullError) in

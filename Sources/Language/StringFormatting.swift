@@ -344,6 +344,7 @@ func percentFormat(_ s: StrPtr, _ values: Value, forBytes: Bool = false) throws(
     var keyed = Value.undefined
     defer { keyed.release() }
     if c[i] == 40 {
+      guard let mapping else { throw LullError.typeError("format requires a mapping") }
       let start = i + 1
       var depth = 1
       i += 1
@@ -356,7 +357,6 @@ func percentFormat(_ s: StrPtr, _ values: Value, forBytes: Bool = false) throws(
         i += 1
       }
       if i >= n { throw LullError.valueError("incomplete format key") }
-      guard let mapping else { throw LullError.typeError("format requires a mapping") }
       let text = makeStr(c + start, i - start)
       let key = forBytes ? makeBytes(try encodeString(text.str, "latin-1", "strict")) : text.retained()
       text.release()
