@@ -667,7 +667,7 @@ func installTypes() {
     t.pointee.dict.dict.set(
       "fromkeys",
       makeWrapper(.classMethod, registered(
-        Builtin("fromkeys", "fromkeys(cls, iterable, value=None, /)", doc: "A dict with the elements for keys and one value.", examples: [">>> dict.fromkeys('ab', 0)\n{'a': 0, 'b': 0}"]) { (a) throws(LullError) in
+        Builtin.method("dict", "fromkeys", "fromkeys(cls, iterable, value=None, /)", doc: "A dict with the elements for keys and one value.", examples: [">>> dict.fromkeys('ab', 0)\n{'a': 0, 'b': 0}"]) { (a) throws(LullError) in
           let d = a[0].tag == .type && a[0].typeObject != t ? try call(a[0], []) : makeDict()
           do throws(LullError) {
             try forEach(a[1]) { (x) throws(LullError) in try setItem(d, x, a[2]) }
@@ -986,7 +986,7 @@ private func setMethods(_ frozen: Bool) -> [Builtin] {
       })
   }
   out.append(
-    Builtin("symmetric_difference_update", "symmetric_difference_update(self, other, /)") { (a) throws(LullError) in
+    Builtin("symmetric_difference_update", "symmetric_difference_update(self, other, /)", doc: "Keep the elements that only one of the two has.", examples: [">>> s = {1, 2}\n>>> s.symmetric_difference_update([2, 3])\n>>> sorted(s)\n[1, 3]"]) { (a) throws(LullError) in
       let o = try asSet(a[1])
       defer { o.release() }
       try updateSet(.bitXor, a[0], o)

@@ -99,9 +99,10 @@ public final class Builtin: @unchecked Sendable {
 
   /// A method of a class, for messages that do not count the class among the arguments.
   static func method(
-    _ owner: String, _ name: String, _ signature: String, run: @escaping (Args) throws(LullError) -> Value
+    _ owner: String, _ name: String, _ signature: String, doc: String = "", examples: [String] = [],
+    run: @escaping (Args) throws(LullError) -> Value
   ) -> Builtin {
-    let b = Builtin(name, signature, run: run)
+    let b = Builtin(name, signature, doc: doc, examples: examples, run: run)
     b.owner = owner
     return b
   }
