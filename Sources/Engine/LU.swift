@@ -27,7 +27,7 @@ struct LUFactors: MatrixMultiPrimitive, Codable {
     let letter = LinearAlgebra.letter(a.dtype)
     let (p, rows) = (pivots.pointer(as: Int32.self), order.pointer(as: UInt32.self))
     // A zero pivot is a result like any other.
-    if a.size > 0 && LUKernels.take(a.dtype) {
+    if a.size > 0 && LUKernels.take(a.dtype) && LUKernels.isCompact(m, n, a.dtype) {
       _ = try LUKernels.forEach(count, rows: m, columns: n, a.dtype) { i, lu in
         LUKernels.factorise(lu, factors.matrix(i), p + i * k)
         return 0
@@ -122,6 +122,12 @@ public func luFactor(_ a: NDArray) throws(ArrayError) -> (lu: NDArray, pivots: N
 enum LUKernels {
   static func take(_ dtype: DType) -> Bool {
     lull_lu_works() != 0 && (dtype == .float32 || dtype == .float64)
+  }
+
+  /// Whether a workspace is small beside the matrix: of a long and narrow one it would be many times as large.
+  static func isCompact(_ rows: Int, _ columns: Int, _ dtype: DType) -> Bool {
+    let bytes = lull_lu_bytes(dtype == .float64 ? 1 : 0, Int64(rows), Int64(columns), 1)
+    return bytes < 1 << 20 || bytes / 8 < Int64(rows * columns * dtype.byteCount)
   }
 
   /// Calls `body` for each of `count` matrices, with a workspace for a factorisation of `rows` x `columns`

@@ -2,9 +2,7 @@
 //
 // Operands may be any strided view whose last two dimensions are row- or column-major (passed as
 // a flag); others are copied. Batch dimensions broadcast by strides of zero. Half precision and float32
-// go to our own kernels where the machine has AVX2 (MatMulPanels.swift); elsewhere float16 and bfloat16 are
-// widened to float32, and each piece of the result is narrowed where it was made. Integers are
-// multiplied in 64 bits.
+// go to our own kernels where the machine has AVX2 (MatMulPanels.swift); elsewhere float16 and bfloat16 are widened to float32. Integers are multiplied in 64 bits.
 
 import COpenBLAS
 #if canImport(Glibc)
@@ -35,9 +33,6 @@ struct MatMul: Primitive, Codable {
     var offsets: UnsafeMutablePointer<Int>
     var parts: Int  // of one product
     var splitsRows: Bool
-    /// Where the result goes in half precision, and which; `c` is scratch then.
-    var narrow: UnsafeMutableRawPointer?
-    var narrowDType: Int32
   }
 
   /// The matrix layout that BLAS takes, if the last two dimensions have one.
@@ -61,9 +56,7 @@ struct MatMul: Primitive, Codable {
     let isHalf = out.dtype == .float16 || out.dtype == .bfloat16
     let isInteger = !out.dtype.isInexact
     let work: DType = isHalf ? .float32 : isInteger ? .int64 : out.dtype
-    if isHalf {
-      (a, b) = try widened(a, b)
-    } else if work != out.dtype {
+    if work != out.dtype {
       let (wideA, wideB) = (a.astype(work), b.astype(work))
       try Engine.evaluate([wideA, wideB])
       (a, b) = (wideA, wideB)
@@ -75,64 +68,22 @@ struct MatMul: Primitive, Codable {
     if layout(a) == nil { a = try a.rowContiguous() }
     if layout(b) == nil { b = try b.rowContiguous() }
     let result = work == out.dtype ? out : try NDArray(uninitialized: out.shape, dtype: work)
-    if work == out.dtype || isHalf { try out.allocate() }
+    if work == out.dtype { try out.allocate() }
     let r = out.rank
     let (m, n) = (out.shape[r - 2], out.shape[r - 1])
     let k = a.shape[a.rank - 1]
     if out.size > 0 && k == 0 {
       memset(result.pointer, 0, result.byteCount)
-      if isHalf { memset(out.pointer, 0, out.byteCount) }
     } else if out.size > 0 {
-      multiply(a, b, result, m, n, k, narrow: isHalf ? out : nil)
+      multiply(a, b, result, m, n, k)
     }
-    if isInteger && work != out.dtype {
+    if work != out.dtype {
       let narrow = try result.rowContiguous(as: out.dtype)
       out.share(narrow, strides: narrow.strides)
     }
   }
 
-  /// Both in float32, by one pass over the memory that they span: what overlaps or is stepped keeps its strides.
-  private func widened(_ a: NDArray, _ b: NDArray) throws(ArrayError) -> (NDArray, NDArray) {
-    var (wide, sources): ([NDArray], [NDArray]) = ([], [])
-    var pieces: [(from: UnsafeMutableRawPointer, to: UnsafeMutableRawPointer, count: Int)] = []
-    for x in [a, b] {
-      var (source, span) = (x, 1)
-      for i in 0..<x.rank where x.size > 0 { span += (x.shape[i] - 1) * Int(x.strides[i].magnitude) }
-      if span > 2 * x.size || (0..<x.rank).contains(where: { x.strides[$0] < 0 }) {
-        source = try x.rowContiguous()
-        span = x.size
-      }
-      let buffer = try Buffer(byteCount: span * 4)
-      sources.append(source)
-      if x.size > 0 { pieces.append((source.pointer, buffer.pointer, span)) }
-      wide.append(
-        NDArray(buffer: buffer, shape: x.shape, strides: source.strides, dtype: .float32))
-    }
-    let dtype = Int32(a.dtype.rawValue)
-    let each = 1 << 14
-    let firstChunks = pieces.isEmpty ? 0 : (pieces[0].count + each - 1) / each
-    func convert(_ chunk: Int) {
-      let piece = chunk < firstChunks ? pieces[0] : pieces[1]
-      let from = (chunk < firstChunks ? chunk : chunk - firstChunks) * each
-      lull_convert(
-        (piece.to + from * 4).assumingMemoryBound(to: CChar.self), Int32(DType.float32.rawValue),
-        (piece.from + from * 2).assumingMemoryBound(to: CChar.self), dtype, 2,
-        Int64(Swift.min(each, piece.count - from)))
-    }
-    let chunks = pieces.reduce(0) { $0 + ($1.count + each - 1) / each }
-    // A pass over less than this is not worth waking a worker for.
-    if chunks <= 2 {
-      for chunk in 0..<chunks { convert(chunk) }
-    } else {
-      parallelFor(chunks) { chunk, _ in convert(chunk) }
-    }
-    withExtendedLifetime(sources) {}
-    return (wide[0], wide[1])
-  }
-
-  private func multiply(
-    _ a: NDArray, _ b: NDArray, _ c: NDArray, _ m: Int, _ n: Int, _ k: Int, narrow: NDArray?
-  ) {
+  private func multiply(_ a: NDArray, _ b: NDArray, _ c: NDArray, _ m: Int, _ n: Int, _ k: Int) {
     let (la, lb) = (layout(a)!, layout(b)!)
     withEntryOffsets(a, b, c) { offsets, batch in
       let flops = 2 * m * n * k
@@ -145,8 +96,7 @@ struct MatMul: Primitive, Codable {
         a: a.pointer, b: b.pointer, c: c.pointer, aTransposed: la.isTransposed,
         bTransposed: lb.isTransposed, lda: la.leading, ldb: lb.leading, m: m, n: n, k: k,
         dtype: c.dtype, offsets: offsets, parts: Swift.max(parts, 1),
-        splitsRows: m >= n, narrow: narrow?.pointer,
-        narrowDType: Int32((narrow ?? c).dtype.rawValue))
+        splitsRows: m >= n)
       if flops * batch < 200_000 {
         for i in 0..<batch { MatMul.run(&job, i) }
       } else {
@@ -201,42 +151,29 @@ struct MatMul: Primitive, Codable {
 
   private static func run(_ job: UnsafeMutablePointer<Job>, _ chunk: Int) {
     let j = job.pointee
-    var place = 0  // of this piece in the result
-    var (m, n) = (j.m, j.n)
-    defer {
-      if let narrow = j.narrow {
-        let whole = n == j.n
-        for i in 0..<(whole ? 1 : m) {
-          lull_convert(
-            (narrow + (place + i * j.n) * 2).assumingMemoryBound(to: CChar.self), j.narrowDType,
-            (j.c + (place + i * j.n) * 4).assumingMemoryBound(to: CChar.self),
-            Int32(DType.float32.rawValue), 4, Int64(whole ? m * n : n))
-        }
-      }
-    }
     let (entry, part) = (chunk / j.parts, chunk % j.parts)
     let width = j.dtype.byteCount
     var a = j.a + j.offsets[2 * entry]
     var b = j.b + j.offsets[2 * entry + 1]
-    place = entry * j.m * j.n
+    var c = j.c + entry * j.m * j.n * width
+    var (m, n) = (j.m, j.n)
     if j.parts > 1 {
       let total = j.splitsRows ? m : n
       // Pieces of whole register blocks.
       let each = ((total + j.parts - 1) / j.parts + 15) & ~15
       let from = Swift.min(part * each, total)
       let to = Swift.min(from + each, total)
+      if from == to { return }
       if j.splitsRows {
         a += from * (j.aTransposed ? 1 : j.lda) * width
-        place += from * n
+        c += from * n * width
         m = to - from
       } else {
         b += from * (j.bTransposed ? j.ldb : 1) * width
-        place += from
+        c += from * width
         n = to - from
       }
-      if from == to { return }
     }
-    let c = j.c + place * width
     let ta = j.aTransposed ? CblasTrans : CblasNoTrans
     let tb = j.bTransposed ? CblasTrans : CblasNoTrans
     let (bm, bn, bk) = (blasint(m), blasint(n), blasint(j.k))

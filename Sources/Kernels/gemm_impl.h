@@ -160,35 +160,29 @@ static TARGET void multiply_tile(const LullGemm *g, const Tile *t, int64_t lines
   tile_f32(t, lines, width);
 }
 
-// A panel of columns, steps k ..< k + depth.
-static TARGET void pack_column_panel(const LullGemm *g, float *to, int64_t panel, int64_t k, int64_t depth) {
-  int64_t j = panel * NR, lines = g->n - j < NR ? g->n - j : NR;
-  const char *from = g->b + j * g->bColumn + k * (g->pairs ? 2 : 1) * g->bRow;
+// Lines of a factor that begins at `from`, steps k ..< k + depth of it.
+static inline __attribute__((always_inline)) TARGET void pack(
+    const LullGemm *g, float *to, int width, const char *from, int64_t line, int64_t step, int64_t lines,
+    int64_t k, int64_t depth) {
 #ifdef PAIRS
   if (g->pairs) {
     int64_t elements = g->k - 2 * k < 2 * depth ? g->k - 2 * k : 2 * depth;
-    pack_pairs(to, NR, from, g->bColumn, g->bRow, lines, elements);
+    pack_pairs(to, width, from + 2 * k * step, line, step, lines, elements);
     return;
   }
 #endif
-  pack_panel(to, NR, from, g->dtype, g->bColumn, g->bRow, lines, depth);
+  pack_panel(to, width, from + k * step, g->dtype, line, step, lines, depth);
+}
+static TARGET void pack_column_panel(const LullGemm *g, float *to, int64_t panel, int64_t k, int64_t depth) {
+  int64_t j = panel * NR, lines = g->n - j < NR ? g->n - j : NR;
+  pack(g, to, NR, g->b + j * g->bColumn, g->bColumn, g->bRow, lines, k, depth);
 }
 static void gemm_pack_columns(const LullGemm *g, int64_t panel) {
   pack_column_panel(g, g->packed + panel * NR * g->steps, panel, 0, g->steps);
 }
-
-// One panel of rows, steps k ..< k + depth.
 static TARGET void pack_row_panel(const LullGemm *g, float *to, int64_t panel, int64_t k, int64_t depth) {
   int64_t i = panel * g->rowsEach, lines = g->m - i < g->rowsEach ? g->m - i : g->rowsEach;
-  const char *from = g->a + i * g->aRow + k * (g->pairs ? 2 : 1) * g->aColumn;
-#ifdef PAIRS
-  if (g->pairs) {
-    int64_t elements = g->k - 2 * k < 2 * depth ? g->k - 2 * k : 2 * depth;
-    pack_pairs(to, AW, from, g->aRow, g->aColumn, lines, elements);
-    return;
-  }
-#endif
-  pack_panel(to, AW, from, g->dtype, g->aRow, g->aColumn, lines, depth);
+  pack(g, to, AW, g->a + i * g->aRow, g->aRow, g->aColumn, lines, k, depth);
 }
 static int64_t block_depth(const LullGemm *g, int64_t k) {
   return g->steps - k < DEPTH ? g->steps - k : DEPTH;

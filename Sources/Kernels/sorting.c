@@ -166,7 +166,7 @@ static void sort_u64(uint64_t *a, uint64_t *b, int64_t n) {
 // Four lanes of 8 bytes gain nothing over three passes by digits.
 static void sort_indexed(uint64_t *a, uint64_t *b, int64_t n) {
 #if defined(__x86_64__)
-  if (lull_simd_level() == 2) { BY_LEVEL(lull_quicksort_u64, a, n, b); return; }
+  if (lull_simd_level() == 2) { lull_quicksort_u64_avx512(a, n, b); return; }
 #endif
   radix_indexed(a, b, n);
 }

@@ -3,7 +3,7 @@
 #include <immintrin.h>
 #include "Kernels.h"
 #include "sorting_internal.h"
-#define TARGET __attribute__((target("avx2,bmi,bmi2,popcnt,lzcnt")))
+#define TARGET __attribute__((target("avx2,bmi,popcnt")))
 #define INLINE static inline __attribute__((always_inline)) TARGET
 #define NAME(f) f##_avx2
 typedef __m256i V;
@@ -57,7 +57,8 @@ INLINE V u32_compress(unsigned m, V x) {
   return _mm256_permutevar8x32_epi32(x, order);
 }
 INLINE V u64_compress(unsigned m, V x) {
-  return u32_compress(_pdep_u32(m, 0x55) * 3, x);
+  static const uint8_t pairs[16] = {0, 3, 12, 15, 48, 51, 60, 63, 192, 195, 204, 207, 240, 243, 252, 255};
+  return u32_compress(pairs[m], x);
 }
 INLINE V u32_first(int64_t n) {
   return _mm256_cmpgt_epi32(u32_all(n > 8 ? 8 : n < 0 ? 0 : n), EIGHT);

@@ -108,9 +108,9 @@ void lull_program_run(const LullProgram *given) {
   LullProgram q = *given, *p = &q;
   int64_t each = work_of(p);
   int streaming = streams_out(p);
+  if (lull_run_rows(p, streaming, parallelWork, each)) return;
   LullJit jit = lull_jit(p, streaming, 0, 0);
   q.jit = jit.run ? &jit : NULL;
-  if (q.jit && !jit.allLinear && lull_run_rows(p, streaming, parallelWork, each)) return;
   find_crossing(p);
   if (p->crossing) {
     int64_t columns = p->tile / 2;
@@ -243,23 +243,8 @@ void lull_program_reduce(const LullProgram *given) {
   if (q.splits > 1) level()->finishColumns(&q, 0, p->outer * p->inner);
 }
 
-// Types that are computed as they lie in memory.
-static int is_direct(int dtype) {
-  return dtype == lullUInt32 || dtype == lullUInt64 || dtype == lullInt32 || dtype == lullInt64 ||
-    dtype == lullFloat32 || dtype == lullFloat64 || dtype == lullComplex64;
-}
-
 void lull_convert(char *d, int ddtype, const char *s, int sdtype, int64_t stride, int64_t n) {
   const LullLevel *l = level();
-  if (computeTypes[sdtype] == computeTypes[ddtype] && is_direct(ddtype)) {
-    l->load(d, s, sdtype, stride, n);
-    return;
-  }
-  if (computeTypes[sdtype] == computeTypes[ddtype] && is_direct(sdtype) && ddtype != lullBool &&
-      stride == sizes[sdtype]) {
-    l->store(d, s, ddtype, n);
-    return;
-  }
   _Alignas(64) char a[lullSlotBytes], b[lullSlotBytes];
   int from = computeTypes[sdtype], to = computeTypes[ddtype];
   int cast = lullCastF32 + to;

@@ -544,14 +544,13 @@ let builtinFunctions: [Builtin] = [
     }
     guard let b = a[0].integer, let e = a[1].integer, let m = a[2].integer else {
       func isNumber(_ v: Value) -> Bool { v.isInteger || v.kind == .float || v.kind == .complex }
-      // The first two decide which type's power is asked first; only that of int and float looks at all three.
-      if a[0].kind == .float, isNumber(a[1]) || a[1].kind == .float, a[1].kind != .complex, a[2].kind != .complex {
-        throw LullError.typeError("pow() 3rd argument not allowed unless all arguments are integers")
-      }
-      if isNumber(a[0]), isNumber(a[1]), isNumber(a[2]) {
-        throw a[0].kind == .complex || a[1].kind == .complex || a[2].kind == .complex
-          ? LullError.valueError("complex modulo")
-          : .typeError("pow() 3rd argument not allowed unless all arguments are integers")
+      // Each operand's type is asked in turn: int passes unless all are, float refuses a modulus, complex wants
+      // two numbers first.
+      for i in 0..<3 {
+        if a[i].kind == .float {
+          throw LullError.typeError("pow() 3rd argument not allowed unless all arguments are integers")
+        }
+        if a[i].kind == .complex, isNumber(a[0]), isNumber(a[1]) { throw LullError.valueError("complex modulo") }
       }
       throw LullError.typeError(
         "unsupported operand type(s) for ** or pow(): '\(typeName(a[0]))', '\(typeName(a[1]))', '\(typeName(a[2]))'")

@@ -304,7 +304,11 @@ func installTypes() {
     if a[0].kind == .str {
       if a.has(1) { throw LullError.typeError("complex() can't take second arg if first is a string") }
       let text = a[0].string
-      if text.contains("_"), !hasPlainUnderscores(text) {
+      // As CPython reads it: up to the first character that no number has.
+      let known = text.unicodeScalars.prefix {
+        $0.isASCII || $0.properties.numericType == .decimal || $0.properties.isWhitespace
+      }
+      if known.contains("_"), !hasPlainUnderscores(String(known)) {
         throw LullError.valueError("could not convert string to complex: \(quoted(a[0].str))")
       }
       guard let (x, y) = parseComplex(text) else {
@@ -931,6 +935,7 @@ private func setMethods(_ frozen: Bool) -> [Builtin] {
         let x = try iteratorNext(it)
         if x.isUndefined { return Value(true) }
         defer { x.release() }
+        _ = try hashOf(x)  // a set is no element, though `in` looks for it as a frozenset
         if try containsValue(a[0], x) { return Value(false) }
       }
     },

@@ -191,22 +191,31 @@ func isPrintable(_ c: UInt32) -> Bool {
   }
 }
 /// `escapesSingle`: also in double quotes, as CPython writes a bytearray.
-func quotedBytes(_ b: [UInt8], escapesSingle: Bool = false) -> String {
-  let q: UInt8 = b.contains(39) && !b.contains(34) ? 34 : 39
-  var out = "b" + String(UnicodeScalar(q))
-  for x in b {
+func quotedBytes(_ bytes: [UInt8]) -> String {
+  var b = TextBuilder()
+  appendQuoted(bytes, &b)
+  return b.string
+}
+private func appendQuoted(_ bytes: [UInt8], escapesSingle: Bool = false, _ b: inout TextBuilder) {
+  let q: UInt8 = bytes.contains(39) && !bytes.contains(34) ? 34 : 39
+  b.append(98)
+  b.append(q)
+  for x in bytes {
     switch x {
-    case 10: out += "\\n"
-    case 13: out += "\\r"
-    case 9: out += "\\t"
-    case 92: out += "\\\\"
-    case q: out += "\\" + String(UnicodeScalar(q))
-    case 39 where escapesSingle: out += "\\'"
-    case 32..<127: out += String(UnicodeScalar(x))
-    default: out += "\\x" + (x < 16 ? "0" : "") + String(x, radix: 16)
+    case 10: b.append("\\n")
+    case 13: b.append("\\r")
+    case 9: b.append("\\t")
+    case 92: b.append("\\\\")
+    case q:
+      b.append(92)
+      b.append(q)
+    case 39 where escapesSingle: b.append("\\'")
+    case 32..<127: b.append(x)
+    default:
+      b.append(escape: x)
     }
   }
-  return out + String(UnicodeScalar(q))
+  b.append(q)
 }
 
 @exclusivity(unchecked) nonisolated(unsafe) private var reprStack: [UInt64] = []
@@ -257,6 +266,11 @@ func appendBuiltinRepr(_ v: Value, _ b: inout TextBuilder) throws(LullError) {
   switch v.kind {
   case .list, .tuple, .dict, .set, .dictView: break
   case .str: return appendQuoted(v.str, &b)
+  case .bytes:
+    if !v.isByteArray { return appendQuoted(v.bytes, &b) }
+    b.append("bytearray(")
+    appendQuoted(v.bytes, escapesSingle: true, &b)
+    return b.append(41)
   default: return b.append(text: try plainRepr(v))
   }
   if reprStack.contains(v.bits) {
@@ -345,7 +359,6 @@ private func plainRepr(_ v: Value) throws(LullError) -> String {
   case .bigInt: return try bigText(v.bigInt)
   case .float: return floatText(try doubleOf(v))
   case .complex: return complexText(v.body(ComplexBody.self).pointee.re, v.body(ComplexBody.self).pointee.im)
-  case .bytes: return v.isByteArray ? "bytearray(\(quotedBytes(v.bytes, escapesSingle: true)))" : quotedBytes(v.bytes)
   case .range:
     let (start, stop, step) = v.range.ends
     defer {

@@ -94,6 +94,17 @@ struct TextBuilder: ~Copyable {
     }
     count &+= digits
   }
+  /// `\x` and two digits.
+  @inline(__always) mutating func append(escape x: UInt8) {
+    reserve(4)
+    let p = bytes + count
+    let (high, low) = (x &>> 4, x & 15)
+    p[0] = 92
+    p[1] = 120
+    p[2] = high < 10 ? high &+ 48 : high &+ 87
+    p[3] = low < 10 ? low &+ 48 : low &+ 87
+    count &+= 4
+  }
   /// Fixed-width hexadecimal, for escapes.
   mutating func append(hex c: UInt32, _ digits: Int) {
     var shift = (digits - 1) * 4

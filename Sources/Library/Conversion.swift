@@ -95,8 +95,7 @@ private let dimensionRange = Int(Int32.min)...Int(Int32.max)
 func checkDimensions(_ dims: [Int]) throws(LullError) {
   guard !isNumPyCall, let wrong = dims.first(where: { !dimensionRange.contains($0) }) else { return }
   throw LullError.overflow(
-    "Shape dimension \(wrong) is outside the supported range [\(dimensionRange.lowerBound), "
-      + "\(dimensionRange.upperBound)]. MLX currently uses 32-bit integers for shape dimensions.")
+    "a dimension of an mlx array has at most 32 bits; \(wrong) does not fit (numpy's arrays may be longer)")
 }
 /// The array, unless one of its dimensions is too large for an mlx array.
 @inline(__always) func withinLimits(_ array: NDArray) throws(LullError) -> NDArray {
