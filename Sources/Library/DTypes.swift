@@ -69,7 +69,7 @@ let categoryType: NativeType = {
 }()
 
 /// One object a dtype for the life of the program, so that `is` works as well as `==`.
-nonisolated(unsafe) private let dtypeValues: [Value] = DType.allCases.map {
+private let dtypeValues: [Value] = DType.allCases.map {
   dtypeType.make(DTypeBox($0))
 }
 

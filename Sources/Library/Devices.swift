@@ -63,8 +63,8 @@ let deviceTypeType: NativeType = {
 }()
 
 /// `mx.cpu` and `mx.gpu`: one object each.
-nonisolated(unsafe) let cpuValue = deviceTypeType.make(DeviceTypeBox(.cpu))
-nonisolated(unsafe) let gpuValue = deviceTypeType.make(DeviceTypeBox(.gpu))
+let cpuValue = deviceTypeType.make(DeviceTypeBox(.cpu))
+let gpuValue = deviceTypeType.make(DeviceTypeBox(.gpu))
 
 private func deviceHash(_ v: Value) -> Int {
   guard let d = device(inside: v) else { return 0 }

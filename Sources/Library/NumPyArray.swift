@@ -162,7 +162,7 @@ private func kindLetter(_ d: DType) -> String {
   d == .bool ? "b" : d.isComplex ? "c" : d.isFloating ? "f" : d.isUnsigned ? "u" : "i"
 }
 
-nonisolated(unsafe) private let numpyDTypeValues: [Value] = DType.allCases.map {
+private let numpyDTypeValues: [Value] = DType.allCases.map {
   numpyDTypeType.make(DTypeBox($0))
 }
 func numpyDTypeValue(_ dtype: DType) -> Value {
