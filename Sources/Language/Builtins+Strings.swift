@@ -109,23 +109,60 @@ private func every(_ s: StrPtr, _ f: (UInt32) -> Bool) -> Bool {
   return true
 }
 /// An ASCII string with each byte mapped, given whether the byte before it was a letter.
-private func mappedASCII(_ s: StrPtr, _ f: (UInt8, Bool) -> UInt8) -> Value {
+@inline(__always) private func mappedASCII(_ s: StrPtr, _ f: (UInt8, Bool) -> UInt8) -> Value {
   let n = s.pointee.byteCount
   let r = makeStr(uninitialized: n)
+  let from = s.bytes
+  let to = r.bytes
   var previous = false
-  for i in 0..<n {
-    let c = s.bytes[i]
-    r.bytes[i] = f(c, previous)
-    previous = isASCIILetter(UInt32(c))
+  var i = 0
+  while i < n {
+    let c = from[i]
+    to[i] = f(c, previous)
+    previous = (c | 32) &- 97 < 26
+    i &+= 1
   }
   r.pointee.h.flags |= Header.flagASCII
   return r.value
 }
-@inline(__always) private func upperASCII(_ c: UInt8) -> UInt8 { c >= 97 && c <= 122 ? c &- 32 : c }
-@inline(__always) private func lowerASCII(_ c: UInt8) -> UInt8 { c >= 65 && c <= 90 ? c &+ 32 : c }
+@inline(__always) private func upperASCII(_ c: UInt8) -> UInt8 { c &- 97 < 26 ? c &- 32 : c }
+@inline(__always) private func lowerASCII(_ c: UInt8) -> UInt8 { c &- 65 < 26 ? c &+ 32 : c }
+
+/// Eight ASCII characters with those from `first` on, 26 of them, in the other case.
+@inline(__always) private func otherCase(_ w: UInt64, from first: UInt64) -> UInt64 {
+  // Each byte is below 128, so sums do not reach the next one; its top bit then tells.
+  let ones: UInt64 = 0x0101_0101_0101_0101
+  let atLeast = w &+ ones &* (128 &- first)
+  let above = w &+ ones &* (128 &- first &- 26)
+  return w ^ (((atLeast & ~above) & (ones &* 128)) &>> 2)
+}
+/// An ASCII string with the letters from `first` on in the other case.
+private func changedCase(_ s: StrPtr, from first: UInt8) -> Value {
+  let n = s.pointee.byteCount
+  let r = makeStr(uninitialized: n)
+  let from = UnsafeRawPointer(s.bytes)
+  let to = UnsafeMutableRawPointer(r.bytes)
+  var i = 0
+  while i &+ 8 <= n {
+    let w = otherCase(from.loadUnaligned(fromByteOffset: i, as: UInt64.self), from: UInt64(first))
+    to.storeBytes(of: w, toByteOffset: i, as: UInt64.self)
+    i &+= 8
+  }
+  while i < n {
+    let c = from.load(fromByteOffset: i, as: UInt8.self)
+    to.storeBytes(of: c &- first < 26 ? c ^ 32 : c, toByteOffset: i, as: UInt8.self)
+    i &+= 1
+  }
+  r.pointee.h.flags |= Header.flagASCII
+  return r.value
+}
 
 /// start and end as byte offsets.
-private func bounds(_ s: StrPtr, _ a: Args, _ i: Int) throws(LullError) -> (Int, Int)? {
+@inline(__always) private func bounds(_ s: StrPtr, _ a: Args, _ i: Int) throws(LullError) -> (Int, Int)? {
+  if a.isNone(i), a.isNone(i + 1) { return (0, s.pointee.byteCount) }
+  return try givenBounds(s, a, i)
+}
+@inline(never) private func givenBounds(_ s: StrPtr, _ a: Args, _ i: Int) throws(LullError) -> (Int, Int)? {
   let n = s.pointee.count
   var start = a.isNone(i) ? 0 : try a.int(i)
   var end = a.isNone(i + 1) ? n : try a.int(i + 1)
@@ -154,15 +191,15 @@ private func trim(_ s: StrPtr, _ chars: Value, left: Bool, right: Bool) throws(L
       }
     }
     let b = s.bytes
-    func drops(_ c: UInt8) -> Bool { (c < 64 ? low >> UInt64(c) : high >> UInt64(c - 64)) & 1 != 0 }
+    func drops(_ c: UInt8) -> Bool { ((c < 64 ? low : high) &>> UInt64(c & 63)) & 1 != 0 }
     var i = 0
     var j = s.pointee.byteCount
-    if left { while i < j, drops(b[i]) { i += 1 } }
-    if right { while j > i, drops(b[j - 1]) { j -= 1 } }
+    if left { while i < j, drops(b[i]) { i &+= 1 } }
+    if right { while j > i, drops(b[j &- 1]) { j &-= 1 } }
     if i == 0, j == s.pointee.byteCount, s.pointee.h.flags & Header.flagTrailingDict == 0 {
       return s.value.retained()
     }
-    return makeStr(b + i, j - i)
+    return makePiece(s, i, j)
   }
   let points = s.codePoints
   var set: Set<UInt32>?
@@ -190,17 +227,20 @@ private func split(_ s: StrPtr, _ sep: Value, _ most: Int, fromRight: Bool) thro
   let out = makeList()
   let b = s.buffer
   let limit = most < 0 ? Int.max : most
-  func piece(_ i: Int, _ j: Int) -> Value { makeStr(s.bytes + i, j - i) }
+  @inline(__always) func piece(_ i: Int, _ j: Int) -> Value { makePiece(s, i, j) }
   if sep.isNone {
     // Runs of white space separate.
     if limit == Int.max, s.isASCII {
       var i = 0
       let n = b.count
+      let bytes = s.bytes
+      let gaps: UInt64 = 0x1_F000_3E00
+      @inline(__always) func isGap(_ c: UInt8) -> Bool { c <= 32 && (gaps &>> UInt64(c)) & 1 != 0 }
       while true {
-        while i < n, isSpace(UInt32(b[i])) { i += 1 }
+        while i < n, isGap(bytes[i]) { i &+= 1 }
         if i >= n { return out }
         let start = i
-        while i < n, !isSpace(UInt32(b[i])) { i += 1 }
+        while i < n, !isGap(bytes[i]) { i &+= 1 }
         out.list.append(piece(start, i))
       }
     }
@@ -263,11 +303,21 @@ private func split(_ s: StrPtr, _ sep: Value, _ most: Int, fromRight: Bool) thro
     return out
   }
   var start = 0
-  while out.list.pointee.count < limit {
-    let at = findBytes(b, p.buffer, from: start)
-    if at < 0 { break }
-    out.list.append(piece(start, at))
-    start = at + n
+  if n == 1 {
+    let c = p.bytes[0]
+    while out.list.pointee.count < limit {
+      let at = findByte(s.bytes, start, b.count, c)
+      if at < 0 { break }
+      out.list.append(piece(start, at))
+      start = at &+ 1
+    }
+  } else {
+    while out.list.pointee.count < limit {
+      let at = findBytes(b, p.buffer, from: start)
+      if at < 0 { break }
+      out.list.append(piece(start, at))
+      start = at &+ n
+    }
   }
   out.list.append(piece(start, b.count))
   return out
@@ -292,8 +342,12 @@ private func replace(_ s: StrPtr, _ old: StrPtr, _ new: StrPtr, _ most: Int) thr
     return out.value()
   }
   var start = 0
+  let first = findBytes(b, old.buffer, from: 0)
+  if first < 0 || left == 0 {
+    if s.pointee.h.flags & Header.flagTrailingDict == 0 { return s.value.retained() }
+  }
   while left > 0 {
-    let at = findBytes(b, old.buffer, from: start)
+    let at = start == 0 ? first : findBytes(b, old.buffer, from: start)
     if at < 0 { break }
     if start == 0 { out.reserve(b.count + 64) }
     out.append(s.bytes + start, at - start)
@@ -308,9 +362,26 @@ private func replace(_ s: StrPtr, _ old: StrPtr, _ new: StrPtr, _ most: Int) thr
 }
 
 private func test(_ name: String, _ doc: String, _ example: String, _ f: @escaping (UInt32) -> Bool) -> Builtin {
-  Builtin(name, "\(name)(self, /)", chapter: "str", doc: doc, examples: [example]) { (a) throws(LullError) in
+  // The answers for ASCII, a bit each.
+  var low: UInt64 = 0
+  var high: UInt64 = 0
+  for c in UInt32(0)..<64 {
+    if f(c) { low |= 1 << UInt64(c) }
+    if f(c + 64) { high |= 1 << UInt64(c) }
+  }
+  let (below, above) = (low, high)
+  return Builtin(name, "\(name)(self, /)", chapter: "str", doc: doc, examples: [example]) { (a) throws(LullError) in
     let s = a[0].str
-    return Value(s.pointee.byteCount > 0 && every(s, f))
+    if !s.isASCII { return Value(s.pointee.byteCount > 0 && every(s, f)) }
+    let bytes = s.bytes
+    let n = s.pointee.byteCount
+    var i = 0
+    while i < n {
+      let c = UInt64(bytes[i])
+      if ((c < 64 ? below : above) &>> (c & 63)) & 1 == 0 { return Value(false) }
+      i &+= 1
+    }
+    return Value(n > 0)
   }
 }
 private func find(_ name: String, _ doc: String, _ example: String, last: Bool, fails: Bool) -> Builtin {
@@ -333,6 +404,11 @@ private func affix(_ name: String, _ doc: String, _ example: String, _ atEnd: Bo
     let s = a[0].str
     if a[1].kind != .str, a[1].kind != .tuple {
       throw LullError.typeError("\(name) first arg must be str or a tuple of str, not \(typeName(a[1]))")
+    }
+    if a[1].tag == .str, a.isNone(2), a.isNone(3) {
+      let p = a[1].str
+      let rest = s.pointee.byteCount &- p.pointee.byteCount
+      return Value(rest >= 0 && equalBytes(s.bytes + (atEnd ? rest : 0), p.bytes, p.pointee.byteCount))
     }
     let range = try bounds(s, a, 2)
     func check(_ v: Value) throws(LullError) -> Bool {
@@ -377,6 +453,14 @@ private func justify(_ name: String, _ doc: String, _ example: String, _ align: 
   }
 }
 
+private func makeTriple(_ a: Value, _ b: Value, _ c: Value) -> Value {
+  let t = makeTuple(uninitialized: 3)
+  t.tuple.items[0] = a
+  t.tuple.items[1] = b
+  t.tuple.items[2] = c
+  return t
+}
+
 func installStrings() {
   let str = Builtin("str", "str(object='', /, encoding=..., errors=...)", chapter: "types", doc: "The text of a value.", examples: [">>> str(1.5) + str([1])\n'1.5[1]'\n>>> str(b'abc', 'ascii')\n'abc'"]) {
     (a) throws(LullError) in
@@ -396,12 +480,12 @@ func installStrings() {
   let methods: [Builtin] = [
     Builtin("upper", "upper(self, /)", chapter: "str", doc: "In upper case.", examples: [">>> 'lull'.upper()\n'LULL'"]) { (a) throws(LullError) in
       let s = a[0].str
-      if s.isASCII { return mappedASCII(s) { c, _ in upperASCII(c) } }
+      if s.isASCII { return changedCase(s, from: 97) }
       return mapped(s, upper)
     },
     Builtin("lower", "lower(self, /)", chapter: "str", doc: "In lower case.", examples: [">>> 'LuLL'.lower()\n'lull'"]) { (a) throws(LullError) in
       let s = a[0].str
-      if s.isASCII { return mappedASCII(s) { c, _ in lowerASCII(c) } }
+      if s.isASCII { return changedCase(s, from: 65) }
       return lowered(s)
     },
     Builtin("casefold", "casefold(self, /)", chapter: "str", doc: "For caseless comparison.", examples: [">>> 'Straße'.casefold() == 'STRASSE'.casefold()\nTrue"]) { (a) throws(LullError) in
@@ -483,27 +567,36 @@ func installStrings() {
         owned = makeList(try collect(source))
         source = owned
       }
-      let items = source.elements
-      var total = 0
-      for (i, v) in items.enumerated() {
-        guard let s = v.asStr else {
-          throw LullError.typeError("sequence item \(i): expected str instance, \(typeName(v)) found")
+      let n = source.elements.count
+      if n == 0 { return emptyString.retained() }
+      let items = source.tag == .list ? source.list.pointee.items : source.tuple.items
+      let gap = sep.pointee.byteCount
+      var total = gap &* (n &- 1)
+      var count = sep.pointee.count &* (n &- 1)
+      var flags = n > 1 ? sep.pointee.h.flags : Header.flagASCII
+      for i in 0..<n {
+        guard let s = items[i].asStr else {
+          throw LullError.typeError("sequence item \(i): expected str instance, \(typeName(items[i])) found")
         }
-        total += s.pointee.byteCount + (i > 0 ? sep.pointee.byteCount : 0)
+        total += s.pointee.byteCount
+        count &+= s.pointee.count
+        flags &= s.pointee.h.flags
       }
       if total > 1 << 24 { try checkAllocation(total, 1) }
-      if items.count == 1, items[0].tag == .str { return items[0].retained() }
+      if n == 1, items[0].tag == .str { return items[0].retained() }
       let r = makeStr(uninitialized: total)
-      var at = 0
-      for (i, v) in items.enumerated() {
+      var to = r.bytes
+      for i in 0..<n {
         if i > 0 {
-          memcpy(r.bytes + at, sep.bytes, sep.pointee.byteCount)
-          at += sep.pointee.byteCount
+          copyBytes(to, sep.bytes, gap)
+          to += gap
         }
-        memcpy(r.bytes + at, v.str.bytes, v.str.pointee.byteCount)
-        at += v.str.pointee.byteCount
+        let s = items[i].str
+        copyBytes(to, s.bytes, s.pointee.byteCount)
+        to += s.pointee.byteCount
       }
-      r.finish()
+      r.pointee.count = count
+      r.pointee.h.flags |= flags & Header.flagASCII
       return r.value
     },
     Builtin("replace", "replace(self, old, new, count=-1, /)", chapter: "str", doc: "Occurrences replaced.", examples: [">>> 'banana'.replace('an', 'o', 1)\n'boana'"]) { (a) throws(LullError) in
@@ -553,7 +646,7 @@ func installStrings() {
       let at = findBytes(s.buffer, p.buffer, from: 0)
       if at < 0 { return makeTuple([a[0].retained(), makeStr(""), makeStr("")]) }
       let e = at + p.pointee.byteCount
-      return makeTuple([makeStr(s.bytes, at), a[1].retained(), makeStr(s.bytes + e, s.pointee.byteCount - e)])
+      return makeTriple(makePiece(s, 0, at), a[1].retained(), makePiece(s, e, s.pointee.byteCount))
     },
     Builtin("rpartition", "rpartition(self, sep, /)", chapter: "str", doc: "Like partition, at the last separator.", examples: [">>> 'key=a=b'.rpartition('=')\n('key=a', '=', 'b')"]) { (a) throws(LullError) in
       let s = a[0].str
@@ -562,7 +655,7 @@ func installStrings() {
       let at = findLastBytes(s.buffer, p.buffer)
       if at < 0 { return makeTuple([makeStr(""), makeStr(""), a[0].retained()]) }
       let e = at + p.pointee.byteCount
-      return makeTuple([makeStr(s.bytes, at), a[1].retained(), makeStr(s.bytes + e, s.pointee.byteCount - e)])
+      return makeTriple(makePiece(s, 0, at), a[1].retained(), makePiece(s, e, s.pointee.byteCount))
     },
     justify("ljust", "Padded on the right to a width.", ">>> 'ab'.ljust(5, '.')\n'ab...'", "<"), justify("rjust", "Padded on the left to a width.", ">>> '42'.rjust(5)\n'   42'", ">"), justify("center", "Padded on both sides to a width.", ">>> 'ab'.center(6, '*')\n'**ab**'", "^"),
     Builtin("zfill", "zfill(self, width, /)", chapter: "str", doc: "Padded with zeros on the left.", examples: [">>> '-42'.zfill(6)\n'-00042'"]) { (a) throws(LullError) in

@@ -12,7 +12,6 @@
 
 /// What a call needs of a record, in raw memory: reached without counting references.
 struct BuiltinHead {
-  let run: (Args) throws(LullError) -> Value
   let record: Unmanaged<Builtin>
   /// Number of parameters when all are plain positional ones (no `*`), else -1; -2: not parsed yet.
   var plainCount = -2
@@ -61,7 +60,7 @@ public final class Builtin: @unchecked Sendable {
     self.examples = examples
     self.fails = fails
     self.run = run
-    head.initialize(to: BuiltinHead(run: run, record: Unmanaged.passUnretained(self)))
+    head.initialize(to: BuiltinHead(record: Unmanaged.passUnretained(self)))
   }
   deinit {
     head.pointee.defaultValues?.deallocate()
@@ -310,6 +309,22 @@ private let bindingCapacity = 1 << 14
   UnsafeMutablePointer<Value>.allocate(capacity: bindingCapacity)
 
 extension UnsafeMutablePointer where Pointee == BuiltinHead {
+  /// Runs the record's code. A constant property of a borrowed object is called without counting references to what
+  /// the closure captured; read from a struct in memory it would be retained and released at every call.
+  @inline(__always) private func run(_ args: UnsafeMutablePointer<Value>, _ count: Int) throws(LullError) -> Value {
+    let record = pointee.record
+    var failure: LullError?
+    let v = record._withUnsafeGuaranteedRef { (b) -> Value in
+      do throws(LullError) {
+        return try b.run(Args(args, count, record))
+      } catch {
+        failure = error
+        return .undefined
+      }
+    }
+    if let failure { throw failure }
+    return v
+  }
   /// Calls with arguments that lie together in memory; `kwCount` of them, at the end, are named by
   /// `kwNames`. Borrows the arguments. There is room for `extraSlots` values after the arguments.
   @inline(__always) func call(
@@ -318,7 +333,7 @@ extension UnsafeMutablePointer where Pointee == BuiltinHead {
     if pointee.plainCount == argc {
       let allowed = pointee.receivers
       if allowed == 0 || argc > 0 && allowed >> UInt64(args[0].kind.rawValue) & 1 != 0 {
-        return try pointee.run(Args(args, argc, pointee.record))
+        return try run(args, argc)
       }
     }
     return try callFilling(args, argc)
@@ -333,9 +348,19 @@ extension UnsafeMutablePointer where Pointee == BuiltinHead {
       argc <= pointee.fillableCount, n - argc <= windowSlack - 2,
       allowed == 0 || argc > 0 && allowed >> UInt64(args[0].kind.rawValue) & 1 != 0
     else { return try pointee.record.takeUnretainedValue().callBinding(args, argc, nil, 0) }
-    for i in argc..<n { args[i] = defaults[i] }
-    defer { for i in argc..<n { args[i].tag = .undefined } }
-    return try pointee.run(Args(args, n, pointee.record))
+    var i = argc
+    while i < n {
+      args[i] = defaults[i]
+      i &+= 1
+    }
+    defer {
+      var i = argc
+      while i < n {
+        args[i].tag = .undefined
+        i &+= 1
+      }
+    }
+    return try run(args, n)
   }
 }
 

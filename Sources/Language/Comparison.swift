@@ -6,6 +6,17 @@ import Glibc
 
 public func truth(_ v: Value) throws(LullError) -> Bool {
   switch v.tag {
+  case .none: return false
+  case .bool, .int: return v.bits != 0
+  case .str: return v.str.pointee.byteCount > 0
+  case .list: return v.list.pointee.count > 0
+  case .tuple: return v.tuple.pointee.count > 0
+  case .dict: return v.dict.pointee.count > 0
+  default: return try truthAny(v)
+  }
+}
+@inline(never) private func truthAny(_ v: Value) throws(LullError) -> Bool {
+  switch v.tag {
   case .undefined, .none: return false
   case .bool, .int: return v.bits != 0
   case .float: return v.asDouble != 0

@@ -99,11 +99,37 @@ extension UnsafeMutablePointer where Pointee == DictBody {
   }
   func clear() { destroyContents() }
 
-  /// The entry index of an int key or -1.
+  // Most look-ups end at the first slot: those are short enough to stand wherever one is needed, the rest is out of line.
+
+  /// The entry index of an int key, -1 when absent, -2 when only `find` can tell.
   @inline(__always) func findInt(_ bits: UInt64, _ hash: Int) -> Int {
     let mask = pointee.mask
     if mask < 0 { return -1 }
-    var probe = Probe(hash, mask)
+    let x = Int(pointee.indices[hash & mask])
+    if x >= 0 {
+      let e = pointee.entries + x
+      if e.pointee.key.bits == bits, e.pointee.key.tag == .int { return x }
+    } else if x == -1 {
+      return -1
+    }
+    return findIntFurther(bits, hash)
+  }
+  /// The same for a str.
+  @inline(__always) func findStr(_ s: StrPtr) -> Int {
+    let mask = pointee.mask
+    if mask < 0 { return -1 }
+    let hash = s.hashValue64
+    let x = Int(pointee.indices[hash & mask])
+    if x >= 0 {
+      let e = pointee.entries + x
+      if e.pointee.key.bits == UInt64(UInt(bitPattern: s)), e.pointee.key.tag == .str { return x }
+    } else if x == -1 {
+      return -1
+    }
+    return findStrFurther(s, hash)
+  }
+  @inline(never) private func findIntFurther(_ bits: UInt64, _ hash: Int) -> Int {
+    var probe = Probe(hash, pointee.mask)
     let entries = pointee.entries
     let indices = pointee.indices
     while true {
@@ -117,11 +143,8 @@ extension UnsafeMutablePointer where Pointee == DictBody {
       probe.next()
     }
   }
-  @inline(__always) func findStr(_ s: StrPtr) -> Int {
-    let mask = pointee.mask
-    if mask < 0 { return -1 }
-    let hash = s.hashValue64
-    var probe = Probe(hash, mask)
+  @inline(never) private func findStrFurther(_ s: StrPtr, _ hash: Int) -> Int {
+    var probe = Probe(hash, pointee.mask)
     let entries = pointee.entries
     let indices = pointee.indices
     while true {
@@ -129,7 +152,6 @@ extension UnsafeMutablePointer where Pointee == DictBody {
       if x == -1 { return -1 }
       if x >= 0 {
         let e = entries + x
-        if e.pointee.key.bits == UInt64(UInt(bitPattern: s)), e.pointee.key.tag == .str { return x }
         if e.pointee.hash == hash {
           if e.pointee.key.tag == .str {
             if e.pointee.key.str.equals(s) { return x }
@@ -194,12 +216,13 @@ extension UnsafeMutablePointer where Pointee == DictBody {
 
   /// Look-up of any key; borrowed result.
   @inline(__always) func lookup(_ key: Value) throws(LullError) -> Value? {
+    var x = -2
     if key.tag == .str {
-      let x = findStr(key.str)
-      if x >= 0 { return pointee.entries[x].value }
-      if x == -1 { return nil }
+      x = findStr(key.str)
+    } else if key.tag == .int {
+      x = findInt(key.bits, hashInt(key.asInt))
     }
-    let x = try find(key, try hashOf(key))
+    if x == -2 { x = try find(key, try hashOf(key)) }
     return x >= 0 ? pointee.entries[x].value : nil
   }
 

@@ -439,14 +439,15 @@ func joinStrings(_ p: UnsafeMutablePointer<Value>, _ n: Int) throws(LullError) -
   for k in 0..<n { total += p[k].str.pointee.byteCount }
   if total > 1 << 24 { try checkAllocation(total, 1) }
   let s = makeStr(uninitialized: total)
-  var at = 0
+  var to = s.bytes
   var count = 0
   var ascii = Header.flagASCII
   for k in 0..<n {
     let x = p[k].str
-    memcpy(s.bytes + at, x.bytes, x.pointee.byteCount)
-    at += x.pointee.byteCount
-    count += x.pointee.count
+    let length = x.pointee.byteCount
+    copyBytes(to, x.bytes, length)
+    to += length
+    count &+= x.pointee.count
     ascii &= x.pointee.h.flags
   }
   s.pointee.count = count

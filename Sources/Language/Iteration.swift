@@ -22,16 +22,51 @@ struct IteratorBody {
 }
 
 /// The types of iterators by kind, once they were looked up by name.
-nonisolated(unsafe) private let iteratorTypes = {
-  let t = UnsafeMutablePointer<TypePtr?>.allocate(capacity: 32)
-  t.initialize(repeating: nil, count: 32)
-  return t
-}()
-@inline(__always) private func iteratorType(_ kind: IteratorKind, _ name: String) -> TypePtr {
-  if let t = iteratorTypes[Int(kind.rawValue)] { return t }
+@exclusivity(unchecked) nonisolated(unsafe) private var iteratorTypes: UnsafeMutablePointer<TypePtr?>? = nil
+@inline(__always) private func iteratorType(_ kind: IteratorKind) -> TypePtr {
+  if let types = iteratorTypes, let t = types[Int(kind.rawValue)] { return t }
+  return findIteratorType(kind)
+}
+@inline(never) private func findIteratorType(_ kind: IteratorKind) -> TypePtr {
+  let types =
+    iteratorTypes
+    ?? {
+      let t = UnsafeMutablePointer<TypePtr?>.allocate(capacity: 32)
+      t.initialize(repeating: nil, count: 32)
+      return t
+    }()
+  iteratorTypes = types
+  let name =
+    switch kind {
+    case .range: "range_iterator"
+    case .list: "list_iterator"
+    case .tuple: "tuple_iterator"
+    case .str: "str_iterator"
+    case .bytes: "bytes_iterator"
+    case .dictKeys: "dict_keyiterator"
+    case .set: "set_iterator"
+    case .reversed: "reversed"
+    case .enumerate: "enumerate"
+    case .zip: "zip"
+    case .map: "map"
+    case .filter: "filter"
+    default: ""
+    }
   let t = builtinTypes[name] ?? typeTable[Int(Tag.iterator.rawValue)]
-  iteratorTypes[Int(kind.rawValue)] = t
+  types[Int(kind.rawValue)] = t
   return t
+}
+/// An iterator of one of the plain kinds.
+@inline(__always) private func makePlainIterator(
+  _ kind: IteratorKind, _ a: Value, limit: Int = 0, current: Int = 0, step: Int = 0
+) -> Value {
+  let p = allocateObject(MemoryLayout<IteratorBody>.size)
+    .bindMemory(to: IteratorBody.self, capacity: 1)
+  p.initialize(
+    to: IteratorBody(
+      h: Header(.iterator, iteratorType(kind)), kind: kind, index: 0, limit: limit, current: current,
+      step: step, a: a, b: .undefined, step2: nil))
+  return Value(.iterator, p)
 }
 
 func makeIterator(
@@ -41,7 +76,8 @@ func makeIterator(
 ) -> Value {
   let p = allocateObject(MemoryLayout<IteratorBody>.size)
     .bindMemory(to: IteratorBody.self, capacity: 1)
-  let t = type.map { iteratorType(kind, $0) } ?? typeTable[Int(Tag.iterator.rawValue)]
+  var t = typeTable[Int(Tag.iterator.rawValue)]
+  if let type { t = kind == .native ? builtinTypes[type] ?? t : iteratorType(kind) }
   p.initialize(
     to: IteratorBody(
       h: Header(.iterator, t), kind: kind, index: index, limit: limit, current: current,
@@ -69,7 +105,29 @@ func isIterable(_ v: Value) -> Bool {
 }
 
 /// `iter(v)`, owned.
-public func makeIterator(_ v: Value) throws(LullError) -> Value {
+/// The kinds that loops meet most; the others, which take more room on the stack, apart.
+@inline(never) public func makeIterator(_ v: Value) throws(LullError) -> Value {
+  switch v.tag {
+  case .range:
+    let r = v.range
+    if r.pointee.big != nil { return try makeIteratorAny(v) }
+    return makePlainIterator(
+      .range, .undefined, limit: r.pointee.count, current: r.pointee.start, step: r.pointee.step)
+  case .list: return makePlainIterator(.list, v.retained())
+  case .tuple: return makePlainIterator(.tuple, v.retained())
+  case .str: return makePlainIterator(.str, v.retained())
+  case .dict: return makePlainIterator(.dictKeys, v.retained(), limit: v.dict.pointee.count)
+  case .dictView:
+    let d = v.body(DictViewBody.self)
+    let kind: IteratorKind =
+      d.pointee.which == .keys ? .dictKeys : d.pointee.which == .values ? .dictValues : .dictItems
+    let dict = d.pointee.dict
+    return makePlainIterator(kind, dict.retained(), limit: dict.dict.pointee.count)
+  case .iterator, .generator: return v.retained()
+  default: return try makeIteratorAny(v)
+  }
+}
+@inline(never) private func makeIteratorAny(_ v: Value) throws(LullError) -> Value {
   if v.tag == .instance || v.tag == .derived || v.tag == .exception {
     let f = v.type.lookup(.__iter__)
     if !f.isUndefined, !f.isNone {
@@ -91,23 +149,13 @@ public func makeIterator(_ v: Value) throws(LullError) -> Value {
   case .range:
     let r = v.range.pointee
     if let big = r.big { return big.iterator(reversed: false) }
-    return makeIterator(
-      kind: .range, limit: r.count, current: r.start, step: r.step, type: "range_iterator")
-  case .list: return makeIterator(kind: .list, v.retained(), type: "list_iterator")
-  case .tuple: return makeIterator(kind: .tuple, v.retained(), type: "tuple_iterator")
-  case .str: return makeIterator(kind: .str, v.retained(), type: "str_iterator")
-  case .bytes: return makeIterator(kind: .bytes, v.retained(), type: "bytes_iterator")
-  case .dict:
-    return makeIterator(
-      kind: .dictKeys, v.retained(), limit: v.dict.pointee.count, type: "dict_keyiterator")
-  case .set:
-    return makeIterator(
-      kind: .set, v.retained(), limit: v.set.pointee.count, type: "set_iterator")
-  case .dictView:
-    let d = v.body(DictViewBody.self).pointee
-    let k: IteratorKind =
-      d.which == .keys ? .dictKeys : d.which == .values ? .dictValues : .dictItems
-    return makeIterator(kind: k, d.dict.retained(), limit: d.dict.dict.pointee.count)
+    return makePlainIterator(.range, .undefined, limit: r.count, current: r.start, step: r.step)
+  case .list: return makePlainIterator(.list, v.retained())
+  case .tuple: return makePlainIterator(.tuple, v.retained())
+  case .str: return makePlainIterator(.str, v.retained())
+  case .bytes: return makePlainIterator(.bytes, v.retained())
+  case .dict: return makePlainIterator(.dictKeys, v.retained(), limit: v.dict.pointee.count)
+  case .set: return makePlainIterator(.set, v.retained(), limit: v.set.pointee.count)
   case .iterator, .generator: return v.retained()
   case .native:
     if let n = v.type.pointee.native {
@@ -232,15 +280,10 @@ private func shorterArgument(_ k: Int) -> LullError {
     }
     p.pointee.index = n + utf8Length(c)
     return s.character(atOffset: n)
-  default: return try nextAny(p)
-  }
-}
-@inline(never) private func nextAny(_ p: UnsafeMutablePointer<IteratorBody>) throws(LullError) -> Value {
-  switch p.pointee.kind {
   case .range:
     let n = p.pointee.index
     if n >= p.pointee.limit { return .undefined }
-    p.pointee.index = n + 1
+    p.pointee.index = n &+ 1
     let v = p.pointee.current
     p.pointee.current = v &+ p.pointee.step
     return Value(v)
@@ -248,12 +291,17 @@ private func shorterArgument(_ k: Int) -> LullError {
     let l = p.pointee.a.list
     let n = p.pointee.index
     if n < l.pointee.count {
-      p.pointee.index = n + 1
+      p.pointee.index = n &+ 1
       return l.pointee.items[n].retained()
     }
     p.pointee.index = Int.max
     return .undefined
-  case .tuple, .str: return try nextNative(p)
+  default: return try nextAny(p)
+  }
+}
+@inline(never) private func nextAny(_ p: UnsafeMutablePointer<IteratorBody>) throws(LullError) -> Value {
+  switch p.pointee.kind {
+  case .range, .list, .tuple, .str: return try nextNative(p)
   case .bytes:
     let n = p.pointee.index
     let b = p.pointee.a.body(BytesBody.self)

@@ -28,7 +28,7 @@ private func positions(_ m: borrowing RegexMatcher) -> Value {
 }
 private func group(_ m: borrowing RegexMatcher, _ g: Int, _ missing: Value) -> Value {
   let a = m.slots[2 * g]
-  return a < 0 ? missing.retained() : makeStr(m.bytes + a, m.slots[2 * g + 1] - a)
+  return a < 0 ? missing.retained() : makePiece(m.text, a, m.slots[2 * g + 1])
 }
 /// Calls `body` for each match, left to right, until it says no.
 private func eachMatch(
@@ -44,6 +44,29 @@ private func eachMatch(
     empty = m.slots[1] > m.slots[0]
     at = m.slots[1]
   }
+}
+/// The attributes of a Match, in the order of its `__init__`, once there was one.
+@exclusivity(unchecked) nonisolated(unsafe) private var matchNames: UnsafeMutablePointer<StrPtr>?
+private func findMatchNames() -> UnsafeMutablePointer<StrPtr> {
+  if let names = matchNames { return names }
+  let names = UnsafeMutablePointer<StrPtr>.allocate(capacity: 5)
+  for (i, name) in ["re", "string", "pos", "endpos", "_spans"].enumerated() {
+    (names + i).initialize(to: internedPointer(name))
+  }
+  matchNames = names
+  return names
+}
+/// A Match (owned) with these attributes, which are consumed.
+private func makeMatch(_ type: TypePtr, _ a: Value, _ b: Value, _ c: Value, _ d: Value, _ e: Value) -> Value {
+  let v = makeInstance(type)
+  let o = v.instance
+  let names = findMatchNames()
+  o.addSlot(names[0], a)
+  o.addSlot(names[1], b)
+  o.addSlot(names[2], c)
+  o.addSlot(names[3], d)
+  o.addSlot(names[4], e)
+  return v
 }
 
 func regexModule() -> NativeModule {
@@ -100,6 +123,62 @@ func regexModule() -> NativeModule {
         : try m.matches(at: start, full: mode == 1, allowsEmpty: empty)
       return found ? positions(m) : .none
     },
+    Builtin("match", "match(program, pattern, text, start, stop, mode, class, /)") { (a) throws(LullError) in
+      // As `find`, but the result is an instance of `class`. NotImplemented for anything but a str and a program.
+      guard let p = a[0].native(RegexProgram.self) else { return .notImplemented }
+      guard a[2].tag == .str, a[6].tag == .type, a[6].typeObject.pointee.kind == .instance else {
+        return .notImplemented
+      }
+      let s = a[2].str
+      let n = s.pointee.count
+      let pos = max(try a.int(3), 0)
+      let stop = min(a.isNone(4) ? n : max(try a.int(4), 0), n)
+      if pos > stop { return .none }
+      let start = s.offset(of: pos)
+      var m = RegexMatcher(p, s, end: s.offset(of: stop))
+      let mode = try a.int(5)
+      let found =
+        mode == 2
+        ? try m.search(from: start, allowsEmpty: true)
+        : try m.matches(at: start, full: mode == 1, allowsEmpty: true)
+      if !found { return .none }
+      return makeMatch(
+        a[6].typeObject, a[1].retained(), a[2].retained(), Value(pos), Value(stop), positions(m))
+    },
+    Builtin("group", "group(spans, text, groups, names, /)") { (a) throws(LullError) in
+      // The text of each group in a tuple of numbers and names: one, or a tuple of them.
+      guard a[0].tag == .tuple, a[1].tag == .str, a[2].tag == .tuple else { return .notImplemented }
+      let spans = a[0].tuple
+      let s = a[1].str
+      let wanted = a[2].tuple
+      func text(_ g: Value) throws(LullError) -> Value {
+        var g = g
+        if g.kind == .str {
+          guard let names = a[3].asDict, let k = try names.lookup(g) else {
+            throw LullError("IndexError", "no such group")
+          }
+          g = k
+        }
+        guard g.isIntOrBool, g.asInt >= 0, g.asInt < spans.pointee.count / 2 else {
+          throw LullError("IndexError", "no such group")
+        }
+        let from = spans.items[2 * g.asInt].asInt
+        let to = spans.items[2 * g.asInt + 1].asInt
+        if from < 0 { return .none }
+        guard from <= to, to <= s.pointee.count else { return .notImplemented }
+        return makePiece(s, s.offset(of: from), s.offset(of: to))
+      }
+      if wanted.pointee.count == 0 { return try text(Value(0)) }
+      if wanted.pointee.count == 1 { return try text(wanted.items[0]) }
+      var out: [Value] = []
+      do throws(LullError) {
+        for k in 0..<wanted.pointee.count { out.append(try text(wanted.items[k])) }
+      } catch {
+        for x in out { x.release() }
+        throw error
+      }
+      return makeTuple(out)
+    },
     Builtin("findall", "findall(program, text, start, stop, /)") { (a) throws(LullError) in
       let (s, start, stop) = try region(a, 2, 3)
       let p = try program(a)
@@ -136,7 +215,7 @@ func regexModule() -> NativeModule {
         try eachMatch(&m, from: 0) { (m) throws(LullError) in
           if left == 0 { return false }
           left -= 1
-          out.list.append(makeStr(s.bytes + at, m.slots[0] - at))
+          out.list.append(makePiece(s, at, m.slots[0]))
           for g in 0..<p.groupCount { out.list.append(group(m, g + 1, .none)) }
           at = m.slots[1]
           return true
@@ -145,7 +224,7 @@ func regexModule() -> NativeModule {
         out.release()
         throw error
       }
-      out.list.append(makeStr(s.bytes + at, s.pointee.byteCount - at))
+      out.list.append(makePiece(s, at, s.pointee.byteCount))
       return out
     },
     Builtin("sub", "sub(program, text, parts, count, /)") { (a) throws(LullError) in

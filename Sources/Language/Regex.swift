@@ -24,7 +24,8 @@ final class RegexProgram {
     /// Wanted (2: an atomic group, the match goes on behind it), width of a look-behind or -1, where it goes on; its body
     /// ends with match.
     case look
-    case single  // least, most or -1, lazy, then one of character ... set with its operand
+    /// Least, most or -1, lazy (2: greedy, and gives nothing back), then one of character ... set with its operand.
+    case single
     case start  // loop
     case loop  // loop, least, most or -1, lazy, body; goes on behind
     case given  // group, where it goes on when that took no part
@@ -74,23 +75,69 @@ final class RegexProgram {
     }
   }
 
-  let code: [Int]
+  // The matcher reads raw memory, which lives as long as the program: arrays would be counted and checked at every step.
+  let code: UnsafeMutablePointer<Int>
+  /// 256 bytes a set: 1 for the ASCII characters that it accepts.
+  let tables: UnsafeMutablePointer<UInt8>
   let sets: [CharacterSet]
   let groupCount: Int
   let loopCount: Int
-  /// Bytes with which a match may begin; nil when it may be empty or that is not known.
-  let first: [Bool]?
+  /// 1 for the bytes with which a match may begin; nil when it may be empty or that is not known.
+  let first: UnsafeMutablePointer<UInt8>?
+  /// The pattern begins with a greedy, unbounded run of at least one character of this set: where a match from the
+  /// beginning of such a run fails, it fails from any other place in it. -1: it does not.
+  let leadingSet: Int
 
   /// The program comes from stdlib/re.lull; checked all the same, so that no index is ever wrong.
   init?(code: [Int], sets: [CharacterSet], groupCount: Int, loopCount: Int) {
     guard RegexProgram.isValid(code, sets.count, groupCount, loopCount) else { return nil }
-    self.code = code
+    self.code = .allocate(capacity: code.count)
+    for (i, x) in code.enumerated() { (self.code + i).initialize(to: x) }
+    tables = .allocate(capacity: max(256 * sets.count, 1))
+    tables.initialize(repeating: 0, count: max(256 * sets.count, 1))
+    for (k, s) in sets.enumerated() {
+      for c in 0..<128 where s.accepts(UInt32(c)) { tables[256 * k + c] = 1 }
+    }
     self.sets = sets
     self.groupCount = groupCount
     self.loopCount = loopCount
     var table = [Bool](repeating: false, count: 256)
     var seen: Set<Int> = []
-    first = RegexProgram.collectFirst(code, sets, 0, &table, &seen) ? table : nil
+    if RegexProgram.collectFirst(code, sets, 0, &table, &seen) {
+      let p = UnsafeMutablePointer<UInt8>.allocate(capacity: 256)
+      for i in 0..<256 { (p + i).initialize(to: table[i] ? 1 : 0) }
+      first = p
+    } else {
+      first = nil
+    }
+    let startsWithRun =
+      code[0] == Op.single.rawValue && code[1] > 0 && code[2] < 0 && code[3] == 0 && code[4] == Op.set.rawValue
+    leadingSet = startsWithRun ? code[5] : -1
+    // A greedy run keeps what it took when a character follows that it would not have taken.
+    var at = 0
+    while at < code.count, let op = Op(rawValue: code[at]) {
+      if op == .single, code[at + 3] == 0, RegexProgram.excludes(code, sets, at) { self.code[at + 3] = 2 }
+      at += RegexProgram.length(op)
+    }
+  }
+  deinit {
+    code.deallocate()
+    tables.deallocate()
+    first?.deallocate()
+  }
+
+  /// Whether the character that must follow the run at `at` is none of the run.
+  private static func excludes(_ code: [Int], _ sets: [CharacterSet], _ at: Int) -> Bool {
+    var next = at + 6
+    while code[next] == Op.open.rawValue || code[next] == Op.close.rawValue { next += 2 }
+    guard code[next] == Op.character.rawValue, code[next + 1] < 128 else { return false }
+    let c = code[next + 1]
+    switch Op(rawValue: code[at + 4]) {
+    case .set: return !sets[code[at + 5]].accepts(UInt32(c))
+    case .character: return code[at + 5] != c
+    case .any: return c == 10
+    default: return false
+    }
   }
 
   private static func length(_ op: Op) -> Int {
@@ -203,6 +250,10 @@ private func raised(_ c: UInt32) -> UInt32 {
   return simpleMapping(c, Unicode.Scalar(c)?.properties.uppercaseMapping)
 }
 
+/// A stack that a matcher has left behind for the next.
+@exclusivity(unchecked) nonisolated(unsafe) private var spareStack: UnsafeMutablePointer<Int>?
+private let stackCapacity = 1024
+
 /// One text being searched. Stack and slots are raw memory, freed with it.
 struct RegexMatcher: ~Copyable {
   let program: RegexProgram
@@ -211,13 +262,19 @@ struct RegexMatcher: ~Copyable {
   /// Where the search ends, in bytes.
   let end: Int
   /// Groups (start and end, -1 when unset; 0 is the whole match), where open groups began, and
-  /// count and last position of each loop.
+  /// count and last position of each loop. They lie before the stack.
   let slots: UnsafeMutablePointer<Int>
+  let groupCount: Int
+  private let code: UnsafeMutablePointer<Int>
+  private let tables: UnsafeMutablePointer<UInt8>
+  private let isASCII: Bool
   private let slotCount: Int
   private var stack: UnsafeMutablePointer<Int>
   private var capacity: Int
   private var top = 0
   private var steps = 0
+  /// The slots hold a match; a failed attempt leaves none behind.
+  private var hasMatch = false
 
   private static let choice = 0
   private static let run = 1
@@ -229,32 +286,44 @@ struct RegexMatcher: ~Copyable {
     self.text = text
     bytes = text.bytes
     self.end = end
+    code = program.code
+    tables = program.tables
+    isASCII = text.isASCII
+    groupCount = program.groupCount
     slotCount = 3 * (program.groupCount + 1) + 2 * program.loopCount
     slots = .allocate(capacity: slotCount)
-    capacity = 1024
-    stack = .allocate(capacity: capacity)
+    slots.initialize(repeating: -1, count: slotCount)
+    capacity = stackCapacity
+    if let spare = spareStack {
+      stack = spare
+      spareStack = nil
+    } else {
+      stack = .allocate(capacity: capacity)
+    }
   }
   deinit {
     slots.deallocate()
-    stack.deallocate()
+    if capacity == stackCapacity, spareStack == nil { spareStack = stack } else { stack.deallocate() }
   }
 
-  private mutating func push(_ kind: Int, _ x: Int, _ y: Int, _ z: Int) throws(LullError) {
-    if top + 4 > capacity {
-      try checkAllocation(capacity * 2, 8)
-      let new = UnsafeMutablePointer<Int>.allocate(capacity: capacity * 2)
-      new.update(from: stack, count: top)
-      stack.deallocate()
-      stack = new
-      capacity *= 2
-    }
-    stack[top] = kind
-    stack[top + 1] = x
-    stack[top + 2] = y
-    stack[top + 3] = z
-    top += 4
+  @inline(never) private mutating func growStack() throws(LullError) {
+    try checkAllocation(capacity * 2, 8)
+    let new = UnsafeMutablePointer<Int>.allocate(capacity: capacity * 2)
+    new.update(from: stack, count: top)
+    stack.deallocate()
+    stack = new
+    capacity *= 2
   }
-  private mutating func change(_ slot: Int, _ value: Int) throws(LullError) {
+  @inline(__always) private mutating func push(_ kind: Int, _ x: Int, _ y: Int, _ z: Int) throws(LullError) {
+    if top &+ 4 > capacity { try growStack() }
+    let p = stack + top
+    p[0] = kind
+    p[1] = x
+    p[2] = y
+    p[3] = z
+    top &+= 4
+  }
+  @inline(__always) private mutating func change(_ slot: Int, _ value: Int) throws(LullError) {
     try push(RegexMatcher.restore, slot, slots[slot], 0)
     slots[slot] = value
   }
@@ -263,19 +332,41 @@ struct RegexMatcher: ~Copyable {
   @inline(__always) private func width(_ op: Int, _ argument: Int, _ i: Int) -> Int {
     if i >= end { return 0 }
     let byte = bytes[i]
-    switch op {
-    case RegexProgram.Op.character.rawValue:
-      if argument < 128 { return Int(byte) == argument ? 1 : 0 }
-    case RegexProgram.Op.any.rawValue: return byte == 10 ? 0 : utf8Length(byte)
-    case RegexProgram.Op.all.rawValue: return utf8Length(byte)
-    default: break
+    if byte < 128 {
+      switch op {
+      case RegexProgram.Op.character.rawValue: return Int(byte) == argument ? 1 : 0
+      case RegexProgram.Op.any.rawValue: return byte == 10 ? 0 : 1
+      case RegexProgram.Op.all.rawValue: return 1
+      case RegexProgram.Op.set.rawValue: return Int(tables[argument &<< 8 &+ Int(byte)])
+      default: return Int(lowered(UInt32(byte))) == argument ? 1 : 0
+      }
     }
-    let (c, n) = byte < 128 ? (UInt32(byte), 1) : text.decode(i)
+    return wideWidth(op, argument, i)
+  }
+  /// The same for a character that is not ASCII.
+  @inline(never) private func wideWidth(_ op: Int, _ argument: Int, _ i: Int) -> Int {
+    let (c, n) = text.decode(i)
     switch op {
+    case RegexProgram.Op.any.rawValue, RegexProgram.Op.all.rawValue: return n
     case RegexProgram.Op.set.rawValue: return program.sets[argument].accepts(c) ? n : 0
     case RegexProgram.Op.folded.rawValue: return Int(lowered(c)) == argument ? n : 0
     default: return Int(c) == argument ? n : 0
     }
+  }
+  /// The end of a run of at most `most` characters in a text of ASCII.
+  @inline(__always) private func runEnd(_ op: Int, _ argument: Int, _ i: Int, _ most: Int) -> Int {
+    let limit = most < end &- i ? i &+ most : end
+    var j = i
+    switch op {
+    case RegexProgram.Op.set.rawValue:
+      let table = tables + argument &<< 8
+      while j < limit, table[Int(bytes[j])] != 0 { j &+= 1 }
+    case RegexProgram.Op.character.rawValue: while j < limit, Int(bytes[j]) == argument { j &+= 1 }
+    case RegexProgram.Op.any.rawValue: while j < limit, bytes[j] != 10 { j &+= 1 }
+    case RegexProgram.Op.all.rawValue: j = limit
+    default: while j < limit, Int(lowered(UInt32(bytes[j]))) == argument { j &+= 1 }
+    }
+    return j
   }
   private func back(_ i: Int) -> Int {
     var j = i - 1
@@ -300,10 +391,14 @@ struct RegexMatcher: ~Copyable {
 
   /// Whether a match begins at `start`; `slots` then hold it. `full`: it must reach the end.
   mutating func matches(at start: Int, full: Bool, allowsEmpty: Bool) throws(LullError) -> Bool {
-    slots.update(repeating: -1, count: slotCount)
+    if hasMatch {
+      slots.update(repeating: -1, count: slotCount)
+      hasMatch = false
+    }
     top = 0
     let e = try run(0, start, base: 0, full ? .wholeText : allowsEmpty ? .any : .notEmpty)
     if e < 0 { return false }
+    hasMatch = true
     slots[0] = start
     slots[1] = e
     return true
@@ -315,17 +410,18 @@ struct RegexMatcher: ~Copyable {
   private mutating func run(_ from: Int, _ start: Int, base: Int, _ ending: Ending)
     throws(LullError) -> Int
   {
-    let groups = program.groupCount + 1
-    let loops = 3 * groups
+    let groups = groupCount &+ 1
+    let loops = 3 &* groups
     var pc = from
     var i = start
-    let code = program.code
+    let code = self.code
     while true {
       steps &+= 1
       if steps & 0xFFF == 0, vm.pointee.interruptFlag == Request.interrupt { try interrupted() }
       var failed = false
       let op = code[pc]
-      switch RegexProgram.Op(rawValue: op).unsafelyUnwrapped {
+      // The raw values count up from 0 and were checked.
+      switch unsafeBitCast(UInt8(truncatingIfNeeded: op), to: RegexProgram.Op.self) {
       case .match:
         if (ending == .wholeText && i != end) || (ending == .notEmpty && i == start) {
           failed = true
@@ -333,149 +429,155 @@ struct RegexMatcher: ~Copyable {
           return i
         }
       case .character, .folded, .any, .all, .set:
-        let n = width(op, code[pc + 1], i)
+        let n = width(op, code[pc &+ 1], i)
         if n == 0 {
           failed = true
         } else {
-          i += n
-          pc += 2
+          i &+= n
+          pc &+= 2
         }
       case .either:
-        try push(RegexMatcher.choice, code[pc + 2], i, 0)
-        pc = code[pc + 1]
-      case .jump: pc = code[pc + 1]
+        try push(RegexMatcher.choice, code[pc &+ 2], i, 0)
+        pc = code[pc &+ 1]
+      case .jump: pc = code[pc &+ 1]
       case .open:
-        try change(2 * groups + code[pc + 1], i)
-        pc += 2
+        try change(2 &* groups &+ code[pc &+ 1], i)
+        pc &+= 2
       case .close:
-        let g = code[pc + 1]
-        try change(2 * g, slots[2 * groups + g])
-        try change(2 * g + 1, i)
-        pc += 2
+        let g = code[pc &+ 1]
+        try change(2 &* g, slots[2 &* groups &+ g])
+        try change(2 &* g &+ 1, i)
+        pc &+= 2
       case .assert:
-        if holds(code[pc + 1], i) { pc += 2 } else { failed = true }
+        if holds(code[pc &+ 1], i) { pc &+= 2 } else { failed = true }
       case .back:
-        let g = code[pc + 1]
-        let n = slots[2 * g] < 0 ? -1 : repeated(slots[2 * g], slots[2 * g + 1], i, code[pc + 2] != 0)
+        let g = code[pc &+ 1]
+        let n = slots[2 &* g] < 0 ? -1 : repeated(slots[2 &* g], slots[2 &* g &+ 1], i, code[pc &+ 2] != 0)
         if n < 0 {
           failed = true
         } else {
           i = n
-          pc += 3
+          pc &+= 3
         }
       case .look:
         let j = try look(pc, i)
         if j >= 0 {
           i = j
-          pc = code[pc + 3]
+          pc = code[pc &+ 3]
         } else {
           failed = true
         }
       case .given:
-        let g = code[pc + 1]
-        pc = slots[2 * g] >= 0 && slots[2 * g + 1] >= 0 ? pc + 3 : code[pc + 2]
+        let g = code[pc &+ 1]
+        pc = slots[2 &* g] >= 0 && slots[2 &* g &+ 1] >= 0 ? pc &+ 3 : code[pc &+ 2]
       case .single:
-        let least = code[pc + 1]
-        let most = code[pc + 2] < 0 ? Int.max : code[pc + 2]
-        let inner = code[pc + 4]
-        let argument = code[pc + 5]
+        let least = code[pc &+ 1]
+        let most = code[pc &+ 2] < 0 ? Int.max : code[pc &+ 2]
+        let inner = code[pc &+ 4]
+        let argument = code[pc &+ 5]
         var n = 0
         var j = i
-        if code[pc + 3] != 0 {
+        if code[pc &+ 3] == 1 {
           while n < least {
             let w = width(inner, argument, j)
             if w == 0 { break }
-            j += w
-            n += 1
+            j &+= w
+            n &+= 1
           }
           if n < least {
             failed = true
           } else {
-            if most > least { try push(RegexMatcher.stretch, pc, j, most - least) }
+            if most > least { try push(RegexMatcher.stretch, pc, j, most &- least) }
             i = j
-            pc += 6
+            pc &+= 6
           }
         } else {
           var floor = i
-          while n < most {
-            let w = width(inner, argument, j)
-            if w == 0 { break }
-            j += w
-            n += 1
-            if n == least { floor = j }
+          if isASCII {
+            j = runEnd(inner, argument, i, most)
+            n = j &- i
+            if n >= least { floor = i &+ least }
+          } else {
+            while n < most {
+              let w = width(inner, argument, j)
+              if w == 0 { break }
+              j &+= w
+              n &+= 1
+              if n == least { floor = j }
+            }
           }
           if n < least {
             failed = true
           } else {
-            if j > floor { try push(RegexMatcher.run, pc + 6, j, floor) }
+            if j > floor, code[pc &+ 3] == 0 { try push(RegexMatcher.run, pc &+ 6, j, floor) }
             i = j
-            pc += 6
+            pc &+= 6
           }
         }
       case .start:
-        let slot = loops + 2 * code[pc + 1]
+        let slot = loops &+ 2 &* code[pc &+ 1]
         try change(slot, 0)
-        try change(slot + 1, -1)
-        pc += 2
+        try change(slot &+ 1, -1)
+        pc &+= 2
       case .loop:
-        let slot = loops + 2 * code[pc + 1]
+        let slot = loops &+ 2 &* code[pc &+ 1]
         let n = slots[slot]
         // After an empty round another would be empty, too, and so on for ever.
-        let more = (code[pc + 3] < 0 || n < code[pc + 3]) && slots[slot + 1] != i
-        if n < code[pc + 2] {
-          try change(slot, n + 1)
-          pc = code[pc + 5]
-        } else if more, code[pc + 4] == 0 {
-          try push(RegexMatcher.choice, pc + 6, i, 0)
-          try change(slot, n + 1)
-          try change(slot + 1, i)
-          pc = code[pc + 5]
+        let more = (code[pc &+ 3] < 0 || n < code[pc &+ 3]) && slots[slot &+ 1] != i
+        if n < code[pc &+ 2] {
+          try change(slot, n &+ 1)
+          pc = code[pc &+ 5]
+        } else if more, code[pc &+ 4] == 0 {
+          try push(RegexMatcher.choice, pc &+ 6, i, 0)
+          try change(slot, n &+ 1)
+          try change(slot &+ 1, i)
+          pc = code[pc &+ 5]
         } else {
           if more { try push(RegexMatcher.choice, -pc - 1, i, 0) }
-          pc += 6
+          pc &+= 6
         }
       }
       if !failed { continue }
       // Back to the last choice.
       while true {
         if top == base { return -1 }
-        top -= 4
+        top &-= 4
         let kind = stack[top]
-        let x = stack[top + 1]
+        let x = stack[top &+ 1]
         if kind == RegexMatcher.restore {
-          slots[x] = stack[top + 2]
+          slots[x] = stack[top &+ 2]
           continue
         }
-        i = stack[top + 2]
+        i = stack[top &+ 2]
         if kind == RegexMatcher.choice {
           pc = x
           if x < 0 {
             // One more round of a lazy loop.
             let l = -x - 1
-            let slot = loops + 2 * code[l + 1]
-            try change(slot, slots[slot] + 1)
-            try change(slot + 1, i)
-            pc = code[l + 5]
+            let slot = loops &+ 2 &* code[l &+ 1]
+            try change(slot, slots[slot] &+ 1)
+            try change(slot &+ 1, i)
+            pc = code[l &+ 5]
           }
           break
         }
         if kind == RegexMatcher.run {
-          let least = stack[top + 3]
+          let least = stack[top &+ 3]
           i = back(i)
           // What follows tells which places are worth trying.
-          if code[x] == RegexProgram.Op.character.rawValue, code[x + 1] < 128 {
-            while i > least, Int(bytes[i]) != code[x + 1] { i -= 1 }
-            while i > least, bytes[i] & 0xC0 == 0x80 { i -= 1 }
+          if code[x] == RegexProgram.Op.character.rawValue, code[x &+ 1] < 128 {
+            while i > least, Int(bytes[i]) != code[x &+ 1] { i &-= 1 }
+            while i > least, bytes[i] & 0xC0 == 0x80 { i &-= 1 }
           }
           if i > least { try push(RegexMatcher.run, x, i, least) }
           pc = x
           break
         }
-        let w = width(code[x + 4], code[x + 5], i)
+        let w = width(code[x &+ 4], code[x &+ 5], i)
         if w == 0 { continue }
-        i += w
-        if stack[top + 3] > 1 { try push(RegexMatcher.stretch, x, i, stack[top + 3] - 1) }
-        pc = x + 6
+        i &+= w
+        if stack[top &+ 3] > 1 { try push(RegexMatcher.stretch, x, i, stack[top &+ 3] &- 1) }
+        pc = x &+ 6
         break
       }
     }
@@ -484,7 +586,6 @@ struct RegexMatcher: ~Copyable {
   /// Where the match goes on, or -1.
   private mutating func look(_ pc: Int, _ i: Int) throws(LullError) -> Int {
     try checkNativeStack(" in a regular expression")
-    let code = program.code
     let wanted = code[pc + 1] != 0
     var j = i
     if code[pc + 2] >= 0 {
@@ -541,15 +642,21 @@ struct RegexMatcher: ~Copyable {
     var empty = allowsEmpty
     while i <= end {
       if let first = program.first {
-        while i < end, !first[Int(bytes[i])] {
-          i += 1
+        if i < end, first[Int(bytes[i])] == 0 {
+          repeat { i &+= 1 } while i < end && first[Int(bytes[i])] == 0
           empty = true
         }
         if i >= end { return false }
       }
       if try matches(at: i, full: false, allowsEmpty: empty) { return true }
       empty = true
-      i += i < end ? utf8Length(bytes[i]) : 1
+      if program.leadingSet >= 0, i < end, bytes[i] < 128 {
+        // Not before the end of the run.
+        let table = tables + program.leadingSet &<< 8
+        repeat { i &+= 1 } while i < end && table[Int(bytes[i])] != 0
+      } else {
+        i &+= i < end ? utf8Length(bytes[i]) : 1
+      }
     }
     return false
   }

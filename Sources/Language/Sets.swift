@@ -62,6 +62,8 @@ private func insertClean(
   }
 }
 
+private enum ProbeAnswer { case found, other, unknown, removed }
+
 extension UnsafeMutablePointer where Pointee == SetBody {
   var isFrozen: Bool { pointee.h.flags & Header.flagFrozen != 0 }
 
@@ -78,47 +80,67 @@ extension UnsafeMutablePointer where Pointee == SetBody {
     return try find(key, hash, &passed)
   }
   /// The same for an int or str key, when no other class is on the way; else -2. Runs no user code.
-  /// -1 is no element's hash: one comparison tells an unused slot.
+  /// The first slot decides most look-ups; -1 is no element's hash: one comparison tells an unused slot.
   @inline(__always) func findPlain(_ key: Value, _ hash: Int, _ passed: inout Int) -> Int {
+    let i = hash & pointee.mask
+    let e = pointee.table + i
+    if e.pointee.hash == -1 { return i }
+    if e.pointee.key.isSame(key) { return i }
+    return key.tag == .int ? findIntFurther(key.bits, hash, &passed) : findStrFurther(key.str, hash, &passed)
+  }
+  /// The slots on the way of a hash, until `test` gives an answer for one whose element has the same hash.
+  @inline(__always) private func probe(
+    _ hash: Int, _ passed: inout Int, _ test: (Value) -> ProbeAnswer
+  ) -> Int {
     let mask = pointee.mask
     let table = pointee.table
     var perturb = UInt(bitPattern: hash)
-    var i = Int(bitPattern: UInt(bitPattern: hash) & UInt(mask))
+    var i = hash & mask
     while true {
-      var j = i
-      let end = i &+ 9 <= mask ? i &+ 9 : i
+      let last = i &+ 9 <= mask ? table + (i &+ 9) : table + i
       var e = table + i
       while true {
         let h = e.pointee.hash
         if h == hash {
-          let k = e.pointee.key
-          if k.isSame(key) { return j }
-          if k.tag == .str {
-            if key.tag == .str, k.str.equals(key.str) { return j }
-          } else if k.isUndefined {
-            passed = j
-          } else if k.tag != .int {
-            return -2
+          switch test(e.pointee.key) {
+          case .found: return e - table
+          case .other: break
+          case .unknown: return -2
+          case .removed: passed = e - table
           }
         } else if h == -1 {
-          return j
+          return e - table
         } else if h == -2, e.pointee.key.isUndefined {
-          passed = j
+          passed = e - table
         }
-        if j == end { break }
-        j &+= 1
+        if e == last { break }
         e += 1
       }
       perturb >>= 5
-      i = Int(bitPattern: (UInt(bitPattern: i) &* 5 &+ 1 &+ perturb) & UInt(mask))
+      i = Int(bitPattern: UInt(bitPattern: i) &* 5 &+ 1 &+ perturb) & mask
+    }
+  }
+  @inline(never) private func findIntFurther(_ bits: UInt64, _ hash: Int, _ passed: inout Int) -> Int {
+    probe(hash, &passed) { k in
+      if k.tag == .int { return k.bits == bits ? .found : .other }
+      return k.isUndefined ? .removed : k.tag == .str ? .other : .unknown
+    }
+  }
+  @inline(never) private func findStrFurther(_ s: StrPtr, _ hash: Int, _ passed: inout Int) -> Int {
+    probe(hash, &passed) { k in
+      if k.tag == .str { return k.str.equals(s) ? .found : .other }
+      return k.isUndefined ? .removed : k.tag == .int ? .other : .unknown
     }
   }
   /// `passed`: the last slot on the way whose element was removed, which an insertion takes.
-  private func find(_ key: Value, _ hash: Int, _ passed: inout Int) throws(LullError) -> Int {
+  @inline(__always) private func find(_ key: Value, _ hash: Int, _ passed: inout Int) throws(LullError) -> Int {
     if key.tag == .int || key.tag == .str {
       let i = findPlain(key, hash, &passed)
       if i != -2 { return i }
     }
+    return try findAny(key, hash, &passed)
+  }
+  @inline(never) private func findAny(_ key: Value, _ hash: Int, _ passed: inout Int) throws(LullError) -> Int {
     restart: while true {
       passed = -1
       let mask = pointee.mask
@@ -170,12 +192,12 @@ extension UnsafeMutablePointer where Pointee == SetBody {
     return !pointee.table[i].key.isUndefined
   }
   /// A set as a key is looked up as the equal frozenset.
-  private func setHash(_ key: Value) throws(LullError) -> Int {
-    if key.tag == .set { return try frozenHash(key) }
+  @inline(__always) private func setHash(_ key: Value) throws(LullError) -> Int {
+    if _slowPath(key.tag == .set) { return try frozenHash(key) }
     return try hashOf(key)
   }
   /// Adds a borrowed key.
-  func add(_ key: Value) throws(LullError) {
+  @inline(__always) func add(_ key: Value) throws(LullError) {
     try add(key, try hashOf(key))
   }
   func add(_ key: Value, _ hash: Int) throws(LullError) {
@@ -189,14 +211,14 @@ extension UnsafeMutablePointer where Pointee == SetBody {
       return
     }
     pointee.table[i] = SetEntry(hash: hash, key: key.retained())
-    pointee.fill += 1
-    pointee.count += 1
+    pointee.fill &+= 1
+    pointee.count &+= 1
     pointee.version &+= 1
-    if pointee.fill * 5 >= pointee.mask * 3 {
+    if pointee.fill &* 5 >= pointee.mask &* 3 {
       resize(pointee.count > 50000 ? pointee.count * 2 : pointee.count * 4)
     }
   }
-  func resize(_ minimum: Int) {
+  @inline(never) func resize(_ minimum: Int) {
     var size = 8
     while size <= minimum { size <<= 1 }
     let new = newSetTable(size)

@@ -32,13 +32,20 @@ extension UnsafeMutablePointer where Pointee == StrBody {
     let b = UnsafeRawPointer(bytes)
     var i = 0
     var any: UInt64 = 0
-    while i &+ 8 <= n {
-      any |= b.loadUnaligned(fromByteOffset: i, as: UInt64.self)
-      i &+= 8
-    }
-    while i < n {
-      any |= UInt64(b.load(fromByteOffset: i, as: UInt8.self))
-      i &+= 1
+    // What is left at the end is read together with bytes that were read before.
+    if n >= 8 {
+      while i &+ 8 <= n {
+        any |= b.loadUnaligned(fromByteOffset: i, as: UInt64.self)
+        i &+= 8
+      }
+      any |= b.loadUnaligned(fromByteOffset: n &- 8, as: UInt64.self)
+    } else if n >= 4 {
+      any = UInt64(b.loadUnaligned(as: UInt32.self) | b.loadUnaligned(fromByteOffset: n &- 4, as: UInt32.self))
+    } else {
+      while i < n {
+        any |= UInt64(b.load(fromByteOffset: i, as: UInt8.self))
+        i &+= 1
+      }
     }
     if any & 0x8080_8080_8080_8080 == 0 {
       pointee.count = n
@@ -81,7 +88,7 @@ extension UnsafeMutablePointer where Pointee == StrBody {
     if self == o { return true }
     let n = pointee.byteCount
     if n != o.pointee.byteCount { return false }
-    return memcmp(bytes, o.bytes, n) == 0
+    return equalBytes(bytes, o.bytes, n)
   }
   func compare(_ o: StrPtr) -> Int {
     let n = Swift.min(pointee.byteCount, o.pointee.byteCount)
@@ -145,6 +152,68 @@ extension UnsafeMutablePointer where Pointee == StrBody {
   }
 }
 
+/// memcpy without a call for short texts, which most are: the last word overlaps the one before it.
+@inline(__always) func copyBytes(_ to: UnsafeMutableRawPointer, _ from: UnsafeRawPointer, _ n: Int) {
+  if n > 16 {
+    memcpy(to, from, n)
+  } else if n >= 8 {
+    let a = from.loadUnaligned(as: UInt64.self)
+    let b = from.loadUnaligned(fromByteOffset: n &- 8, as: UInt64.self)
+    to.storeBytes(of: a, as: UInt64.self)
+    to.storeBytes(of: b, toByteOffset: n &- 8, as: UInt64.self)
+  } else if n >= 4 {
+    let a = from.loadUnaligned(as: UInt32.self)
+    let b = from.loadUnaligned(fromByteOffset: n &- 4, as: UInt32.self)
+    to.storeBytes(of: a, as: UInt32.self)
+    to.storeBytes(of: b, toByteOffset: n &- 4, as: UInt32.self)
+  } else if n > 0 {
+    to.storeBytes(of: from.load(as: UInt8.self), as: UInt8.self)
+    if n > 1 {
+      to.storeBytes(of: from.load(fromByteOffset: n &- 1, as: UInt8.self), toByteOffset: n &- 1, as: UInt8.self)
+      to.storeBytes(of: from.load(fromByteOffset: 1, as: UInt8.self), toByteOffset: 1, as: UInt8.self)
+    }
+  }
+}
+/// A piece of a str, by byte offsets at whole characters.
+@inline(__always) func makePiece(_ s: StrPtr, _ from: Int, _ to: Int) -> Value {
+  let n = to &- from
+  if _slowPath(!s.isASCII) { return makeStr(s.bytes + from, n) }
+  if n == 1 { return asciiCharacter(s.bytes[from]) }
+  return makePlainPiece(s.bytes + from, n)
+}
+/// An ASCII text.
+@inline(never) func makePlainPiece(_ p: UnsafePointer<UInt8>, _ n: Int) -> Value {
+  let r = makeStr(uninitialized: n)
+  copyBytes(r.bytes, p, n)
+  r.pointee.h.flags = Header.flagASCII
+  return r.value
+}
+/// memcmp == 0 without a call for short texts: the last word of each overlaps the one before it.
+@inline(__always) func equalBytes(_ a: UnsafeRawPointer, _ b: UnsafeRawPointer, _ n: Int) -> Bool {
+  if n >= 8 {
+    if n > 64 { return memcmp(a, b, n) == 0 }
+    var i = 0
+    while i &+ 8 <= n {
+      if a.loadUnaligned(fromByteOffset: i, as: UInt64.self) != b.loadUnaligned(fromByteOffset: i, as: UInt64.self) {
+        return false
+      }
+      i &+= 8
+    }
+    return a.loadUnaligned(fromByteOffset: n &- 8, as: UInt64.self)
+      == b.loadUnaligned(fromByteOffset: n &- 8, as: UInt64.self)
+  }
+  if n >= 4 {
+    return a.loadUnaligned(as: UInt32.self) == b.loadUnaligned(as: UInt32.self)
+      && a.loadUnaligned(fromByteOffset: n &- 4, as: UInt32.self)
+        == b.loadUnaligned(fromByteOffset: n &- 4, as: UInt32.self)
+  }
+  var i = 0
+  while i < n {
+    if a.load(fromByteOffset: i, as: UInt8.self) != b.load(fromByteOffset: i, as: UInt8.self) { return false }
+    i &+= 1
+  }
+  return true
+}
 @inline(__always) func utf8Length(_ b: UInt8) -> Int {
   b < 0x80 ? 1 : b < 0xE0 ? 2 : b < 0xF0 ? 3 : 4
 }
@@ -152,7 +221,7 @@ extension UnsafeMutablePointer where Pointee == StrBody {
 func makeStr(_ p: UnsafePointer<UInt8>, _ n: Int) -> Value {
   if n == 1, p[0] < 0x80 { return asciiCharacter(p[0]) }
   let s = makeStr(uninitialized: n)
-  memcpy(s.bytes, p, n)
+  copyBytes(s.bytes, p, n)
   s.finish()
   return s.value
 }
@@ -240,6 +309,8 @@ func interned(_ v: Value) -> Value {
   if v.tag == .str, v.str.isInterned { return v }
   return interned(v.string)
 }
+/// '', interned; made by `startRuntime`.
+@exclusivity(unchecked) nonisolated(unsafe) var emptyString = Value.undefined
 func makeASCIITable() {
   asciiTable = .allocate(capacity: 128)
   for i in 0..<128 {
@@ -249,8 +320,13 @@ func makeASCIITable() {
     s.pointee.h.count = immortal
     asciiTable[i] = s.value
   }
+  emptyString = interned("")
 }
-@inline(__always) func asciiCharacter(_ b: UInt8) -> Value { asciiTable[Int(b)].retained() }
+@inline(__always) func asciiCharacter(_ b: UInt8) -> Value {
+  let v = asciiTable[Int(b)]
+  v.header.pointee.count &+= 1
+  return Value(tag: .str, bits: v.bits)
+}
 
 // MARK: - Concatenation
 
@@ -261,9 +337,9 @@ func concatenate(_ a: StrPtr, _ b: StrPtr) throws(LullError) -> Value {
   if n == 0, a.pointee.h.type == b.pointee.h.type { return b.value.retained() }
   if n + m > 1 << 24 { try checkAllocation(n + m, 1) }
   let s = makeStr(uninitialized: n + m)
-  memcpy(s.bytes, a.bytes, n)
-  memcpy(s.bytes + n, b.bytes, m)
-  s.pointee.count = a.pointee.count + b.pointee.count
+  copyBytes(s.bytes, a.bytes, n)
+  copyBytes(s.bytes + n, b.bytes, m)
+  s.pointee.count = a.pointee.count &+ b.pointee.count
   s.pointee.h.flags |= a.pointee.h.flags & b.pointee.h.flags & Header.flagASCII
   return s.value
 }
@@ -292,7 +368,7 @@ func concatenateInPlace(_ a: StrPtr, _ b: StrPtr) throws(LullError) -> Value {
     }
   }
   // `b` may not alias `a`: the caller checked that `a` has one owner.
-  memcpy(a.bytes + n, b.bytes, m)
+  copyBytes(a.bytes + n, b.bytes, m)
   a.pointee.byteCount = n + m
   a.pointee.count += b.pointee.count
   a.pointee.hash = 0

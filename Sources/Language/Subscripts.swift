@@ -9,6 +9,11 @@ public func length(_ v: Value) throws(LullError) -> Int {
   case .tuple: return v.tuple.pointee.count
   case .dict: return v.dict.pointee.count
   case .set: return v.set.pointee.count
+  default: return try lengthAny(v)
+  }
+}
+@inline(never) private func lengthAny(_ v: Value) throws(LullError) -> Int {
+  switch v.tag {
   case .range:
     if let big = v.range.pointee.big, big.count > BigInt(Int.max) {
       throw LullError.overflow("Python int too large to convert to C ssize_t")
@@ -77,6 +82,9 @@ private func sequenceIndex(_ k: Value, _ length: @autoclosure () -> Int, _ what:
 
 /// `o[k]`, owned.
 public func getItem(_ o: Value, _ k: Value) throws(LullError) -> Value {
+  if o.tag == .str, k.tag == .slice, o.str.isASCII, let r = plainSlice(k, o.str.pointee.byteCount) {
+    return sliceASCII(o.str, r.start, r.step, r.count)
+  }
   if o.tag == .dict {
     if let v = try o.dict.lookup(k) { return v.retained() }
     throw keyError(k)
@@ -126,7 +134,7 @@ public func getItem(_ o: Value, _ k: Value) throws(LullError) -> Value {
     let s = o.str
     if k.kind == .slice {
       let r = try sliceIndices(k, length: s.pointee.count)
-      if r.count == 0 { return interned("").retained() }
+      if r.count == 0 { return emptyString.retained() }
       if r.step == 1 {
         let a = s.offset(of: r.start)
         let b = s.isASCII ? a + r.count : s.offset(of: r.start + r.count)
@@ -192,6 +200,44 @@ public func getItem(_ o: Value, _ k: Value) throws(LullError) -> Value {
     throw LullError.typeError("type '\(o.typeObject.pointee.name)' is not subscriptable")
   }
   throw LullError.typeError("'\(typeName(o))' object is not subscriptable")
+}
+
+/// A slice of a sequence of `n` whose parts are ints or None and whose step is not 0; else nil.
+@inline(__always) private func plainSlice(_ k: Value, _ n: Int) -> (start: Int, step: Int, count: Int)? {
+  let s = k.body(SliceBody.self)
+  let a = s.pointee.start
+  let b = s.pointee.stop
+  let c = s.pointee.step
+  guard a.tag == .int || a.isNone, b.tag == .int || b.isNone, c.isNone || c.tag == .int && c.asInt != 0,
+    c.isNone || c.asInt.magnitude < 1 << 32
+  else { return nil }
+  let step = c.isNone ? 1 : c.asInt
+  // Where a place may lie: behind the end going up, before the beginning going down.
+  let (low, high) = step > 0 ? (0, n) : (-1, n &- 1)
+  @inline(__always) func place(_ v: Value, _ missing: Int) -> Int {
+    if v.isNone { return missing }
+    let x = v.asInt < 0 ? v.asInt &+ n : v.asInt
+    return x < low ? low : x > high ? high : x
+  }
+  let start = place(a, step > 0 ? low : high)
+  let stop = place(b, step > 0 ? high : low)
+  if step == 1 { return (start, 1, max(stop &- start, 0)) }
+  if step == -1 { return (start, -1, max(start &- stop, 0)) }
+  let count = step > 0 ? (stop &- start &+ step &- 1) / step : (start &- stop &- step &- 1) / -step
+  return (start, step, max(count, 0))
+}
+@inline(never) private func sliceASCII(_ s: StrPtr, _ start: Int, _ step: Int, _ count: Int) -> Value {
+  if count == 0 { return emptyString.retained() }
+  if step == 1 || count == 1 { return makePiece(s, start, start &+ count) }
+  let v = makeStr(uninitialized: count)
+  let to = v.bytes
+  var from = s.bytes + start
+  for j in 0..<count {
+    to[j] = from.pointee
+    from += step
+  }
+  v.pointee.h.flags |= Header.flagASCII
+  return v.value
 }
 
 /// `o[k] = v`; all borrowed.
@@ -422,6 +468,11 @@ private func memmem(
 ) -> UnsafeMutableRawPointer?
 
 /// Byte offset of the first occurrence at or after `from`, or -1.
+/// The place of a byte in `from..<end`, or -1.
+@inline(__always) func findByte(_ p: UnsafeMutablePointer<UInt8>, _ from: Int, _ end: Int, _ c: UInt8) -> Int {
+  guard from < end, let q = memchr(p + from, Int32(c), end &- from) else { return -1 }
+  return UnsafeMutableRawPointer(p).distance(to: q)
+}
 func findBytes(
   _ h: UnsafeBufferPointer<UInt8>, _ n: UnsafeBufferPointer<UInt8>, from: Int
 ) -> Int {

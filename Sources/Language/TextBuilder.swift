@@ -34,7 +34,7 @@ struct TextBuilder: ~Copyable {
   }
   mutating func append(_ p: UnsafePointer<UInt8>, _ n: Int) {
     reserve(n)
-    memcpy(bytes + count, p, n)
+    copyBytes(bytes + count, p, n)
     count &+= n
   }
   mutating func append(_ s: StrPtr) { append(s.bytes, s.pointee.byteCount) }
@@ -127,23 +127,24 @@ struct TextBuilder: ~Copyable {
 }
 
 /// 10, 100, ... 10^19.
-nonisolated(unsafe) private let powersOfTen: UnsafeMutablePointer<UInt> = {
-  let p = UnsafeMutablePointer<UInt>.allocate(capacity: 19)
+@exclusivity(unchecked) nonisolated(unsafe) private var powersOfTen: UnsafeMutablePointer<UInt> =
+  UnsafeMutablePointer(bitPattern: 16).unsafelyUnwrapped
+/// "00" to "99", 16 bits each.
+@exclusivity(unchecked) nonisolated(unsafe) private var digitPairs: UnsafeMutablePointer<UInt16> =
+  UnsafeMutablePointer(bitPattern: 16).unsafelyUnwrapped
+/// Made by `startRuntime`: globals that are made on first use ask at each use whether they are.
+func makeDigitTables() {
+  powersOfTen = .allocate(capacity: 19)
   var power: UInt = 1
   for i in 0..<19 {
     power &*= 10
-    (p + i).initialize(to: power)
+    (powersOfTen + i).initialize(to: power)
   }
-  return p
-}()
-/// "00" to "99", 16 bits each.
-nonisolated(unsafe) private let digitPairs: UnsafeMutablePointer<UInt16> = {
-  let p = UnsafeMutablePointer<UInt16>.allocate(capacity: 100)
+  digitPairs = .allocate(capacity: 100)
   for i in 0..<100 {
-    (p + i).initialize(to: UInt16(littleEndian: UInt16(48 + i / 10) | UInt16(48 + i % 10) << 8))
+    (digitPairs + i).initialize(to: UInt16(littleEndian: UInt16(48 + i / 10) | UInt16(48 + i % 10) << 8))
   }
-  return p
-}()
+}
 @inline(__always) private func decimalDigits(_ m: UInt) -> Int {
   if m < 10 { return 1 }
   if m < 100 { return 2 }

@@ -367,6 +367,7 @@ func makeCoreTypes() {
     t.pointee.h.count = immortal
   }
   makeASCIITable()
+  makeDigitTables()
   makeNameTable()
   core.pointee.emptyTuple = makeTuple([])
   core.pointee.emptyTuple.header.pointee.count = immortal
