@@ -295,7 +295,7 @@ extension Loop {
 
 /// A step of `forIter` over a native iterator: the instruction to go on with. Pairs that the loop
 /// takes apart at once (`for k, v in d.items()`) are never made.
-@inline(never) private func next(
+@inline(never) func next(
   _ frame: FramePtr, _ i: InstructionPtr, _ p: UnsafeMutablePointer<IteratorBody>
 ) throws(LullError) -> InstructionPtr {
   frame.pointee.ip = i + 1

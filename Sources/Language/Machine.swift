@@ -25,6 +25,9 @@ func execute(_ entry: FramePtr, throwing: LullError? = nil)
 /// Runs from a frame until its entry frame ends: in machine code where there is some, else in the loop.
 private func run(_ start: FramePtr) throws(LullError) -> Value {
   var frame = start
+  let head = frame.pointee.head
+  head.pointee.heat &-= 1
+  if _slowPath(head.pointee.heat < 0) { _ = becomesMachineCode(frame) }
   while true {
     if frame.pointee.head.pointee.table != nil {
       let v = try runMachineCode()

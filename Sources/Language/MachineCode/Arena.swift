@@ -21,6 +21,8 @@ enum Step {
   static let elsewhere = 4
   /// In the frame that was just pushed.
   static let pushed = 5
+  /// The instruction after the target, which this one did too.
+  static let afterJump = 6
 }
 
 @exclusivity(unchecked) nonisolated(unsafe) var pendingError: LullError? = nil
@@ -46,6 +48,8 @@ struct CodeArena {
   var finish = 0
   /// A called function without machine code: r12 its frame, rdi its head, rcx its arguments.
   var begin = 0
+  var findInDict = 0
+  var findInSet = 0
   /// Into a frame that the interpreter's functions pushed.
   var pushed = 0
 
@@ -207,6 +211,7 @@ struct CodeArena {
     s.store(Memory(.r12, Offsets.frameIP), .rcx)
     s.jump(toDispatch)
 
+    writeLookups(&s)
     _ = s.finish()
     used = (s.count + 63) & ~63
     vm.pointee.resumeAny = UnsafeRawPointer(executable + resume)
@@ -288,6 +293,14 @@ enum Offsets {
   static let listCapacity = of(\ListBody.capacity)
   static let tupleCount = of(\TupleBody.count)
   static let cellValue = of(\CellBody.value)
+  static let strHash = of(\StrBody.hash)
+  static let strCount = of(\StrBody.count)
+  static let dictMask = of(\DictBody.mask)
+  static let dictCount = of(\DictBody.count)
+  static let dictIndices = of(\DictBody.indices)
+  static let setTable = of(\SetBody.table)
+  static let setMask = of(\SetBody.mask)
+  static let setCount = of(\SetBody.count)
   static let dictEntries = of(\DictBody.entries)
   static let dictUsed = of(\DictBody.used)
   static let dictVersion = of(\DictBody.keysVersion)

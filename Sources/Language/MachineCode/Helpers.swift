@@ -260,6 +260,22 @@ let attributeHelper: Helper = { f, i in
   }
 }
 
+/// A turn of a loop.
+let nextHelper: Helper = { f, i in
+  let frame = f.assumingMemoryBound(to: Frame.self)
+  let instruction = i.assumingMemoryBound(to: Instruction.self)
+  let it = frame.pointee.regs[Int(instruction.pointee.b)]
+  guard it.tag == .iterator else { return helper(.forIter)(f, i) }
+  do throws(LullError) {
+    let target = try next(frame, instruction, it.iterator)
+    if target == instruction + 1 { return Step.next }
+    return target == instruction + (1 + Int(instruction.pointee.x)) ? Step.jump : Step.afterJump
+  } catch {
+    pendingError = error
+    return Step.error
+  }
+}
+
 /// Does what the machine's flag asks for.
 let interruptHelper: Helper = { f, i in
   f.assumingMemoryBound(to: Frame.self).pointee.ip = i.assumingMemoryBound(to: Instruction.self) + 1

@@ -114,19 +114,49 @@ extension Translator {
   }
   mutating func getItem(_ k: Int, _ i: Instruction, immediate: Bool) {
     let failed = slow(k, labels[k + 1])
-    item(i, of: i.b, by: immediate ? nil : i.c, else: failed, tuples: true)
+    let other = immediate ? failed : s.label()
+    let found = s.label()
+    item(i, of: i.b, by: immediate ? nil : i.c, else: other, tuples: true)
     s.load(.rax, Memory(.rdi, 0))
     s.load(.rdx, Memory(.rdi, 8))
     retain()
+    s.place(found)
     consume(i.b, i.temporaries & 2 != 0)
     setValue(i.a)
+    if immediate { return }
+    outOfLine { t in
+      t.s.place(other)
+      t.s.compare1(t.word(i.b), Tag.dict.rawValue)
+      t.s.jump(.notEqual, failed)
+      t.findEntry(i.b, i.c, failed)
+      t.s.load(.rax, Memory(.r9, 24))
+      t.s.load(.rdx, Memory(.r9, 32))
+      t.retain()
+      t.consume(i.c, i.temporaries & 4 != 0)
+      t.s.jump(found)
+    }
   }
   mutating func setItem(_ k: Int, _ i: Instruction, immediate: Bool) {
-    let failed = slow(k, labels[k + 1])
-    item(i, of: i.a, by: immediate ? nil : i.b, else: failed, tuples: false)
+    let done = labels[k + 1]
+    let failed = slow(k, done)
+    let other = immediate ? failed : s.label()
+    item(i, of: i.a, by: immediate ? nil : i.b, else: other, tuples: false)
     takeRegister(i.c, i.temporaries & 4 != 0, failed)
     storeAt(.rdi)
     consume(i.a, i.temporaries & 1 != 0)
+    if immediate { return }
+    outOfLine { t in
+      t.s.place(other)
+      t.s.compare1(t.word(i.a), Tag.dict.rawValue)
+      t.s.jump(.notEqual, failed)
+      t.findEntry(i.a, i.b, failed)
+      t.takeRegister(i.c, i.temporaries & 4 != 0, failed)
+      t.s.address(.rdi, Memory(.r9, 24))
+      t.storeAt(.rdi)
+      t.consume(i.b, i.temporaries & 2 != 0)
+      t.consume(i.a, i.temporaries & 1 != 0)
+      t.s.jump(done)
+    }
   }
   mutating func unpack(_ k: Int, _ i: Instruction) {
     let isTemporary = i.temporaries & 2 != 0
@@ -243,6 +273,7 @@ extension Translator {
       t.s.place(other)
       t.s.compare1(t.word(i.b), Tag.builtin.rawValue)
       t.s.jump(.notEqual, any)
+      t.intrinsic(k, i, method: method, done)
       t.callOut(k, i, builtinHelper)
       t.s.jump(.notEqual, outside: t.arena.leave - t.offset)
       t.s.jump(done)
@@ -419,7 +450,13 @@ extension Translator {
       t.s.place(other)
       t.resumeGenerator(k, i, failed)
       t.s.place(failed)
-      t.jumpByHelper(k, next, t.target(k))
+      t.callHelper(k, nextHelper)
+      t.s.alu(.cmp, .rax, Int32(Step.jump))
+      t.s.jump(.equal, t.target(k))
+      t.s.jump(.below, next)
+      t.s.alu(.cmp, .rax, Int32(Step.afterJump))
+      t.s.jump(.notEqual, outside: t.arena.leave - t.offset)
+      t.s.jump(t.labels[min(max(k + 2 + Int(i.x), 0), t.code.count)])
     }
   }
   /// A turn of `for` over a generator, which goes on in the machine code of either.

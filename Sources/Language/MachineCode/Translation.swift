@@ -250,6 +250,7 @@ struct Translator {
     case .unpack: unpack(k, i)
     case .unpackPair: unpackPair(k, i)
     case .yield: yield(k, i)
+    case .contains, .notContains: contains(k, i)
     case .nop: break
     default: byHelper(k)
     }
