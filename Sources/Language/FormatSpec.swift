@@ -22,6 +22,22 @@ struct FormatSpec {
 
   init() {}
 
+  /// Short specs are parsed once: those that follow find it in a table by their bytes.
+  @inline(__always) static func parsed(
+    _ c: UnsafeBufferPointer<UInt8>, typeName name: @autoclosure () -> String
+  ) throws(LullError) -> FormatSpec {
+    let n = c.count
+    guard n > 0, n <= 7, let p = c.baseAddress else { return try FormatSpec(c, typeName: name()) }
+    var key = UInt64(n)
+    for i in 0..<n { key = key << 8 | UInt64(p[i]) }
+    let slots = knownSpecs ?? makeKnownSpecs()
+    let slot = slots + Int((key &* 0x9E37_79B9_7F4A_7C15) &>> 58)
+    if slot.pointee.key == key { return slot.pointee.spec }
+    let new = try FormatSpec(c, typeName: name())
+    if new.width <= 1 << 20 { slot.pointee = KnownSpec(key: key, spec: new) }
+    return new
+  }
+
   init(_ c: UnsafeBufferPointer<UInt8>, typeName name: @autoclosure () -> String)
     throws(LullError)
   {
@@ -155,6 +171,19 @@ struct FormatSpec {
   }
 }
 
+/// A spec by its length and bytes.
+private struct KnownSpec {
+  var key: UInt64 = 0
+  var spec = FormatSpec()
+}
+@exclusivity(unchecked) nonisolated(unsafe) private var knownSpecs: UnsafeMutablePointer<KnownSpec>?
+@inline(never) private func makeKnownSpecs() -> UnsafeMutablePointer<KnownSpec> {
+  let p = UnsafeMutablePointer<KnownSpec>.allocate(capacity: 64)
+  p.initialize(repeating: KnownSpec(), count: 64)
+  knownSpecs = p
+  return p
+}
+
 /// `format(v, spec)`.
 public func format(_ v: Value, _ spec: String) throws(LullError) -> String {
   var b = TextBuilder()
@@ -187,7 +216,7 @@ func appendFormat(
   if spec.isEmpty { return try appendDisplay(v, &out) }
   switch v.kind {
   case .str:
-    let f = try FormatSpec(spec, typeName: "str")
+    let f = try FormatSpec.parsed(spec, typeName: "str")
     if f.type != 0, f.type != 115 { throw unknownCode(f.type, "str") }
     if f.sign != 45 { throw LullError.valueError("Sign not allowed in string format specifier") }
     if f.negativeZero {
@@ -212,13 +241,13 @@ func appendFormat(
     if f.zero, f.align == 61 { padded.align = 60 }
     padded.pad(s.bytes, bytes, count, &out, 60)
   case .bool, .int, .bigInt:
-    let f = try FormatSpec(spec, typeName: typeName(v))
+    let f = try FormatSpec.parsed(spec, typeName: typeName(v))
     try appendFormattedInt(v, f, &out)
   case .float:
     try appendFormattedFloat(
-      try doubleOf(v), try FormatSpec(spec, typeName: "float"), "float", &out)
+      try doubleOf(v), try FormatSpec.parsed(spec, typeName: "float"), "float", &out)
   case .complex:
-    let f = try FormatSpec(spec, typeName: "complex")
+    let f = try FormatSpec.parsed(spec, typeName: "complex")
     let p = v.body(ComplexBody.self).pointee
     switch f.type {
     case 0, 102, 70, 101, 69, 103, 110, 71: break
