@@ -12,14 +12,13 @@
 // thread that evaluates, between parallel regions.
 #define _GNU_SOURCE
 #include "jit.h"
+#include "code_memory.h"
 #include "vm_internal.h"
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #if defined(__x86_64__) && defined(__linux__)
-#include <sys/mman.h>
 #include <time.h>
-#include <unistd.h>
 #include "jit_asm.h"
 #include "jit_build.h"
 #include "jit_registers.h"
@@ -478,17 +477,7 @@ void lull_set_jit(int on) {
 }
 
 static void open_arena(void) {
-  state = -1;
-  const char *text = getenv("LULL_JIT");
-  if (text && text[0] == '0') return;
-  int file = memfd_create("lull kernels", MFD_CLOEXEC);
-  if (file < 0) return;
-  if (ftruncate(file, arenaBytes) == 0) {
-    void *w = mmap(NULL, arenaBytes, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
-    void *x = mmap(NULL, arenaBytes, PROT_READ | PROT_EXEC, MAP_SHARED, file, 0);
-    if (w != MAP_FAILED && x != MAP_FAILED) writable = w, executable = x, state = 1;
-  }
-  close(file);
+  state = lull_map_code(arenaBytes, &writable, &executable) ? 1 : -1;
 }
 
 static void forget_all(void) {

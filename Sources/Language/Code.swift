@@ -85,6 +85,7 @@ enum Op: UInt8 {
   case importFrom  // a, b module, c name
   case importStar  // b module
   case nop
+  case leaveLoop  // the machine's frame goes on in machine code
 }
 
 struct Instruction {
@@ -125,6 +126,14 @@ struct CodeHead {
   var exactCount: Int
   var registerCount: Int
   var localCount: Int
+  /// The bytes from a frame's registers to its `top`.
+  var windowBytes: Int
+  var code: Unmanaged<Code>
+  /// Calls and turns of loops until the code is translated (MachineCode/Translation.swift).
+  var heat: Int32
+  /// Machine code: where a call enters, and where each instruction begins; nil without.
+  var entry: UnsafeRawPointer? = nil
+  var table: UnsafeMutablePointer<UnsafeRawPointer>? = nil
 }
 
 /// The compiled form of one function, class body, comprehension or module.
@@ -188,14 +197,16 @@ final class Code {
     (constants + values.count).initialize(repeating: .undefined, count: cacheCount)
     constantCount = values.count
     head = .allocate(capacity: 1)
-    head.initialize(
-      to: CodeHead(
-        instructions: instructions, constants: constants, exactCount: -1,
-        registerCount: registerCount, localCount: localCount))
     self.spans = spans
     self.operands = operands
     self.ranges = ranges
     id = UInt32(truncatingIfNeeded: codeTable.count)
+    head.initialize(
+      to: CodeHead(
+        instructions: instructions, constants: constants, exactCount: -1,
+        registerCount: registerCount, localCount: localCount,
+        windowBytes: (registerCount + windowSlack) * 16, code: Unmanaged.passUnretained(self),
+        heat: heatOfCode))
     codeTable.append(Unmanaged.passUnretained(self))
   }
 
@@ -204,6 +215,7 @@ final class Code {
     nameValue.release()
     qualnameValue.release()
     codeTable[Int(id)] = nil
+    forgetMachineCode(head)
     instructions.deallocate()
     constants.deallocate()
     head.deallocate()

@@ -132,7 +132,7 @@ private func eachReference(_ h: UnsafeMutablePointer<Header>, _ body: (Value) ->
     let g = p.assumingMemoryBound(to: GeneratorBody.self)
     // The registers of a running one belong to the machine.
     if let f = g.pointee.frame, !g.pointee.isRunning {
-      for i in 0..<Int(f.pointee.registerCount) { body(f.pointee.regs[i]) }
+      for i in 0..<f.pointee.registerCount { body(f.pointee.regs[i]) }
       if let slot = f.pointee.calleeSlot { body(slot.pointee) }
     }
     body(g.pointee.returned)

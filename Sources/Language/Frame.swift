@@ -9,7 +9,7 @@ import Glibc
 
 struct Frame {
   var previous: UnsafeMutablePointer<Frame>?
-  var code: Unmanaged<Code>
+  var head: UnsafeMutablePointer<CodeHead>
   var ip: UnsafeMutablePointer<Instruction>
   var regs: UnsafeMutablePointer<Value>
   /// One past the window, slack included: where native code may put a callee's window.
@@ -25,12 +25,17 @@ struct Frame {
   var initResult: Value
   /// Valid with `ofGenerator`.
   var generator: GeneratorPtr?
-  var registerCount: Int32
-  var localCount: UInt16
+  /// Where machine code goes on when the call that this frame waits for returns; set with each call. In the frame of a
+  /// suspended generator, where it goes on itself; nil: by its `ip`.
+  var resume: UnsafeRawPointer?
   /// The caller's register for the result.
   var returnRegister: UInt16
   /// Of the following; 0 for a plain call of a function by another.
   var flags: UInt8
+
+  var code: Unmanaged<Code> { head.pointee.code }
+  @_transparent var registerCount: Int { head.pointee.registerCount }
+  @_transparent var localCount: Int { head.pointee.localCount }
 
   /// `execute` returns to native code when this frame ends.
   static let fromNative: UInt8 = 1
@@ -51,6 +56,14 @@ struct Machine {
   var handled: Value
   /// Set from a signal handler; see `Interpreter.interrupt`.
   var interruptFlag: Int32
+  /// A `leaveLoop` instruction.
+  var leaving: UnsafeMutablePointer<Instruction>
+  /// Enters machine code at the machine's frame; returns a `Step`.
+  var enter: (@convention(c) (UnsafeMutableRawPointer) -> Int)? = nil
+  /// What a frame's `resume` is when the interpreter or a builtin made the call (MachineCode/).
+  var resumeAny: UnsafeRawPointer? = nil
+  /// The same where a `for` of the interpreter waits for a generator.
+  var resumeFor: UnsafeRawPointer? = nil
   /// The address of the flag.
   var interrupt: UnsafeMutablePointer<Int32> {
     (UnsafeMutableRawPointer(vm) + (MemoryLayout<Machine>.offset(of: \.interruptFlag) ?? 0))
@@ -89,11 +102,13 @@ func makeMachine() {
   } else {
     frames = .allocate(capacity: 1 << 16)
   }
+  let leaving = InstructionPtr.allocate(capacity: 1)
+  leaving.initialize(to: Instruction(op: .leaveLoop, a: 0, b: 0, c: 0, x: 0, y: 0))
   vm = .allocate(capacity: 1)
   vm.initialize(
     to: Machine(
       frame: nil, frameTop: frames, stackBase: stack, stackLimit: stack + limit - 70000,
-      depth: 0, recursionLimit: 1000, handled: .undefined, interruptFlag: 0,
+      depth: 0, recursionLimit: 1000, handled: .undefined, interruptFlag: 0, leaving: leaving,
       nativeLimit: nativeStackLimit()))
 }
 
@@ -396,14 +411,13 @@ private func unexpectedKeyword(_ code: Code, _ title: String, _ name: String, _ 
   let new = m.pointee.frameTop
   m.pointee.frameTop = new + 1
   let head = f.pointee.head
+  if let caller = m.pointee.frame { caller.pointee.resume = m.pointee.resumeAny }
   new.pointee.previous = m.pointee.frame
-  new.pointee.code = f.pointee.code
+  new.pointee.head = head
   new.pointee.ip = head.pointee.instructions
   new.pointee.constants = head.pointee.constants
   let count = head.pointee.registerCount
   let locals = head.pointee.localCount
-  new.pointee.registerCount = Int32(truncatingIfNeeded: count)
-  new.pointee.localCount = UInt16(truncatingIfNeeded: locals)
   new.pointee.top = w + (count &+ windowSlack)
   var i = bound
   while i < locals {
@@ -429,7 +443,7 @@ private func unexpectedKeyword(_ code: Code, _ title: String, _ name: String, _ 
 /// Releases the registers of a frame.
 @inline(__always) func clearRegisters(_ f: UnsafeMutablePointer<Frame>) {
   let regs = f.pointee.regs
-  let n = Int(f.pointee.registerCount)
+  let n = f.pointee.registerCount
   var i = 0
   while i < n {
     if regs[i].isHeap {
@@ -463,11 +477,10 @@ func makeGenerator(_ f: FunctionPtr, _ w: UnsafeMutablePointer<Value>, bound: In
   (regs + bound).initialize(repeating: .undefined, count: n + windowSlack - bound)
   frame.initialize(
     to: Frame(
-      previous: nil, code: f.pointee.code, ip: code.instructions, regs: regs,
+      previous: nil, head: code.head, ip: code.instructions, regs: regs,
       top: regs, constants: code.constants, globals: f.pointee.globals.dict,
       cells: f.pointee.cells, calleeSlot: owner, namespace: .undefined, initResult: .undefined,
-      generator: nil, registerCount: Int32(n), localCount: UInt16(code.localCount),
-      returnRegister: 0, flags: Frame.ofGenerator))
+      generator: nil, resume: nil, returnRegister: 0, flags: Frame.ofGenerator))
   let p = allocateObject(MemoryLayout<GeneratorBody>.size)
     .bindMemory(to: GeneratorBody.self, capacity: 1)
   p.initialize(
@@ -483,7 +496,7 @@ func freeGeneratorFrame(_ g: GeneratorPtr) {
   guard let f = g.pointee.frame else { return }
   g.pointee.frame = nil
   clearRegisters(f)
-  let size = generatorBlockSize(Int(f.pointee.registerCount))
+  let size = generatorBlockSize(f.pointee.registerCount)
   if let slot = f.pointee.calleeSlot { slot.pointee.release() }
   freeStorage(f, size)
 }

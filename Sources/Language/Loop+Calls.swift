@@ -90,7 +90,7 @@ extension Loop {
       }
     }
     // No temporary is alive here.
-    releaseArguments(regs, Int(done.pointee.localCount))
+    releaseArguments(regs, done.pointee.localCount)
     let previous = done.pointee.previous
     let returnRegister = Int(done.pointee.returnRegister)
     m.pointee.frame = previous
@@ -117,7 +117,7 @@ extension Loop {
 }
 
 /// A builtin with its arguments at `w`; `slot` holds the callee.
-@inline(never) private func callBuiltin(
+@inline(never) func callBuiltin(
   _ frame: FramePtr, _ i: InstructionPtr, _ slot: Registers, _ w: Registers, _ argc: Int
 ) throws(LullError) {
   let v = try slot.pointee.body(BuiltinBody.self).pointee.head.call(w, argc)
@@ -147,7 +147,7 @@ extension Loop {
 
 /// Any other call: bound methods, classes, functions that need their arguments bound, generators,
 /// callable objects. `names`: of the last arguments.
-@inline(never) private func callAny(
+@inline(never) func callAny(
   _ frame: FramePtr, _ i: InstructionPtr, _ slot: Registers, _ arguments: Registers, _ count: Int,
   _ names: TuplePtr? = nil
 ) throws(LullError) -> FramePtr? {

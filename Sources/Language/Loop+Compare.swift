@@ -35,6 +35,15 @@ extension Loop {
     }
     try jump(i, if: t == (i.pointee.c != 0))
   }
+  /// The two jumps for operands that are neither ints nor floats.
+  @_transparent mutating func jumpAny(_ i: InstructionPtr, _ op: CompareOperator) throws(LullError) {
+    let t = try compareAnyFused(frame, i, op)
+    try jump(i, if: t == (i.pointee.c != 0))
+  }
+  @_transparent mutating func jumpAnyImmediate(_ i: InstructionPtr, _ op: CompareOperator) throws(LullError) {
+    let t = try compareAnyImmediate(frame, i, op)
+    try jump(i, if: t == (i.pointee.c != 0))
+  }
   /// Compares a with `y` and jumps by `x` when the result is `c`.
   @_transparent mutating func compareJumpImmediate(
     _ i: InstructionPtr, _ op: CompareOperator, _ int: (Int, Int) -> Bool

@@ -228,7 +228,7 @@ extension Loop {
   return nil
 }
 
-@inline(never) private func getAttrAny(_ frame: FramePtr, _ i: InstructionPtr) throws(LullError)
+@inline(never) func getAttrAny(_ frame: FramePtr, _ i: InstructionPtr) throws(LullError)
   -> FramePtr?
 {
   frame.pointee.ip = i + 1
@@ -279,7 +279,7 @@ extension Loop {
   }
   frame.pointee.consume(i.pointee.a)
 }
-@inline(never) private func getItemAny(_ frame: FramePtr, _ i: InstructionPtr) throws(LullError) {
+@inline(never) func getItemAny(_ frame: FramePtr, _ i: InstructionPtr) throws(LullError) {
   frame.pointee.ip = i + 1
   let regs = frame.pointee.regs
   let o = regs[Int(i.pointee.b)]
@@ -306,7 +306,7 @@ extension Loop {
   frame.pointee.consume(i.pointee.c)
   set(regs + Int(i.pointee.a), v)
 }
-@inline(never) private func setItemAny(_ frame: FramePtr, _ i: InstructionPtr) throws(LullError) {
+@inline(never) func setItemAny(_ frame: FramePtr, _ i: InstructionPtr) throws(LullError) {
   frame.pointee.ip = i + 1
   let regs = frame.pointee.regs
   let o = regs[Int(i.pointee.a)]

@@ -28,7 +28,7 @@ extension Loop {
           let v = p.pointee.current
           p.pointee.current = v &+ p.pointee.step
           set(a(i), Value(v))
-          ip = ip + Int(i.pointee.x)
+          turn(to: ip + Int(i.pointee.x))
         }
         return
       }
@@ -38,13 +38,14 @@ extension Loop {
         if n < l.pointee.count {
           p.pointee.index = n &+ 1
           set(a(i), l.pointee.items[n].retained())
-          ip = ip + Int(i.pointee.x)
+          turn(to: ip + Int(i.pointee.x))
         } else {
           p.pointee.index = Int.max
         }
         return
       }
-      ip = try next(frame, i, p)
+      let target = try next(frame, i, p)
+      if target == i + 1 { ip = target } else { turn(to: target) }
       return
     }
     save()
@@ -52,11 +53,19 @@ extension Loop {
       let g = it.body(GeneratorBody.self)
       guard let f = g.pointee.frame else { return }
       let m = vm
+      let head = frame.pointee.head
+      head.pointee.heat &-= 1
+      if _slowPath(head.pointee.heat < 0), head.pointee.table == nil, becomesMachineCode(frame) {
+        frame.pointee.ip = i
+        ip = m.pointee.leaving
+        return
+      }
       m.pointee.depth &+= 1
       if m.pointee.depth > m.pointee.recursionLimit {
         m.pointee.depth &-= 1
         throw recursionError()
       }
+      frame.pointee.resume = m.pointee.resumeFor
       f.pointee.previous = frame
       f.pointee.flags = Frame.ofGenerator | Frame.inFor
       f.pointee.top = frame.pointee.top
@@ -66,13 +75,13 @@ extension Loop {
       g.pointee.isStarted = true
       g.pointee.isRunning = true
       m.pointee.frame = f
-      enter(f)
+      start(f)
       return
     }
     let v = try iteratorNext(it)
     if !v.isUndefined {
       set(a(i), v)
-      ip = ip + Int(i.pointee.x)
+      turn(to: ip + Int(i.pointee.x))
     }
   }
   /// Suspends the generator; the value when native code resumed it.
@@ -85,6 +94,7 @@ extension Loop {
   @_transparent private mutating func suspend(_ i: InstructionPtr, _ v: Value) -> Value? {
     let done = frame
     done.pointee.returnRegister = i.pointee.a
+    done.pointee.resume = nil
     vm.pointee.frame = done.pointee.previous
     vm.pointee.depth &-= 1
     done.pointee.generator.unsafelyUnwrapped.pointee.isRunning = false

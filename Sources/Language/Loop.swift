@@ -34,6 +34,36 @@ struct Loop {
     ip = f.pointee.ip
     regs = f.pointee.regs
   }
+  /// Continues in a frame that was just called, here or, when its code has become hot, in machine code.
+  @_transparent mutating func start(_ f: FramePtr) {
+    let head = f.pointee.head
+    head.pointee.heat &-= 1
+    if _slowPath(head.pointee.heat < 0), becomesMachineCode(f) {
+      ip = vm.pointee.leaving
+    } else {
+      enter(f)
+    }
+  }
+  /// A turn of a loop, which goes on at `target`: here or, when the code has become hot, in machine code.
+  @_transparent mutating func turn(to target: InstructionPtr) {
+    let f = frame
+    let head = f.pointee.head
+    head.pointee.heat &-= 1
+    if _slowPath(head.pointee.heat < 0), becomesMachineCode(f) {
+      f.pointee.ip = target
+      ip = vm.pointee.leaving
+    } else {
+      ip = target
+    }
+  }
+  /// After a return or a `yield`: the frame that goes on may have machine code.
+  @_transparent mutating func resume() {
+    let f = frame
+    if _slowPath(f.pointee.head.pointee.table != nil) {
+      f.pointee.ip = ip
+      ip = vm.pointee.leaving
+    }
+  }
   @_transparent func a(_ i: InstructionPtr) -> Registers { regs + Int(i.pointee.a) }
   @_transparent func b(_ i: InstructionPtr) -> Value { regs[Int(i.pointee.b)] }
   @_transparent func c(_ i: InstructionPtr) -> Value { regs[Int(i.pointee.c)] }
@@ -66,7 +96,7 @@ struct Loop {
         save()
         if let error = interruption() { throw error }
       }
-      ip = ip + x
+      if x < 0 { turn(to: ip + x) } else { ip = ip + x }
     }
   }
 }
@@ -101,7 +131,7 @@ extension Frame {
   if isTemporary { p.pointee.tag = .undefined } else { v.retained() }
   return v
 }
-@_transparent func take(_ regs: Registers, _ r: UInt16, _ localCount: UInt16) -> Value {
+@_transparent func take(_ regs: Registers, _ r: UInt16, _ localCount: Int) -> Value {
   take(regs + Int(r), r >= localCount)
 }
 /// Releases values of the stack and leaves none behind: the place may lie in the temporaries of a

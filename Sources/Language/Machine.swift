@@ -13,12 +13,27 @@ func execute(_ entry: FramePtr, throwing: LullError? = nil)
   if let throwing, !(try unwind(&frame, throwing)) { throw throwing }
   while true {
     do throws(LullError) {
-      return try runLoop(frame)
+      return try run(frame)
     } catch {
       // Unwind to a handler or out of the entry frame.
       frame = vm.pointee.frame ?? frame
       if !(try unwind(&frame, error)) { throw error }
     }
+  }
+}
+
+/// Runs from a frame until its entry frame ends: in machine code where there is some, else in the loop.
+private func run(_ start: FramePtr) throws(LullError) -> Value {
+  var frame = start
+  while true {
+    if frame.pointee.head.pointee.table != nil {
+      let v = try runMachineCode()
+      if v.tag != .unusedRow { return v }
+      frame = vm.pointee.frame.unsafelyUnwrapped
+    }
+    let v = try runLoop(frame)
+    if v.tag != .unusedRow { return v }
+    frame = vm.pointee.frame.unsafelyUnwrapped
   }
 }
 
@@ -36,7 +51,7 @@ func execute(_ entry: FramePtr, throwing: LullError? = nil)
     }
     let regs = frame.pointee.regs
     if let r = best {
-      for i in Int(frame.pointee.localCount)..<Int(frame.pointee.registerCount) {
+      for i in frame.pointee.localCount..<frame.pointee.registerCount {
         let v = regs[i]
         if v.isHeap {
           regs[i].tag = .undefined
@@ -78,7 +93,8 @@ private func popFrame(_ frame: FramePtr) {
   vm.pointee.frameTop = frame
 }
 
-/// Runs from a frame until its entry frame ends. One case per instruction; what an instruction does
+/// Runs from a frame until its entry frame ends, or the current frame goes on in machine code (the value then has the
+/// tag `unusedRow`). One case per instruction; what an instruction does
 /// stands in the method of the same name.
 private func runLoop(_ start: FramePtr) throws(LullError) -> Value {
   var loop = Loop(start)
@@ -199,7 +215,7 @@ private func runLoop(_ start: FramePtr) throws(LullError) -> Value {
     case .dictUpdate: try loop.dictUpdate(i)
     case .dictMerge: try loop.dictMerge(i)
     case .listToTuple: loop.listToTuple(i)
-    case .getAttr: if let f = try loop.getAttr(i) { loop.enter(f) }
+    case .getAttr: if let f = try loop.getAttr(i) { loop.start(f) }
     case .setAttr: try loop.setAttr(i)
     case .deleteAttr: try loop.deleteAttr(i)
     case .getItem: try loop.getItem(i)
@@ -208,14 +224,20 @@ private func runLoop(_ start: FramePtr) throws(LullError) -> Value {
     case .getItemImm: try loop.getItemImmediate(i)
     case .setItemImm: try loop.setItemImmediate(i)
 
-    case .call: if let f = try loop.call(i, method: false) { loop.enter(f) }
-    case .callMethod: if let f = try loop.call(i, method: true) { loop.enter(f) }
-    case .callKeywords: if let f = try loop.callKeywords(i) { loop.enter(f) }
+    case .call: if let f = try loop.call(i, method: false) { loop.start(f) }
+    case .callMethod: if let f = try loop.call(i, method: true) { loop.start(f) }
+    case .callKeywords: if let f = try loop.callKeywords(i) { loop.start(f) }
     case .callUnpacked: try loop.callUnpacked(i)
     case .loadMethod: try loop.loadMethod(i)
-    case .return: if let v = try loop.leave(i) { return v }
-    case .yield: if let v = try loop.yield(i) { return v }
-    case .yieldFrom: if let v = try loop.yieldFrom(i) { return v }
+    case .return:
+      if let v = try loop.leave(i) { return v }
+      loop.resume()
+    case .yield:
+      if let v = try loop.yield(i) { return v }
+      loop.resume()
+    case .yieldFrom:
+      if let v = try loop.yieldFrom(i) { return v }
+      loop.resume()
     case .getIter: try loop.getIter(i)
     case .forIter: try loop.forIter(i)
     case .unpack: try loop.unpack(i)
@@ -244,6 +266,7 @@ private func runLoop(_ start: FramePtr) throws(LullError) -> Value {
       loop.save()
       try importStar(loop.b(i), loop.frame.pointee.globals)
     case .nop: break
+    case .leaveLoop: return Value(tag: .unusedRow, bits: 0)
     }
   }
 }

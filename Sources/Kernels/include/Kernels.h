@@ -15,3 +15,4 @@
 #include "codes.h"
 #include "gemm.h"
 #include "lu.h"
+#include "code_memory.h"
