@@ -49,6 +49,14 @@ struct TextBuilder: ~Copyable {
     memset(bytes + count, Int32(byte), n)
     count &+= n
   }
+  /// Moves what lies from a place on to make room for a byte repeated.
+  mutating func insert(repeating byte: UInt8, _ n: Int, at place: Int) {
+    if n <= 0 { return }
+    reserve(n)
+    memmove(bytes + (place + n), bytes + place, count - place)
+    memset(bytes + place, Int32(byte), n)
+    count &+= n
+  }
   mutating func append(codePoint c: UInt32) {
     if c < 0x80 { return append(UInt8(truncatingIfNeeded: c)) }
     reserve(4)
