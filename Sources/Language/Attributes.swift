@@ -738,7 +738,7 @@ func setAttributePlain(_ o: Value, _ n: StrPtr, _ v: Value) throws(LullError) {
     case Name.__suppress_context__.pointer:
       b.pointee.suppressContext = try truthReleasing(v)
     case Name.__traceback__.pointer:
-      if v.isNone { b.pointee.traceback = [] }
+      if v.isNone { b.pointee.traceback = Trail() }
       v.release()
     default:
       if b.pointee.dict.tag != .dict { b.pointee.dict = makeDict() }

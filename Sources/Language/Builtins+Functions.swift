@@ -572,7 +572,14 @@ let builtinFunctions: [Builtin] = [
   Builtin("sorted", "sorted(iterable, /, *, key=None, reverse=False)", doc: "A new sorted list; stable.", examples: [">>> sorted([3, 1, 2])\n[1, 2, 3]"]) {
     (a) throws(LullError) in
     try askLength(a[0])
-    let l = makeList(try collect(a[0]))
+    let l: Value
+    if a[0].tag == .list || a[0].tag == .tuple {
+      let items = a[0].elements
+      l = makeList(capacity: items.count)
+      for x in items { l.list.append(x.retained()) }
+    } else {
+      l = makeList(try collect(a[0]))
+    }
     do throws(LullError) {
       try sortList(l.list, key: a[1], reverse: try truth(a[2]))
     } catch {

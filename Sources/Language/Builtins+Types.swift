@@ -30,12 +30,16 @@ private func constructor(
 
 /// A sign and up to 18 ASCII digits with spaces around; nil for anything else.
 private func plainDecimal(_ text: String) -> Int? {
+  var text = text
+  return text.withUTF8 { plainDecimal($0) }
+}
+private func plainDecimal(_ text: UnsafeBufferPointer<UInt8>) -> Int? {
   var value = 0
   var digits = 0
   // Before the sign, after it, in the digits, behind them.
   var state = 0
   var isNegative = false
-  for b in text.utf8 {
+  for b in text {
     if b >= 48, b <= 57 {
       if state == 3 { return nil }
       state = 2
@@ -83,7 +87,8 @@ private func asciiDigits(_ text: String) -> String {
 func parseInt(_ text: String, _ radix: Int, shown: String? = nil) throws(LullError) -> Value {
   func bad() -> LullError {
     let whole = shown ?? quoted(makeStr(text).str)
-    return .valueError("invalid literal for int() with base \(radix): \(String(whole.prefix(200)))")
+    let cut = whole.utf8.count <= 200 ? whole : String(whole.prefix(200))
+    return .valueError("invalid literal for int() with base \(radix): \(cut)")
   }
   if radix == 10 {
     if let i = plainDecimal(text) { return Value(i) }
@@ -263,7 +268,9 @@ func installTypes() {
     case .int, .bool: return Value(v.asInt)
     case .bigInt: return makeBig(v.bigInt)
     case .float: return try truncate(try doubleOf(v))
-    case .str: return try parseInt(v.string, 10)
+    case .str:
+      if let i = plainDecimal(v.str.buffer) { return Value(i) }
+      return try parseInt(v.string, 10)
     case .bytes: return try parseInt(String(decoding: v.bytes, as: UTF8.self), 10, shown: quotedBytes(v.bytes))
     default:
       for name in [Name.__int__, .__index__, .__trunc__] {
@@ -470,7 +477,8 @@ func installTypes() {
       guard a[1].kind == .str else {
         throw LullError.typeError("note must be a str, not '\(typeName(a[1]))'")
       }
-      a[0].exceptionBody.pointee.notes.append(try a.string(1))
+      let note = try a.string(1)
+      a[0].exceptionBody.pointee.notes.append(note)
       return .none
     },
   ])

@@ -311,10 +311,11 @@ private let bindingCapacity = 1 << 14
 extension UnsafeMutablePointer where Pointee == BuiltinHead {
   /// Runs the record's code. A constant property of a borrowed object is called without counting references to what
   /// the closure captured; read from a struct in memory it would be retained and released at every call.
-  @inline(__always) private func run(_ args: UnsafeMutablePointer<Value>, _ count: Int) throws(LullError) -> Value {
+  @inline(__always) private func run(
+    _ args: UnsafeMutablePointer<Value>, _ count: Int, _ failure: inout LullError?
+  ) -> Value {
     let record = pointee.record
-    var failure: LullError?
-    let v = record._withUnsafeGuaranteedRef { (b) -> Value in
+    return record._withUnsafeGuaranteedRef { (b) -> Value in
       do throws(LullError) {
         return try b.run(Args(args, count, record))
       } catch {
@@ -322,8 +323,6 @@ extension UnsafeMutablePointer where Pointee == BuiltinHead {
         return .undefined
       }
     }
-    if let failure { throw failure }
-    return v
   }
   /// Calls with arguments that lie together in memory; `kwCount` of them, at the end, are named by
   /// `kwNames`. Borrows the arguments. There is room for `extraSlots` values after the arguments.
@@ -333,7 +332,10 @@ extension UnsafeMutablePointer where Pointee == BuiltinHead {
     if pointee.plainCount == argc {
       let allowed = pointee.receivers
       if allowed == 0 || argc > 0 && allowed >> UInt64(args[0].kind.rawValue) & 1 != 0 {
-        return try run(args, argc)
+        var failure: LullError?
+        let v = run(args, argc, &failure)
+        if let failure { throw failure }
+        return v
       }
     }
     return try callFilling(args, argc)
@@ -353,14 +355,15 @@ extension UnsafeMutablePointer where Pointee == BuiltinHead {
       args[i] = defaults[i]
       i &+= 1
     }
-    defer {
-      var i = argc
-      while i < n {
-        args[i].tag = .undefined
-        i &+= 1
-      }
+    var failure: LullError?
+    let v = run(args, n, &failure)
+    i = argc
+    while i < n {
+      args[i].tag = .undefined
+      i &+= 1
     }
-    return try run(args, n)
+    if let failure { throw failure }
+    return v
   }
 }
 

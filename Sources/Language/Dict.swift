@@ -244,7 +244,13 @@ extension UnsafeMutablePointer where Pointee == DictBody {
   func store(_ key: Value, _ value: Value) throws(LullError) {
     do throws(LullError) {
       let hash = try hashOf(key)
-      let x = try find(key, hash)
+      var x = -2
+      if key.tag == .str {
+        x = findStr(key.str)
+      } else if key.tag == .int {
+        x = findInt(key.bits, hash)
+      }
+      if x == -2 { x = try find(key, hash) }
       if x >= 0 {
         let old = pointee.entries[x].value
         pointee.entries[x].value = value

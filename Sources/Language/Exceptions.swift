@@ -7,8 +7,14 @@ func makeException(_ t: TypePtr, args: Value) -> Value {
   p.initialize(
     to: ExceptionBody(
       h: Header(.exception, t), args: args, cause: .none, context: .none, dict: .undefined,
-      suppressContext: false, traceback: [], notes: [], span: nil, source: nil))
+      suppressContext: false, traceback: Trail(), storedNotes: nil, span: nil, source: nil))
   return Value(.exception, p)
+}
+
+private func makeSingle(_ v: Value) -> Value {
+  let t = makeTuple(uninitialized: 1)
+  t.tuple.items[0] = v
+  return t
 }
 
 /// The exception object of an error (owned), made on first need.
@@ -16,26 +22,27 @@ func exceptionValue(_ e: LullError, caught: Bool = false) -> Value {
   if e.exception.isUndefined {
     let t = exceptionType(e.kind)
     let arg: Value
-    if !e.arguments.isEmpty {
+    if !e.isPlain, !e.arguments.isEmpty {
       arg = makeTuple(e.arguments.map { $0.retained() })
     } else if let v = e.argument {
-      arg = makeTuple([v.retained()])
+      arg = makeSingle(v.retained())
     } else {
-      arg = e.message.isEmpty ? emptyTuple() : makeTuple([makeStr(e.message)])
+      arg = e.message.isEmpty ? emptyTuple() : makeSingle(makeStr(e.message))
     }
     e.exception = makeException(t, args: arg)
     let b = e.exception.exceptionBody
-    b.pointee.notes = e.notes
-    b.pointee.span = e.span
-    b.pointee.source = e.source
-    for (k, v) in e.attributes {
-      if b.pointee.dict.isUndefined { b.pointee.dict = makeDict() }
-      b.pointee.dict.dict.set(k, v.retained())
+    if !e.isPlain {
+      if !e.notes.isEmpty { b.pointee.notes = e.notes }
+      (b.pointee.span, b.pointee.source) = e.ownPlace
+      for (k, v) in e.attributes {
+        if b.pointee.dict.isUndefined { b.pointee.dict = makeDict() }
+        b.pointee.dict.dict.set(k, v.retained())
+      }
     }
     let handled = vm.pointee.handled
     if handled.tag == .exception { b.pointee.context = handled.retained() }
   }
-  if caught { e.exception.exceptionBody.pointee.traceback = e.unwound }
+  if caught { e.exception.exceptionBody.pointee.traceback = e.trail }
   return e.exception.retained()
 }
 
@@ -106,7 +113,7 @@ func raiseError(_ v: Value, _ cause: Value) throws(LullError) -> LullError {
     b.pointee.suppressContext = true
     old.release()
   }
-  b.pointee.traceback = []
+  if !b.pointee.traceback.isEmpty { b.pointee.traceback = Trail() }
   return wrap(object)
 }
 
@@ -258,18 +265,12 @@ func makeOSError(_ t: TypePtr, _ args: Value) -> Value {
 func noteFrame(_ e: LullError, _ frame: FramePtr, _ code: Code, _ pc: Int) {
   let activation = UInt32(truncatingIfNeeded: UInt(bitPattern: frame) >> 4)
   if e.lastFrame == activation { return }
-  let entry = TracebackEntry(code: code, pc: pc)
-  let span = entry.span
-  if e.lastFrame == UInt32.max, code.instructions[pc].op == .reraise, let last = e.unwound.last, last.code === code {
+  if e.lastFrame == UInt32.max, code.instructions[pc].op == .reraise, let last = e.trail.last, last.code === code {
     e.lastFrame = activation
     return
   }
   e.lastFrame = activation
-  if e.unwound.count < 2000 { e.unwound.append(entry) }
-  if e.span == nil {
-    e.span = span
-    e.source = code.source
-  }
+  if e.trail.isEmpty || e.trail.count < 2000 { e.trail.append(TracebackEntry(code: code, pc: pc)) }
 }
 
 func nameError(_ name: String, _ frame: UnsafeMutablePointer<Frame>) -> LullError {

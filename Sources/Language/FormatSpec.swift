@@ -22,6 +22,22 @@ struct FormatSpec {
 
   init() {}
 
+  /// Short specs are parsed once: those that follow find it in a table by their bytes.
+  @inline(__always) static func parsed(
+    _ c: UnsafeBufferPointer<UInt8>, typeName name: @autoclosure () -> String
+  ) throws(LullError) -> FormatSpec {
+    let n = c.count
+    guard n > 0, n <= 7, let p = c.baseAddress else { return try FormatSpec(c, typeName: name()) }
+    var key = UInt64(n)
+    for i in 0..<n { key = key << 8 | UInt64(p[i]) }
+    let slots = knownSpecs ?? makeKnownSpecs()
+    let slot = slots + Int((key &* 0x9E37_79B9_7F4A_7C15) &>> 58)
+    if slot.pointee.key == key { return slot.pointee.spec }
+    let new = try FormatSpec(c, typeName: name())
+    if new.width <= 1 << 20 { slot.pointee = KnownSpec(key: key, spec: new) }
+    return new
+  }
+
   init(_ c: UnsafeBufferPointer<UInt8>, typeName name: @autoclosure () -> String)
     throws(LullError)
   {
@@ -134,6 +150,30 @@ struct FormatSpec {
     out.append(p + head, n - head)
     appendFill(missing - before, &out)
   }
+  /// Pads the ASCII text that `out` has from `start` on, where it stands.
+  func pad(_ out: inout TextBuilder, from start: Int, defaultAlign: UInt8, signLength: Int = 0) {
+    let n = out.count - start
+    let missing = width - n
+    if missing <= 0 { return }
+    var before = missing
+    var head = 0
+    switch align == 0 ? defaultAlign : align {
+    case 60: before = 0
+    case 94: before = missing / 2
+    case 61: head = signLength
+    default: break
+    }
+    if fill < 0x80 {
+      let byte = UInt8(truncatingIfNeeded: fill)
+      out.insert(repeating: byte, before, at: start + head)
+      out.append(repeating: byte, missing - before)
+      return
+    }
+    var text = TextBuilder()
+    text.append(out.bytes + start, n)
+    out.count = start
+    pad(text, &out, defaultAlign: defaultAlign, signLength: signLength)
+  }
   private func appendFill(_ n: Int, _ out: inout TextBuilder) {
     if fill < 0x80 { return out.append(repeating: UInt8(truncatingIfNeeded: fill), n) }
     for _ in 0..<n { out.append(codePoint: fill) }
@@ -153,6 +193,19 @@ struct FormatSpec {
       out.append(k < total - count ? 48 : p[k - (total - count)])
     }
   }
+}
+
+/// A spec by its length and bytes.
+private struct KnownSpec {
+  var key: UInt64 = 0
+  var spec = FormatSpec()
+}
+@exclusivity(unchecked) nonisolated(unsafe) private var knownSpecs: UnsafeMutablePointer<KnownSpec>?
+@inline(never) private func makeKnownSpecs() -> UnsafeMutablePointer<KnownSpec> {
+  let p = UnsafeMutablePointer<KnownSpec>.allocate(capacity: 64)
+  p.initialize(repeating: KnownSpec(), count: 64)
+  knownSpecs = p
+  return p
 }
 
 /// `format(v, spec)`.
@@ -187,7 +240,7 @@ func appendFormat(
   if spec.isEmpty { return try appendDisplay(v, &out) }
   switch v.kind {
   case .str:
-    let f = try FormatSpec(spec, typeName: "str")
+    let f = try FormatSpec.parsed(spec, typeName: "str")
     if f.type != 0, f.type != 115 { throw unknownCode(f.type, "str") }
     if f.sign != 45 { throw LullError.valueError("Sign not allowed in string format specifier") }
     if f.negativeZero {
@@ -212,13 +265,13 @@ func appendFormat(
     if f.zero, f.align == 61 { padded.align = 60 }
     padded.pad(s.bytes, bytes, count, &out, 60)
   case .bool, .int, .bigInt:
-    let f = try FormatSpec(spec, typeName: typeName(v))
+    let f = try FormatSpec.parsed(spec, typeName: typeName(v))
     try appendFormattedInt(v, f, &out)
   case .float:
     try appendFormattedFloat(
-      try doubleOf(v), try FormatSpec(spec, typeName: "float"), "float", &out)
+      try doubleOf(v), try FormatSpec.parsed(spec, typeName: "float"), "float", &out)
   case .complex:
-    let f = try FormatSpec(spec, typeName: "complex")
+    let f = try FormatSpec.parsed(spec, typeName: "complex")
     let p = v.body(ComplexBody.self).pointee
     switch f.type {
     case 0, 102, 70, 101, 69, 103, 110, 71: break
@@ -310,6 +363,17 @@ func appendFormattedInt(_ v: Value, _ f: FormatSpec, _ out: inout TextBuilder) t
   if f.negativeZero {
     throw LullError.valueError("Negative zero coercion (z) not allowed in integer format specifier")
   }
+  if v.isIntOrBool, f.grouping == 0 {
+    let start = out.count
+    if v.asInt < 0 { out.append(45) } else if f.sign != 45 { out.append(f.sign) }
+    if f.alternate, radix != 10 {
+      out.append(48)
+      out.append(UInt8(truncatingIfNeeded: t))
+    }
+    let signLength = out.count - start
+    out.append(magnitude: v.asInt.magnitude, radix: radix, uppercase: t == 88)
+    return f.pad(&out, from: start, defaultAlign: 62, signLength: signLength)
+  }
   var digits = TextBuilder()
   let isNegative: Bool
   if v.isIntOrBool {
@@ -340,9 +404,6 @@ func appendFormattedInt(_ v: Value, _ f: FormatSpec, _ out: inout TextBuilder) t
 func appendFormattedFloat(
   _ value: Double, _ f: FormatSpec, _ typeName: String, _ out: inout TextBuilder
 ) throws(LullError) {
-  var d = abs(value)
-  var isNegative = value.sign == .minus && !value.isNaN
-  var body = TextBuilder()
   let t = f.type
   let p = f.precision
   if p > 100_000 { throw LullError.valueError("precision too big") }
@@ -353,6 +414,22 @@ func appendFormattedFloat(
   case 0, 102, 70, 101, 69, 103, 110, 71, 37: break
   default: throw unknownCode(t, typeName)
   }
+  if f.grouping == 0, !f.negativeZero, value.isFinite, t != 37, t != 0 || p < 0 {
+    // The digits go where they belong.
+    let start = out.count
+    if value.sign == .minus { out.append(45) } else if f.sign != 45 { out.append(f.sign) }
+    let signLength = out.count - start
+    if t == 0 {
+      appendFloat(abs(value), &out)
+    } else {
+      let conversion: UInt8 = t == 70 ? 102 : t == 110 ? 103 : UInt8(truncatingIfNeeded: t)
+      out.append(abs(value), conversion: conversion, precision: p < 0 ? 6 : p, alternate: f.alternate)
+    }
+    return f.pad(&out, from: start, defaultAlign: 62, signLength: signLength)
+  }
+  var d = abs(value)
+  var isNegative = value.sign == .minus && !value.isNaN
+  var body = TextBuilder()
   if value.isNaN || value.isInfinite {
     let upper = t == 70 || t == 69 || t == 71
     if value.isNaN {

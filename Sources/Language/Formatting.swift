@@ -20,7 +20,9 @@ func appendFloat(_ d: Double, _ b: inout TextBuilder) {
     b.append(".0")
     return
   }
-  // Swift's description has the shortest digits; the layout is made anew.
+  // Swift's description has the shortest digits, and in this range no exponent.
+  if m >= 1e-4, m < 1e15 { return b.append(text: m.description) }
+  // Elsewhere the layout is made anew.
   var digits = TextBuilder()
   var point = -1
   var seenE = false

@@ -230,19 +230,22 @@ func nextPair(_ p: UnsafeMutablePointer<IteratorBody>) throws(LullError) -> (Val
   -> Int
 {
   let d = p.pointee.a.dict
-  if p.pointee.index == Int.max { return -1 }
-  if d.pointee.count != p.pointee.limit {
-    p.pointee.limit = -1
-    throw LullError.runtime("dictionary changed size during iteration")
-  }
   var n = p.pointee.index
-  while n < d.pointee.used, d.pointee.entries[n].key.isUndefined { n += 1 }
+  if _slowPath(d.pointee.count != p.pointee.limit) {
+    if n == Int.max { return -1 }
+    throw changedSize(p)
+  }
+  while n < d.pointee.used, d.pointee.entries[n].key.isUndefined { n &+= 1 }
   if n >= d.pointee.used {
     p.pointee.index = Int.max
     return -1
   }
-  p.pointee.index = n + 1
+  p.pointee.index = n &+ 1
   return n
+}
+@inline(never) private func changedSize(_ p: UnsafeMutablePointer<IteratorBody>) -> LullError {
+  p.pointee.limit = -1
+  return LullError.runtime("dictionary changed size during iteration")
 }
 /// `zip(strict=True)`: the first iterable has ended, so must the others.
 private func checkExhausted(_ its: TuplePtr) throws(LullError) {
@@ -296,27 +299,28 @@ private func shorterArgument(_ k: Int) -> LullError {
     }
     p.pointee.index = Int.max
     return .undefined
+  case .dictKeys, .dictValues:
+    let n = try nextEntry(p)
+    if n < 0 { return .undefined }
+    let e = p.pointee.a.dict.pointee.entries + n
+    return p.pointee.kind == .dictKeys ? e.pointee.key.retained() : e.pointee.value.retained()
   default: return try nextAny(p)
   }
 }
 @inline(never) private func nextAny(_ p: UnsafeMutablePointer<IteratorBody>) throws(LullError) -> Value {
   switch p.pointee.kind {
-  case .range, .list, .tuple, .str: return try nextNative(p)
+  case .range, .list, .tuple, .str, .dictKeys, .dictValues: return try nextNative(p)
   case .bytes:
     let n = p.pointee.index
     let b = p.pointee.a.body(BytesBody.self)
     if n >= b.pointee.value.count { return .undefined }
     p.pointee.index = n + 1
     return Value(Int(b.pointee.value[n]))
-  case .dictKeys, .dictValues, .dictItems:
+  case .dictItems:
     let n = try nextEntry(p)
     if n < 0 { return .undefined }
-    let e = p.pointee.a.dict.pointee.entries[n]
-    switch p.pointee.kind {
-    case .dictKeys: return e.key.retained()
-    case .dictValues: return e.value.retained()
-    default: return makePair(e.key.retained(), e.value.retained())
-    }
+    let e = p.pointee.a.dict.pointee.entries + n
+    return makePair(e.pointee.key.retained(), e.pointee.value.retained())
   case .set:
     let s = p.pointee.a.set
     if p.pointee.index == Int.max { return .undefined }

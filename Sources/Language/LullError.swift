@@ -71,9 +71,36 @@ public struct TracebackEntry: @unchecked Sendable {
   public var line: Int { source.line(at: span.start) }
 }
 
+/// The places that an error passed, innermost first. Most errors are caught where they arise: the first entry needs no
+/// array.
+struct Trail: Sequence {
+  private(set) var first: TracebackEntry?
+  private var rest: [TracebackEntry]?
+
+  var isEmpty: Bool { first == nil }
+  var count: Int { first == nil ? 0 : 1 + (rest?.count ?? 0) }
+  var last: TracebackEntry? { rest?.last ?? first }
+  mutating func append(_ entry: TracebackEntry) {
+    if first == nil {
+      first = entry
+    } else if rest == nil {
+      rest = [entry]
+    } else {
+      rest?.append(entry)
+    }
+  }
+  var entries: [TracebackEntry] {
+    guard let first else { return [] }
+    return [first] + (rest ?? [])
+  }
+  func makeIterator() -> IndexingIterator<[TracebackEntry]> { entries.makeIterator() }
+}
+
 public final class LullError: Error, @unchecked Sendable, CustomStringConvertible {
   /// The Python exception type's name: "SyntaxError", "TypeError", "ShapeError", ...
-  public let kind: String
+  public var kind: String { nativeKind ?? exception.exceptionBody.pointee.h.type.pointee.name }
+  /// Nil when it carries an exception that a program made.
+  private let nativeKind: String?
   /// Of an exception that a program raised it is made when it is asked for, by its `__str__`.
   public var message: String {
     get {
@@ -92,20 +119,56 @@ public final class LullError: Error, @unchecked Sendable, CustomStringConvertibl
   private var given: String?
   /// The message is the argument's repr, which may run the program's code: made when it is asked for.
   func describeByArgument() { given = nil }
-  public var span: Span?
+  /// What few errors have: one field to make and to end for most.
+  private final class Details {
+    var span: Span?
+    var source: SourceText?
+    var notes: [String] = []
+    var arguments: [Value] = []
+    var attributes: [(String, Value)] = []
+  }
+  private var details: Details?
+  private var ownDetails: Details {
+    if let details { return details }
+    let new = Details()
+    details = new
+    return new
+  }
+  /// The error's own place, else the first that it passed.
+  public var span: Span? {
+    get { details?.span ?? trail.first?.span }
+    set { ownDetails.span = newValue }
+  }
   /// Remedies and facts, one line each, shown under the message.
-  public var notes: [String]
-  public var source: SourceText?
+  public var notes: [String] {
+    get { details?.notes ?? [] }
+    set { ownDetails.notes = newValue }
+  }
+  public var source: SourceText? {
+    get { details?.source ?? trail.first?.source }
+    set { ownDetails.source = newValue }
+  }
+  /// Span and source apart from where the error passed.
+  var ownPlace: (Span?, SourceText?) { (details?.span, details?.source) }
   /// The stack of the user's program, innermost first while unwinding (see `frames`).
-  public var unwound: [TracebackEntry] = []
+  public var unwound: [TracebackEntry] { trail.entries }
+  var trail = Trail()
   /// The Python-level exception object, owned; undefined until someone needs it.
   var exception = Value.undefined
   /// The exception's single argument when it is not the message (a KeyError's key); owned.
   private(set) var argument: Value?
   /// The exception's arguments when they are neither its message nor one value; owned.
-  var arguments: [Value] = []
+  var arguments: [Value] {
+    get { details?.arguments ?? [] }
+    set { ownDetails.arguments = newValue }
+  }
   /// Attributes of the exception object, owned values.
-  var attributes: [(String, Value)] = []
+  var attributes: [(String, Value)] {
+    get { details?.attributes ?? [] }
+    set { ownDetails.attributes = newValue }
+  }
+  /// Nothing of what few errors have.
+  var isPlain: Bool { details == nil }
   /// Which activation of a function was noted last: part of its address.
   var lastFrame = UInt32.max
 
@@ -113,22 +176,30 @@ public final class LullError: Error, @unchecked Sendable, CustomStringConvertibl
     _ kind: String, _ message: String, span: Span? = nil, notes: [String] = [],
     source: SourceText? = nil
   ) {
-    self.kind = kind
+    nativeKind = kind
     given = message
-    self.span = span
-    self.notes = notes
-    self.source = source
+    if span != nil || source != nil || !notes.isEmpty {
+      let d = Details()
+      d.span = span
+      d.source = source
+      d.notes = notes
+      details = d
+    }
   }
 
   /// Carries an exception object (borrowed).
   init(carrying v: Value) {
     let b = v.exceptionBody
-    kind = b.pointee.h.type.pointee.name
+    nativeKind = nil
     exception = v.retained()
-    unwound = b.pointee.traceback
-    notes = b.pointee.notes
-    span = b.pointee.span
-    source = b.pointee.source
+    trail = b.pointee.traceback
+    if b.pointee.storedNotes != nil || b.pointee.span != nil || b.pointee.source != nil {
+      let d = Details()
+      d.notes = b.pointee.notes
+      d.span = b.pointee.span
+      d.source = b.pointee.source
+      details = d
+    }
   }
 
   func setArgument(_ v: Value) {
@@ -138,8 +209,10 @@ public final class LullError: Error, @unchecked Sendable, CustomStringConvertibl
   deinit {
     exception.release()
     argument?.release()
-    for (_, v) in attributes { v.release() }
-    for v in arguments { v.release() }
+    if let details {
+      for (_, v) in details.attributes { v.release() }
+      for v in details.arguments { v.release() }
+    }
   }
 
   public var description: String { message.isEmpty ? kind : "\(kind): \(message)" }

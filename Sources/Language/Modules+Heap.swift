@@ -5,13 +5,25 @@ private func less(_ a: Value, _ b: Value) throws(LullError) -> Bool {
   if a.tag == .int, b.tag == .int { return a.asInt < b.asInt }
   if a.tag == .float, b.tag == .float { return a.asDouble < b.asDouble }
   if a.tag == .tuple, b.tag == .tuple, a.tuple.pointee.count > 0, b.tuple.pointee.count > 0 {
-    // The first items decide most comparisons.
-    let x = a.tuple.items[0]
-    let y = b.tuple.items[0]
-    if x.tag == .int, y.tag == .int, x.asInt != y.asInt { return x.asInt < y.asInt }
-    if x.tag == .float, y.tag == .float, x.asDouble < y.asDouble || x.asDouble > y.asDouble {
-      return x.asDouble < y.asDouble
+    // The first numbers that differ decide.
+    let p = a.tuple
+    let q = b.tuple
+    let n = min(p.pointee.count, q.pointee.count)
+    var k = 0
+    while k < n {
+      let x = p.items[k]
+      let y = q.items[k]
+      if x.tag == .int, y.tag == .int {
+        if x.asInt != y.asInt { return x.asInt < y.asInt }
+      } else if x.tag == .float, y.tag == .float {
+        if x.asDouble < y.asDouble || x.asDouble > y.asDouble { return x.asDouble < y.asDouble }
+        if x.asDouble.isNaN || y.asDouble.isNaN { break }
+      } else {
+        break
+      }
+      k &+= 1
     }
+    if k == n { return p.pointee.count < q.pointee.count }
   }
   a.retained()
   b.retained()

@@ -128,7 +128,7 @@ private struct JSONScanner {
   private mutating func string() -> Value {
     let begin = at - 1
     var i = at
-    while i < count, bytes[i] != 34, bytes[i] != 92, bytes[i] >= 32 { i += 1 }
+    while i < count, bytes[i] != 34, bytes[i] != 92, bytes[i] >= 32 { i &+= 1 }
     if i < count, bytes[i] == 34 {
       let s = makeStr(bytes + at, i - at)
       at = i + 1
@@ -318,6 +318,24 @@ private struct JSONWriter {
     case .str: write(string: v.str, &out)
     case .list, .tuple:
       try enter(v)
+      if defaultHook.isNone, v.tag != .derived {
+        // No code of the program runs: the items stay as they are.
+        let items = v.elements
+        if items.isEmpty {
+          out.append("[]")
+        } else {
+          out.append(91)
+          for k in 0..<items.count {
+            if k > 0 { out.append(itemSeparator) }
+            newLine(open.count, &out)
+            try write(items[k], &out)
+          }
+          newLine(open.count - 1, &out)
+          out.append(93)
+        }
+        open.removeLast()
+        return
+      }
       let items = try collect(v)
       defer { for x in items { x.release() } }
       if items.isEmpty {
@@ -335,6 +353,15 @@ private struct JSONWriter {
       open.removeLast()
     case .dict:
       try enter(v)
+      if defaultHook.isNone, v.tag == .dict {
+        let keys = sortKeys ? try sortedKeys(v.dict) : .undefined
+        if !sortKeys || !keys.isUndefined {
+          defer { keys.release() }
+          try write(entries: v.dict, keys.isUndefined ? nil : keys.list, &out)
+          open.removeLast()
+          return
+        }
+      }
       var items: [(Value, Value)] = []
       defer {
         for (k, x) in items {
@@ -393,6 +420,45 @@ private struct JSONWriter {
       hidden -= 1
       open.removeLast()
     }
+  }
+  /// The keys of a dict in order (owned), when all are strs; else undefined.
+  private func sortedKeys(_ d: DictPtr) throws(LullError) -> Value {
+    let keys = makeList(capacity: d.pointee.count)
+    for i in 0..<d.pointee.used {
+      let k = d.pointee.entries[i].key
+      if k.isUndefined { continue }
+      if k.tag != .str {
+        keys.release()
+        return .undefined
+      }
+      keys.list.append(k.retained())
+    }
+    try sortList(keys.list, key: .none, reverse: false)
+    return keys
+  }
+  /// A dict that no code of the program changes meanwhile, in the order of `keys` if there are some.
+  private mutating func write(entries d: DictPtr, _ keys: ListPtr?, _ out: inout TextBuilder) throws(LullError) {
+    if d.pointee.count == 0 { return out.append("{}") }
+    out.append(123)
+    var isFirst = true
+    for n in 0..<(keys?.pointee.count ?? d.pointee.used) {
+      let i = keys.map { d.findStr($0.pointee.items[n].str) } ?? n
+      if i < 0 { continue }
+      let e = d.pointee.entries + i
+      if e.pointee.key.isUndefined { continue }
+      let mark = out.count
+      if !isFirst { out.append(itemSeparator) }
+      newLine(open.count, &out)
+      guard try write(key: e.pointee.key, &out) else {
+        out.count = mark
+        continue
+      }
+      isFirst = false
+      out.append(keySeparator)
+      try write(e.pointee.value, &out)
+    }
+    if !isFirst { newLine(open.count - 1, &out) }
+    out.append(125)
   }
   /// Entries of `open` that are objects under a `default` hook and make no indentation.
   private var hidden = 0

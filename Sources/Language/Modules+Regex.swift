@@ -13,7 +13,7 @@ private func region(_ a: Args, _ start: Int, _ stop: Int) throws(LullError) -> (
   let s = try a.str(1)
   let n = s.pointee.count
   let e = min(a.isNone(stop) ? n : max(try a.int(stop), 0), n)
-  let b = max(try a.int(start), 0)
+  let b = min(max(try a.int(start), 0), n)
   return (s, b > e ? -1 : s.offset(of: b), s.offset(of: e))
 }
 /// Positions of the groups as code points: (start, end, start of 1, end of 1, ...), -1 when unset.
@@ -131,7 +131,7 @@ func regexModule() -> NativeModule {
       }
       let s = a[2].str
       let n = s.pointee.count
-      let pos = max(try a.int(3), 0)
+      let pos = min(max(try a.int(3), 0), n)
       let stop = min(a.isNone(4) ? n : max(try a.int(4), 0), n)
       if pos > stop { return .none }
       let start = s.offset(of: pos)

@@ -137,8 +137,12 @@ struct ExceptionBody {
   var context: Value
   var dict: Value
   var suppressContext: Bool
-  var traceback: [TracebackEntry]
-  var notes: [String]
+  var traceback: Trail
+  var storedNotes: [String]?
+  var notes: [String] {
+    get { storedNotes ?? [] }
+    set { storedNotes = newValue }
+  }
   var span: Span?
   var source: SourceText?
 }

@@ -62,8 +62,6 @@ private func insertClean(
   }
 }
 
-private enum ProbeAnswer { case found, other, unknown, removed }
-
 extension UnsafeMutablePointer where Pointee == SetBody {
   var isFrozen: Bool { pointee.h.flags & Header.flagFrozen != 0 }
 
@@ -75,68 +73,90 @@ extension UnsafeMutablePointer where Pointee == SetBody {
   }
 
   /// Slot of the key, or the slot where it would be inserted (key undefined there).
-  func find(_ key: Value, _ hash: Int) throws(LullError) -> Int {
+  @inline(__always) func find(_ key: Value, _ hash: Int) throws(LullError) -> Int {
+    if key.tag == .int || key.tag == .str {
+      let i = findPlain(key, hash)
+      if i != -2 { return i }
+    }
     var passed = -1
-    return try find(key, hash, &passed)
+    return try findAny(key, hash, &passed)
   }
   /// The same for an int or str key, when no other class is on the way; else -2. Runs no user code.
   /// The first slot decides most look-ups; -1 is no element's hash: one comparison tells an unused slot.
-  @inline(__always) func findPlain(_ key: Value, _ hash: Int, _ passed: inout Int) -> Int {
+  @inline(__always) func findPlain(_ key: Value, _ hash: Int) -> Int {
     let i = hash & pointee.mask
     let e = pointee.table + i
     if e.pointee.hash == -1 { return i }
     if e.pointee.key.isSame(key) { return i }
-    return key.tag == .int ? findIntFurther(key.bits, hash, &passed) : findStrFurther(key.str, hash, &passed)
+    return key.tag == .int ? findIntFurther(key.bits, hash) : findStrFurther(key.str, hash)
   }
-  /// The slots on the way of a hash, until `test` gives an answer for one whose element has the same hash.
-  @inline(__always) private func probe(
-    _ hash: Int, _ passed: inout Int, _ test: (Value) -> ProbeAnswer
-  ) -> Int {
+  /// For the machine, which has no use for the slot that an insertion would take.
+  @inline(__always) func findPlain(_ key: Value, _ hash: Int, _ passed: inout Int) -> Int { findPlain(key, hash) }
+  /// The slots on the way of a hash, until an unused one or an answer of `test` (which sees the elements with this hash
+  /// and removed ones): found (true), another (false), or nil for what only `findAny` can tell (-2).
+  @inline(__always) private func probe(_ hash: Int, _ test: (Value) -> Bool?) -> Int {
     let mask = pointee.mask
     let table = pointee.table
     var perturb = UInt(bitPattern: hash)
     var i = hash & mask
     while true {
-      let last = i &+ 9 <= mask ? table + (i &+ 9) : table + i
       var e = table + i
-      while true {
+      var left = i &+ 9 <= mask ? 10 : 1
+      repeat {
         let h = e.pointee.hash
         if h == hash {
-          switch test(e.pointee.key) {
-          case .found: return e - table
-          case .other: break
-          case .unknown: return -2
-          case .removed: passed = e - table
-          }
+          guard let found = test(e.pointee.key) else { return -2 }
+          if found { return e - table }
         } else if h == -1 {
           return e - table
-        } else if h == -2, e.pointee.key.isUndefined {
-          passed = e - table
         }
-        if e == last { break }
         e += 1
+        left &-= 1
+      } while left != 0
+      perturb >>= 5
+      i = Int(bitPattern: UInt(bitPattern: i) &* 5 &+ 1 &+ perturb) & mask
+    }
+  }
+  @inline(never) private func findIntFurther(_ bits: UInt64, _ hash: Int) -> Int {
+    probe(hash) { k in
+      if k.tag == .int { return k.bits == bits }
+      return k.isUndefined || k.tag == .str ? false : nil
+    }
+  }
+  @inline(never) private func findStrFurther(_ s: StrPtr, _ hash: Int) -> Int {
+    probe(hash) { k in
+      if k.tag == .str { return k.str.equals(s) }
+      return k.isUndefined || k.tag == .int ? false : nil
+    }
+  }
+  /// The last slot on the way from the hash to an unused one whose element was removed, or -1.
+  @inline(never) private func lastRemoved(_ hash: Int) -> Int {
+    let mask = pointee.mask
+    let table = pointee.table
+    var perturb = UInt(bitPattern: hash)
+    var i = hash & mask
+    var passed = -1
+    while true {
+      let last = i &+ 9 <= mask ? i &+ 9 : i
+      var j = i
+      while j <= last {
+        let h = table[j].hash
+        if h == -1 { return passed }
+        if h == -2, table[j].key.isUndefined { passed = j }
+        j &+= 1
       }
       perturb >>= 5
       i = Int(bitPattern: UInt(bitPattern: i) &* 5 &+ 1 &+ perturb) & mask
     }
   }
-  @inline(never) private func findIntFurther(_ bits: UInt64, _ hash: Int, _ passed: inout Int) -> Int {
-    probe(hash, &passed) { k in
-      if k.tag == .int { return k.bits == bits ? .found : .other }
-      return k.isUndefined ? .removed : k.tag == .str ? .other : .unknown
-    }
-  }
-  @inline(never) private func findStrFurther(_ s: StrPtr, _ hash: Int, _ passed: inout Int) -> Int {
-    probe(hash, &passed) { k in
-      if k.tag == .str { return k.str.equals(s) ? .found : .other }
-      return k.isUndefined ? .removed : k.tag == .int ? .other : .unknown
-    }
-  }
   /// `passed`: the last slot on the way whose element was removed, which an insertion takes.
   @inline(__always) private func find(_ key: Value, _ hash: Int, _ passed: inout Int) throws(LullError) -> Int {
     if key.tag == .int || key.tag == .str {
-      let i = findPlain(key, hash, &passed)
-      if i != -2 { return i }
+      let i = findPlain(key, hash)
+      if i != -2 {
+        if pointee.fill != pointee.count, pointee.table[i].key.isUndefined { passed = lastRemoved(hash) }
+        return i
+      }
     }
     return try findAny(key, hash, &passed)
   }

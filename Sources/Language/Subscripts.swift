@@ -91,6 +91,12 @@ public func getItem(_ o: Value, _ k: Value) throws(LullError) -> Value {
   }
   if o.tag == .instance || o.tag == .derived || o.tag == .exception {
     let f = o.type.lookup(.__getitem__)
+    if f.tag == .builtin, let d = o.asDict, f.isSame(typeTable[Int(Tag.dict.rawValue)].lookup(.__getitem__)) {
+      if let v = try d.lookup(k) { return v.retained() }
+      let m = o.type.lookup(.__missing__)
+      if !m.isUndefined { return try callMethod(m, o, k) }
+      throw keyError(k)
+    }
     if !f.isUndefined {
       try checkNativeStack()
       return try callMethod(f, o, k)
@@ -487,7 +493,7 @@ func findBytes(
   while at <= last, tries < 16 {
     guard let p = memchr(base + at, Int32(needle[0]), last - at + 1) else { return -1 }
     at = UnsafePointer(p.assumingMemoryBound(to: UInt8.self)) - base
-    if n.count == 1 || memcmp(base + at, needle, n.count) == 0 { return at }
+    if n.count == 1 || equalBytes(base + at, needle, n.count) { return at }
     at += 1
     tries += 1
   }

@@ -49,6 +49,14 @@ struct TextBuilder: ~Copyable {
     memset(bytes + count, Int32(byte), n)
     count &+= n
   }
+  /// Moves what lies from a place on to make room for a byte repeated.
+  mutating func insert(repeating byte: UInt8, _ n: Int, at place: Int) {
+    if n <= 0 { return }
+    reserve(n)
+    memmove(bytes + (place + n), bytes + place, count - place)
+    memset(bytes + place, Int32(byte), n)
+    count &+= n
+  }
   mutating func append(codePoint c: UInt32) {
     if c < 0x80 { return append(UInt8(truncatingIfNeeded: c)) }
     reserve(4)
@@ -154,12 +162,14 @@ func makeDigitTables() {
   return m >= (guess == 0 ? 1 : powersOfTen[guess &- 1]) ? guess &+ 1 : guess
 }
 /// Writes a decimal integer of at most 20 bytes; returns its length.
-@discardableResult
 func writeDecimal(_ n: Int, _ out: UnsafeMutablePointer<UInt8>) -> Int {
+  let length = decimalDigits(n.magnitude) &+ (n < 0 ? 1 : 0)
+  writeDecimal(n, out, length)
+  return length
+}
+@inline(__always) private func writeDecimal(_ n: Int, _ out: UnsafeMutablePointer<UInt8>, _ length: Int) {
   var m = n.magnitude
-  let sign = n < 0 ? 1 : 0
   if n < 0 { out[0] = 45 }
-  let length = decimalDigits(m) &+ sign
   var p = out + length
   let pairs = digitPairs
   while m >= 100 {
@@ -174,14 +184,13 @@ func writeDecimal(_ n: Int, _ out: UnsafeMutablePointer<UInt8>) -> Int {
   } else {
     (p - 1).pointee = UInt8(truncatingIfNeeded: m) &+ 48
   }
-  return length
 }
 /// An int as a str.
 func makeStr(decimal n: Int) -> Value {
   if n >= 0, n < 10 { return asciiCharacter(UInt8(truncatingIfNeeded: n) &+ 48) }
   let length = decimalDigits(n.magnitude) &+ (n < 0 ? 1 : 0)
   let s = makeStr(uninitialized: length)
-  writeDecimal(n, s.bytes)
+  writeDecimal(n, s.bytes, length)
   s.pointee.h.flags |= Header.flagASCII
   return s.value
 }
@@ -227,6 +236,71 @@ extension TextBuilder {
     return true
   }
 
+  /// printf's `%.{precision}e`, as exactly; `letter` stands before the exponent.
+  private mutating func appendScientific(_ d: Double, _ precision: Int, _ letter: UInt8) -> Bool {
+    guard d.isFinite, d != 0, precision <= 16 else { return false }
+    let exponent = Int(d.exponentBitPattern == 0 ? 1 : d.exponentBitPattern) - 1075
+    let m = UInt128(d.significandBitPattern | (d.exponentBitPattern == 0 ? 0 : 1 << 52))
+    var least: UInt128 = 1
+    for _ in 0..<precision { least &*= 10 }
+    // The decimal exponent may be one off, which the number of digits tells.
+    var e = Int(log10(abs(d)).rounded(.down))
+    var q: UInt128 = 0
+    for _ in 0..<3 {
+      let places = precision - e
+      guard places.magnitude <= 19 else { return false }
+      var power: UInt128 = 1
+      for _ in 0..<places.magnitude { power &*= 10 }
+      // The number is over / under.
+      var over = places > 0 ? m &* power : m
+      var under = places < 0 ? power : 1
+      if exponent > 0 {
+        guard over.leadingZeroBitCount > exponent else { return false }
+        over <<= UInt128(exponent)
+      } else {
+        guard under.leadingZeroBitCount > -exponent + 1 else { return false }
+        under <<= UInt128(-exponent)
+      }
+      let rest: UInt128
+      if places >= 0 {
+        // A power of two.
+        q = exponent > 0 ? over : over >> UInt128(-exponent)
+        rest = over & (under &- 1)
+      } else {
+        (q, rest) = over.quotientAndRemainder(dividingBy: under)
+      }
+      if q < least {
+        e -= 1
+        continue
+      }
+      if q >= least * 10 {
+        e += 1
+        continue
+      }
+      let half = rest << 1
+      if half > under || half == under && q & 1 == 1 { q += 1 }
+      if q == least * 10 {
+        q = least
+        e += 1
+      }
+      if d.sign == .minus { append(45) }
+      let start = count
+      append(decimal: Int(q))
+      if precision > 0 {
+        // One more byte behind the first digit, for the point.
+        append(0)
+        memmove(bytes + (start + 2), bytes + (start + 1), precision)
+        bytes[start + 1] = 46
+      }
+      append(letter)
+      append(e < 0 ? 45 : 43)
+      if abs(e) < 10 { append(48) }
+      append(decimal: abs(e))
+      return true
+    }
+    return false
+  }
+
   /// printf's `%.{precision}{conversion}`, with `#` when `alternate`.
   mutating func append(
     _ d: Double, conversion: UInt8, precision: Int, alternate: Bool = false
@@ -236,6 +310,7 @@ extension TextBuilder {
       return
     }
     if conversion == 102, appendFixed(d, precision) { return }
+    if conversion == 101 || conversion == 69, appendScientific(d, precision, conversion) { return }
     var format = TextBuilder()
     format.append(37)
     format.append(46)
