@@ -69,6 +69,8 @@ struct Machine {
     (UnsafeMutableRawPointer(vm) + (MemoryLayout<Machine>.offset(of: \.interruptFlag) ?? 0))
       .assumingMemoryBound(to: Int32.self)
   }
+  /// What the entry frame of machine code returned.
+  var result: Value = .undefined
   /// Native code below this address of the stack is refused.
   var nativeLimit: UInt
 }
@@ -583,6 +585,7 @@ func callConsuming(
   switch callee.tag {
   case .function:
     let f = callee.function
+    if kwCount == 0, f.pointee.head.pointee.exactCount == argc { return try callExact(callee, w, argc) }
     let code = f.pointee.codeOwner
     if !(code.isSimple && argc == code.positionalCount && kwCount == 0) {
       do throws(LullError) {
@@ -662,6 +665,24 @@ func callConsuming(
     }
     throw e
   }
+}
+
+/// A function with exactly its parameters.
+@inline(never) private func callExact(
+  _ callee: Value, _ w: UnsafeMutablePointer<Value>, _ argc: Int
+) throws(LullError) -> Value {
+  callee.retained()
+  defer { callee.release() }
+  let frame: UnsafeMutablePointer<Frame>
+  do throws(LullError) {
+    try checkNativeStack()
+    if vm.pointee.interruptFlag != 0 { try interrupted() }
+    frame = try pushFrame(callee.function, w, bound: argc, flags: Frame.fromNative)
+  } catch {
+    releaseArguments(w, argc)
+    throw error
+  }
+  return try execute(frame)
 }
 
 /// Makes an instance: `T(...)`. Consumes the arguments at `w`.

@@ -26,8 +26,10 @@ func execute(_ entry: FramePtr, throwing: LullError? = nil)
 private func run(_ start: FramePtr) throws(LullError) -> Value {
   var frame = start
   let head = frame.pointee.head
-  head.pointee.heat &-= 1
-  if _slowPath(head.pointee.heat < 0) { _ = becomesMachineCode(frame) }
+  if head.pointee.table == nil {
+    head.pointee.heat &-= 1
+    if _slowPath(head.pointee.heat < 0) { _ = becomesMachineCode(frame) }
+  }
   while true {
     if frame.pointee.head.pointee.table != nil {
       let v = try runMachineCode()

@@ -15,7 +15,7 @@ enum Step {
   static let jump = 1
   /// `pendingError` is to be raised.
   static let error = 2
-  /// `pendingValue` is the value of the entry frame.
+  /// The machine's `result` is the value of the entry frame.
   static let value = 3
   /// The machine's frame goes on at its `ip`.
   static let elsewhere = 4
@@ -26,7 +26,6 @@ enum Step {
 }
 
 @exclusivity(unchecked) nonisolated(unsafe) var pendingError: LullError? = nil
-@exclusivity(unchecked) nonisolated(unsafe) var pendingValue = Value.undefined
 
 typealias Helper = @convention(c) (UnsafeMutableRawPointer, UnsafeMutableRawPointer) -> Int
 
@@ -46,6 +45,8 @@ struct CodeArena {
   var release = 0
   /// rax, rdx the result: ends the frame r12 and goes on in its caller.
   var finish = 0
+  /// The same for a frame that native code called: leaves machine code with the value.
+  var finishNative = 0
   /// A called function without machine code: r12 its frame, rdi its head, rcx its arguments.
   var begin = 0
   var findInDict = 0
@@ -139,6 +140,16 @@ struct CodeArena {
     callC(&s, destroyHelper)
     for r in [R.r9, .r9, .rdx, .rax] { s.pop(r) }
     s.jump(Memory(.r12, Offsets.frameResume))
+
+    finishNative = s.count
+    s.load(.rcx, Memory(.r12, Offsets.framePrevious))
+    s.store(Memory(.r13, Offsets.machineFrame), .rcx)
+    s.store(Memory(.r13, Offsets.machineFrameTop), .r12)
+    s.decrement(Memory(.r13, Offsets.machineDepth))
+    s.store(Memory(.r13, Offsets.machineResult), .rax)
+    s.store(Memory(.r13, Offsets.machineResult + 8), .rdx)
+    s.move(.rax, UInt64(Step.value))
+    s.jump(exit)
 
     // A result for a frame whose call was not made by machine code.
     let resume = s.count
@@ -253,6 +264,7 @@ enum Offsets {
   static let machineStackLimit = of(\Machine.stackLimit)
   static let machineDepth = of(\Machine.depth)
   static let machineRecursionLimit = of(\Machine.recursionLimit)
+  static let machineResult = of(\Machine.result)
   static let machineFlag = of(\Machine.interruptFlag)
   static let framePrevious = of(\Frame.previous)
   static let frameHead = of(\Frame.head)
@@ -374,7 +386,7 @@ func forgetMachineCode(_ head: UnsafeMutablePointer<CodeHead>) {
   let m = vm
   guard let enter = m.pointee.enter else { return Value(tag: .unusedRow, bits: 0) }
   let step = enter(UnsafeMutableRawPointer(m))
-  if _fastPath(step == Step.value) { return pendingValue }
+  if _fastPath(step == Step.value) { return m.pointee.result }
   if step == Step.error, let e = pendingError {
     pendingError = nil
     throw e

@@ -12,7 +12,7 @@
   var loop = Loop(f)
   do throws(LullError) {
     if let v = try body(&loop, i) {
-      pendingValue = v
+      vm.pointee.result = v
       return Step.value
     }
   } catch {
@@ -226,12 +226,11 @@ func helper(_ op: Op) -> Helper {
 typealias CallHelper = @convention(c) (
   UnsafeMutableRawPointer, UnsafeMutableRawPointer, UnsafeMutableRawPointer, UnsafeMutableRawPointer, Int
 ) -> Int
-/// A builtin with its arguments at `w`; `slot` holds the callee.
-let builtinHelper: CallHelper = { f, i, slot, w, argc in
+/// A builtin with its arguments at `w`, which stay; `slot` holds the callee. The machine's `result` is the result.
+let builtinHelper: CallHelper = { _, _, slot, w, argc in
+  let callee = slot.assumingMemoryBound(to: Value.self).pointee
   do throws(LullError) {
-    try callBuiltin(
-      f.assumingMemoryBound(to: Frame.self), i.assumingMemoryBound(to: Instruction.self),
-      slot.assumingMemoryBound(to: Value.self), w.assumingMemoryBound(to: Value.self), argc)
+    vm.pointee.result = try callee.body(BuiltinBody.self).pointee.head.call(w.assumingMemoryBound(to: Value.self), argc)
     return Step.next
   } catch {
     pendingError = error

@@ -276,6 +276,10 @@ extension Translator {
       t.intrinsic(k, i, method: method, done)
       t.callOut(k, i, builtinHelper)
       t.s.jump(.notEqual, outside: t.arena.leave - t.offset)
+      t.s.load(.rax, Memory(.r13, Offsets.machineResult))
+      t.s.load(.rdx, Memory(.r13, Offsets.machineResult + 8))
+      t.releaseRegisters(i.b, Int(i.c) + 1)
+      t.setValue(i.a)
       t.s.jump(done)
       t.s.place(any)
       t.callOut(k, i, anyCallHelper)
@@ -358,6 +362,7 @@ extension Translator {
   mutating func leave(_ k: Int, _ i: Instruction) {
     let failed = s.label()
     let special = s.label()
+    let native = s.label()
     let taken = s.label()
     s.compare1(Memory(.r12, Offsets.frameFlags), 0)
     s.jump(.notEqual, special)
@@ -367,13 +372,53 @@ extension Translator {
     s.load(.rax, slot(i.a))
     s.store(word(i.a), 0)
     s.place(taken)
+    releaseLocals(but: i.a)
+    s.jump(outside: arena.finish - offset)
+    outOfLine { t in
+      t.s.place(special)
+      t.s.compare1(Memory(.r12, Offsets.frameFlags), Frame.ofInitializer)
+      t.s.jump(.notEqual, native)
+      t.s.compare1(t.word(i.a), Tag.none.rawValue)
+      t.s.jump(.notEqual, failed)
+      t.s.load(.rax, Memory(.r12, Offsets.frameInitResult))
+      t.s.load(.rdx, Memory(.r12, Offsets.frameInitResult + 8))
+      t.s.store(t.word(i.a), 0)
+      t.s.jump(taken)
+      t.s.place(native)
+      t.s.compare1(Memory(.r12, Offsets.frameFlags), Frame.fromNative)
+      t.s.jump(.notEqual, failed)
+      t.s.load(.rdx, t.word(i.a))
+      t.s.test(.rdx, .rdx)
+      t.s.jump(.equal, failed)
+      t.s.load(.rax, t.slot(i.a))
+      t.s.store(t.word(i.a), 0)
+      t.releaseLocals(but: i.a)
+      t.s.jump(outside: t.arena.finishNative - t.offset)
+      t.s.place(failed)
+      t.byHelper(k)
+      // A return never goes on with the next instruction.
+      t.s.move(.rax, UInt64(Step.elsewhere))
+      t.s.jump(outside: t.arena.leave - t.offset)
+    }
+  }
+
+  /// Lets the locals go, but for one that is empty; keeps rax and rdx.
+  private mutating func releaseLocals(but returned: UInt16) {
     if localCount <= 16 {
-      for r in 0..<localCount where UInt16(r) != i.a { release(UInt16(r)) }
+      for r in 0..<localCount where UInt16(r) != returned { release(UInt16(r)) }
+    } else {
+      releaseRegisters(0, localCount)
+    }
+  }
+  /// Empties `n` registers from `first` on; keeps rax and rdx.
+  private mutating func releaseRegisters(_ first: UInt16, _ n: Int) {
+    if n <= 8 {
+      for r in 0..<n { release(first + UInt16(r)) }
     } else {
       let again = s.label()
       let plain = s.label()
-      s.address(.rdi, slot(0))
-      s.address(.rcx, Memory(.rbx, localCount * 16))
+      s.address(.rdi, slot(first))
+      s.address(.rcx, slot(first).plus(n * 16))
       s.place(again)
       s.compare1(Memory(.rdi, 8), Tag.firstHeap)
       s.jump(.below, plain)
@@ -386,23 +431,6 @@ extension Translator {
       s.alu(.add, .rdi, 16)
       s.alu(.cmp, .rdi, .rcx)
       s.jump(.below, again)
-    }
-    s.jump(outside: arena.finish - offset)
-    outOfLine { t in
-      t.s.place(special)
-      t.s.compare1(Memory(.r12, Offsets.frameFlags), Frame.ofInitializer)
-      t.s.jump(.notEqual, failed)
-      t.s.compare1(t.word(i.a), Tag.none.rawValue)
-      t.s.jump(.notEqual, failed)
-      t.s.load(.rax, Memory(.r12, Offsets.frameInitResult))
-      t.s.load(.rdx, Memory(.r12, Offsets.frameInitResult + 8))
-      t.s.store(t.word(i.a), 0)
-      t.s.jump(taken)
-      t.s.place(failed)
-      t.byHelper(k)
-      // A return never goes on with the next instruction.
-      t.s.move(.rax, UInt64(Step.elsewhere))
-      t.s.jump(outside: t.arena.leave - t.offset)
     }
   }
 
@@ -515,9 +543,33 @@ extension Translator {
   mutating func yield(_ k: Int, _ i: Instruction) {
     let failed = s.label()
     let resumed = s.label()
+    let other = s.label()
     s.compare1(Memory(.r12, Offsets.frameFlags), Frame.ofGenerator | Frame.inFor)
-    s.jump(.notEqual, failed)
+    s.jump(.notEqual, other)
     takeRegister(i.b, i.temporaries & 2 != 0, failed)
+    suspend(k, i, resumed)
+    s.load(.rbx, Memory(.r12, Offsets.frameRegs))
+    s.jump(Memory(.r12, Offsets.frameResume))
+    s.place(resumed)
+    restore()
+    outOfLine { t in
+      t.s.place(other)
+      t.s.compare1(Memory(.r12, Offsets.frameFlags), Frame.ofGenerator | Frame.fromNative)
+      t.s.jump(.notEqual, failed)
+      t.takeRegister(i.b, i.temporaries & 2 != 0, failed)
+      t.suspend(k, i, resumed)
+      t.s.store(Memory(.r13, Offsets.machineResult), .rax)
+      t.s.store(Memory(.r13, Offsets.machineResult + 8), .rdx)
+      t.s.move(.rax, UInt64(Step.value))
+      t.s.jump(outside: t.arena.leave - t.offset)
+      t.s.place(failed)
+      t.byHelper(k)
+      t.s.move(.rax, UInt64(Step.elsewhere))
+      t.s.jump(outside: t.arena.leave - t.offset)
+    }
+  }
+  /// The generator's frame r12 waits behind its `yield`; the frame that resumed it goes on. Keeps rax and rdx.
+  private mutating func suspend(_ k: Int, _ i: Instruction, _ resumed: CodeLabel) {
     s.store2(Memory(.r12, Offsets.frameReturnRegister), i.a)
     s.address(.rcx, field(k + 1, 0))
     s.store(Memory(.r12, Offsets.frameIP), .rcx)
@@ -528,15 +580,5 @@ extension Translator {
     s.decrement(Memory(.r13, Offsets.machineDepth))
     s.load(.r12, Memory(.r12, Offsets.framePrevious))
     s.store(Memory(.r13, Offsets.machineFrame), .r12)
-    s.load(.rbx, Memory(.r12, Offsets.frameRegs))
-    s.jump(Memory(.r12, Offsets.frameResume))
-    s.place(resumed)
-    restore()
-    outOfLine { t in
-      t.s.place(failed)
-      t.byHelper(k)
-      t.s.move(.rax, UInt64(Step.elsewhere))
-      t.s.jump(outside: t.arena.leave - t.offset)
-    }
   }
 }
