@@ -195,7 +195,7 @@ func makesPairs(_ p: UnsafeMutablePointer<IteratorBody>) -> Bool {
 func nextPair(_ p: UnsafeMutablePointer<IteratorBody>) throws(LullError) -> (Value, Value)? {
   switch p.pointee.kind {
   case .enumerate:
-    let x = try iteratorNext(p.pointee.a)
+    let x = try step(p.pointee.a)
     if x.isUndefined { return nil }
     let n = p.pointee.index
     p.pointee.index = n + 1
@@ -207,13 +207,13 @@ func nextPair(_ p: UnsafeMutablePointer<IteratorBody>) throws(LullError) -> (Val
     return (e.pointee.key.retained(), e.pointee.value.retained())
   default:
     let its = p.pointee.a.tuple
-    let x = try iteratorNext(its.items[0])
+    let x = try step(its.items[0])
     if x.isUndefined {
       if p.pointee.index == 1 { try checkExhausted(its) }
       return nil
     }
     let y: Value
-    do throws(LullError) { y = try iteratorNext(its.items[1]) } catch {
+    do throws(LullError) { y = try step(its.items[1]) } catch {
       x.release()
       throw error
     }
@@ -442,6 +442,10 @@ private func shorterArgument(_ k: Int) -> LullError {
   }
 }
 
+/// `iteratorNext` with the kinds that are met most where it stands.
+@inline(__always) private func step(_ it: Value) throws(LullError) -> Value {
+  it.tag == .iterator ? try nextNative(it.iterator) : try iteratorNext(it)
+}
 /// The next element (owned), or undefined at the end.
 public func iteratorNext(_ it: Value) throws(LullError) -> Value {
   switch it.tag {
@@ -485,7 +489,7 @@ public func forEach(_ v: Value, _ body: (Value) throws(LullError) -> Void) throw
   let it = try makeIterator(v)
   defer { it.release() }
   while true {
-    let x = try iteratorNext(it)
+    let x = try step(it)
     if x.isUndefined { return }
     defer { x.release() }
     try body(x)
@@ -542,7 +546,7 @@ func extendList(_ l: ListPtr, _ v: Value) throws(LullError) {
   try askLength(v)
   var ticks = 0
   while true {
-    let x = try iteratorNext(it)
+    let x = try step(it)
     if x.isUndefined { return }
     l.append(x)
     ticks &+= 1

@@ -174,15 +174,19 @@ func sortList(_ l: ListPtr, key: Value, reverse: Bool) throws(LullError) {
       }
     }
     defer { lessMethod.release() }
+    // Read without bounds, which the entries keep: they are the places of the keys.
+    let k = UnsafeMutablePointer<Value>.allocate(capacity: n)
+    defer { k.deallocate() }
+    for i in 0..<n { (k + i).initialize(to: keys[i]) }
     func less(_ x: SortEntry, _ y: SortEntry) -> Bool {
       if failure != nil { return false }
       do throws(LullError) {
         if !lessMethod.isUndefined {
-          let r = try call2(lessMethod, keys[x.index], keys[y.index])
+          let r = try call2(lessMethod, k[x.index], k[y.index])
           if r.tag == .bool { return r.asBool }
           if !r.isNotImplemented { return try truthReleasing(r) }
         }
-        let r = try compare(.less, keys[x.index], keys[y.index])
+        let r = try compare(.less, k[x.index], k[y.index])
         return r.tag == .bool ? r.asBool : try truthReleasing(r)
       } catch {
         failure = error

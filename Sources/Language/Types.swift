@@ -226,10 +226,14 @@ enum Name: Int, CaseIterable {
 @exclusivity(unchecked) nonisolated(unsafe) var nameTable: UnsafeMutablePointer<StrPtr> =
   UnsafeMutablePointer(bitPattern: 16).unsafelyUnwrapped
 
+/// What `String(describing:)` asks for a case's name, without its search for other descriptions.
+@_silgen_name("swift_EnumCaseName")
+private func enumCaseName<T>(_ value: T) -> UnsafePointer<CChar>?
+
 func makeNameTable() {
   nameTable = .allocate(capacity: Name.allCases.count)
   for n in Name.allCases {
-    (nameTable + n.rawValue).initialize(to: internedPointer(String(describing: n)))
+    (nameTable + n.rawValue).initialize(to: internedPointer(enumCaseName(n).map { String(cString: $0) } ?? String(describing: n)))
   }
 }
 
