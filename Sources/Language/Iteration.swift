@@ -57,7 +57,7 @@ struct IteratorBody {
   return t
 }
 /// An iterator of one of the plain kinds.
-@inline(__always) private func makePlainIterator(
+@inline(__always) func makePlainIterator(
   _ kind: IteratorKind, _ a: Value, limit: Int = 0, current: Int = 0, step: Int = 0
 ) -> Value {
   let p = allocateObject(MemoryLayout<IteratorBody>.size)

@@ -271,6 +271,7 @@ extension Translator {
     setValue(i.a)
     outOfLine { t in
       t.s.place(other)
+      if !method { t.rangeIterator(k, i) }
       t.s.compare1(t.word(i.b), Tag.builtin.rawValue)
       t.s.jump(.notEqual, any)
       t.intrinsic(k, i, method: method, done)

@@ -2,8 +2,8 @@
 
 extension CodeArena {
   /// Two pieces that are called: rdi a dict (or a set), rsi and rdx an int or str key. r9 is then the address of the
-  /// entry whose key, in the first place of its hash, is this very object or int, else 0: then only the general look-up
-  /// can tell. For sets the zero flag is set when the element is certainly absent. Keep rdi, rsi and rdx.
+  /// entry whose key, in the first place of its hash, is this very object or int, else 0. The zero flag says that the
+  /// key is certainly absent; without it and an entry only the general look-up can tell. Keep rdi, rsi and rdx.
   mutating func writeLookups(_ s: inout Assembler) {
     func hash(_ none: CodeLabel, _ found: CodeLabel) {
       let str = s.label()
@@ -28,30 +28,32 @@ extension CodeArena {
       s.jump(.notEqual, none)
       s.alu(.cmp, .rdx, Memory(.r9, 16))
       s.jump(.notEqual, none)
+      s.test(.r9, .r9)
       s.return()
     }
+    let absent = s.label()
+    let unknown = s.label()
+    let negative = s.label()
     findInDict = s.count
-    let none = s.label()
-    hash(none, s.label())
+    hash(unknown, s.label())
     s.load(.rcx, Memory(.rdi, Offsets.dictMask))
     s.test(.rcx, .rcx)
-    s.jump(.negative, none)
+    s.jump(.negative, absent)
     s.alu(.and, .rcx, .rax)
     s.shiftLeft(.rcx, 2)
     s.alu(.add, .rcx, Memory(.rdi, Offsets.dictIndices))
     s.load4Signed(.r9, Memory(.rcx, 0))
     s.test(.r9, .r9)
-    s.jump(.negative, none)
+    s.jump(.negative, negative)
     s.multiply(.r9, Int32(MemoryLayout<DictEntry>.stride))
     s.alu(.add, .r9, Memory(.rdi, Offsets.dictEntries))
-    compareKey(none)
-    s.place(none)
-    s.move(.r9, 0)
-    s.return()
+    compareKey(unknown)
+    s.place(negative)
+    s.alu(.cmp, .r9, -1)
+    s.jump(.equal, absent)
+    s.jump(unknown)
 
     findInSet = s.count
-    let absent = s.label()
-    let unknown = s.label()
     hash(unknown, s.label())
     s.move(.r9, .rax)
     s.alu(.and, .r9, Memory(.rdi, Offsets.setMask))
@@ -59,12 +61,7 @@ extension CodeArena {
     s.alu(.add, .r9, Memory(.rdi, Offsets.setTable))
     s.alu(.cmp, Memory(.r9, 0), -1)
     s.jump(.equal, absent)
-    s.alu(.cmp, .rsi, Memory(.r9, 8))
-    s.jump(.notEqual, unknown)
-    s.alu(.cmp, .rdx, Memory(.r9, 16))
-    s.jump(.notEqual, unknown)
-    s.test(.r9, .r9)
-    s.return()
+    compareKey(unknown)
     s.place(unknown)
     s.move(.r9, 0)
     s.alu(.cmp, .r9, 1)
@@ -92,11 +89,18 @@ extension Translator {
     let failed = slow(k, done)
     let set = s.label()
     let no = s.label()
+    let ask = s.label()
     let answered = s.label()
     let negated = i.op == .notContains
     s.compare1(word(i.c), Tag.dict.rawValue)
     s.jump(.notEqual, set)
-    findEntry(i.c, i.b, failed)
+    s.load(.rdi, slot(i.c))
+    s.load(.rsi, slot(i.b))
+    s.load(.rdx, word(i.b))
+    s.call(outside: arena.findInDict - offset)
+    s.jump(.equal, no)
+    s.test(.r9, .r9)
+    s.jump(.equal, ask)
     s.move(.rax, negated ? 0 : 1)
     s.place(answered)
     if i.temporaries & 2 != 0 { consumeTemporary(i.b) }
@@ -112,8 +116,15 @@ extension Translator {
       t.s.call(outside: t.arena.findInSet - t.offset)
       t.s.jump(.equal, no)
       t.s.test(.r9, .r9)
-      t.s.jump(.equal, failed)
+      t.s.jump(.equal, ask)
       t.s.move(.rax, negated ? 0 : 1)
+      t.s.jump(answered)
+      t.s.place(ask)
+      t.s.move(.rax, UInt64(UInt(bitPattern: unsafeBitCast(containsHelper, to: UnsafeRawPointer.self))))
+      t.s.call(.rax)
+      t.s.test(.rax, .rax)
+      t.s.jump(.negative, failed)
+      if negated { t.s.alu(.xor, .rax, 1) }
       t.s.jump(answered)
       t.s.place(no)
       t.s.move(.rax, negated ? 1 : 0)
@@ -163,20 +174,71 @@ extension Translator {
       finishCall(i, w, 1)
       setValue(i.a)
     case ("get", 2) where method, ("get", 3) where method:
+      let absent = s.label()
       isCallee(i, callee, else: untouched)
       s.compare1(word(w), Tag.dict.rawValue)
       s.jump(.notEqual, other)
-      findEntry(w, w + 1, other)
+      s.load(.rdi, slot(w))
+      s.load(.rsi, slot(w + 1))
+      s.load(.rdx, word(w + 1))
+      s.call(outside: arena.findInDict - offset)
+      s.jump(.equal, absent)
+      s.test(.r9, .r9)
+      s.jump(.equal, other)
       s.load(.rax, Memory(.r9, 24))
       s.load(.rdx, Memory(.r9, 32))
       retain()
       finishCall(i, w, i.c)
+      setValue(i.a)
+      s.jump(done)
+      s.place(absent)
+      if i.c == 3 {
+        s.load(.rax, slot(w + 2))
+        s.load(.rdx, word(w + 2))
+        s.store(word(w + 2), 0)
+      } else {
+        s.move(.rax, 0)
+        s.move(.rdx, UInt64(Tag.none.rawValue))
+      }
+      finishCall(i, w, 2)
       setValue(i.a)
     default: return
     }
     s.jump(done)
     s.place(other)
     // The general call wants its window again.
+    s.address(.rcx, slot(w))
+    s.move(.rdx, UInt64(i.c))
+    s.place(untouched)
+  }
+  /// `iter(range(...))` of one or two ints without the range between: the next instruction makes the iterator.
+  mutating func rangeIterator(_ k: Int, _ i: Instruction) {
+    guard k + 1 < code.count, i.c == 1 || i.c == 2 else { return }
+    let next = code.instructions[k + 1]
+    guard next.op == .getIter, next.b == i.a, next.temporaries & 2 != 0,
+      let (name, range) = likelyBuiltin(k, i, method: false), name == "range"
+    else { return }
+    let other = s.label()
+    let untouched = s.label()
+    let w = i.b + 1
+    s.move(.rax, range)
+    s.alu(.cmp, .rax, slot(i.b))
+    s.jump(.notEqual, untouched)
+    for r in 0..<i.c {
+      s.compare1(word(w + r), Tag.int.rawValue)
+      s.jump(.notEqual, untouched)
+    }
+    if i.c == 1 { s.move(.rdi, 0) } else { s.load(.rdi, slot(w)) }
+    s.load(.rsi, slot(w + i.c - 1))
+    s.move(.rax, UInt64(UInt(bitPattern: unsafeBitCast(rangeHelper, to: UnsafeRawPointer.self))))
+    s.call(.rax)
+    s.test(.rax, .rax)
+    s.jump(.equal, other)
+    s.move(.rdx, UInt64(Tag.iterator.rawValue))
+    finishCall(i, w, 0)
+    setValue(next.a)
+    s.jump(labels[k + 2])
+    s.place(other)
     s.address(.rcx, slot(w))
     s.move(.rdx, UInt64(i.c))
     s.place(untouched)
@@ -201,7 +263,9 @@ extension Translator {
       case .loadGlobal where j.a == i.b, .loadGlobalCached where j.a == i.b, .loadBuiltinCached where j.a == i.b:
         guard !method else { return nil }
         let name = code.constants[Int(j.c)]
-        guard name.string == "len", let v = core.pointee.builtins.dict.get(name.str), v.tag == .builtin else { return nil }
+        guard name.string == "len" || name.string == "range", let v = core.pointee.builtins.dict.get(name.str),
+          v.tag == .builtin || v.tag == .type
+        else { return nil }
         return (name.string, v.bits)
       default: n -= 1
       }
@@ -267,4 +331,27 @@ extension Translator {
     s.store(Memory(.rcx, 0), .rax)
     s.store(Memory(.rcx, 8), .rdx)
   }
+}
+
+/// Whether a dict or a set has an int or str key: 0 or 1, or -1 when code of the program would have to say.
+private let containsHelper: @convention(c) (UnsafeMutableRawPointer, UInt64, UInt64) -> Int = { container, bits, word in
+  let isInt = word == UInt64(Tag.int.rawValue)
+  guard isInt || word == UInt64(Tag.str.rawValue) else { return -1 }
+  let key = Value(tag: isInt ? .int : .str, bits: bits)
+  let hash = key.tag == .int ? hashInt(key.asInt) : key.str.hashValue64
+  if container.assumingMemoryBound(to: Header.self).pointee.kind == .set {
+    let set = container.assumingMemoryBound(to: SetBody.self)
+    let x = set.findPlain(key, hash)
+    return x == -2 ? -1 : set.pointee.table[x].key.isUndefined ? 0 : 1
+  }
+  let dict = container.assumingMemoryBound(to: DictBody.self)
+  let x = key.tag == .int ? dict.findInt(key.bits, hash) : dict.findStr(key.str)
+  return x == -2 ? -1 : x >= 0 ? 1 : 0
+}
+/// An iterator over the ints from the first to before the second; 0 when there are too many to count.
+private let rangeHelper: @convention(c) (Int, Int) -> UInt = { start, stop in
+  let (count, overflow) = stop.subtractingReportingOverflow(start)
+  if overflow { return 0 }
+  let it = makePlainIterator(.range, .undefined, limit: max(count, 0), current: start, step: 1)
+  return UInt(it.bits)
 }
