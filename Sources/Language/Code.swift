@@ -129,6 +129,8 @@ struct CodeHead {
   /// The bytes from a frame's registers to its `top`.
   var windowBytes: Int
   var code: Unmanaged<Code>
+  /// The ranges of instructions whose exceptions have a handler.
+  var ranges: UnsafeMutableBufferPointer<ExceptionRange>
   /// Calls and turns of loops until the code is translated (MachineCode/Translation.swift).
   var heat: Int32
   /// Machine code: where a call enters, and where each instruction begins; nil without.
@@ -148,7 +150,6 @@ final class Code {
   var constantCount: Int
   var spans: [Span]
   var operands: [Int: (Span, Span)]
-  var ranges: [ExceptionRange]
   var localCount: Int { head.pointee.localCount }
   var registerCount: Int { head.pointee.registerCount }
   var localNames: [String] = []
@@ -199,14 +200,15 @@ final class Code {
     head = .allocate(capacity: 1)
     self.spans = spans
     self.operands = operands
-    self.ranges = ranges
+    let places = UnsafeMutableBufferPointer<ExceptionRange>.allocate(capacity: ranges.count)
+    _ = places.initialize(from: ranges)
     id = UInt32(truncatingIfNeeded: codeTable.count)
     head.initialize(
       to: CodeHead(
         instructions: instructions, constants: constants, exactCount: -1,
         registerCount: registerCount, localCount: localCount,
         windowBytes: (registerCount + windowSlack) * 16, code: Unmanaged.passUnretained(self),
-        heat: heatOfCode))
+        ranges: places, heat: heatOfCode))
     codeTable.append(Unmanaged.passUnretained(self))
   }
 
@@ -216,6 +218,7 @@ final class Code {
     qualnameValue.release()
     codeTable[Int(id)] = nil
     forgetMachineCode(head)
+    head.pointee.ranges.deallocate()
     instructions.deallocate()
     constants.deallocate()
     head.deallocate()

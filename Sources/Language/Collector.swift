@@ -310,7 +310,7 @@ private func closeGenerators(_ found: [UnsafeMutablePointer<Header>]) -> Bool {
   for h in found where h.pointee.kind == .generator {
     let g = UnsafeMutableRawPointer(h).assumingMemoryBound(to: GeneratorBody.self)
     guard let f = g.pointee.frame, g.pointee.isStarted, !g.pointee.isRunning,
-      !f.pointee.code.takeUnretainedValue().ranges.isEmpty
+      !f.pointee.head.pointee.ranges.isEmpty
     else { continue }
     any = true
     do throws(LullError) { try closeGenerator(g) } catch {}

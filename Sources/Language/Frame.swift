@@ -505,7 +505,7 @@ func freeGeneratorFrame(_ g: GeneratorPtr) {
 func destroyGenerator(_ g: GeneratorPtr) {
   // A generator suspended in a try with a finally runs it when dropped, as CPython's close() does.
   if let f = g.pointee.frame, g.pointee.isStarted, !g.pointee.isRunning,
-    !f.pointee.code.takeUnretainedValue().ranges.isEmpty
+    !f.pointee.head.pointee.ranges.isEmpty
   {
     g.pointee.h.count = 2
     do throws(LullError) { try closeGenerator(g) } catch {}

@@ -47,24 +47,25 @@ private func run(_ start: FramePtr) throws(LullError) -> Value {
   _ frame: inout FramePtr, _ error: LullError
 ) throws(LullError) -> Bool {
   while true {
-    let code = frame.pointee.code.takeUnretainedValue()
-    let pc = max(0, frame.pointee.ip - code.instructions - 1)
-    noteFrame(error, frame, code, pc)
-    var best: ExceptionRange?
-    for r in code.ranges where r.start <= pc && pc < r.end {
-      if best == nil || r.depth > best!.depth { best = r }
-    }
-    let regs = frame.pointee.regs
-    if let r = best {
-      for i in frame.pointee.localCount..<frame.pointee.registerCount {
-        let v = regs[i]
-        if v.isHeap {
-          regs[i].tag = .undefined
-          v.release()
+    let head = frame.pointee.head
+    let pc = max(0, frame.pointee.ip - head.pointee.instructions - 1)
+    noteFrame(error, frame, frame.pointee.code.takeUnretainedValue(), pc)
+    var innermost: UnsafeMutablePointer<ExceptionRange>?
+    if let first = head.pointee.ranges.baseAddress {
+      var r = first
+      let end = first + head.pointee.ranges.count
+      while r < end {
+        if r.pointee.start <= pc, pc < r.pointee.end, r.pointee.depth > innermost?.pointee.depth ?? Int.min {
+          innermost = r
         }
+        r += 1
       }
-      set(regs + Int(r.register), exceptionValue(error, caught: true))
-      frame.pointee.ip = code.instructions + r.handler
+    }
+    if let r = innermost {
+      let regs = frame.pointee.regs
+      releaseArguments(regs + head.pointee.localCount, head.pointee.registerCount - head.pointee.localCount)
+      set(regs + Int(r.pointee.register), exceptionValue(error, caught: true))
+      frame.pointee.ip = head.pointee.instructions + r.pointee.handler
       return true
     }
     let isEntry = frame.pointee.flags & Frame.fromNative != 0

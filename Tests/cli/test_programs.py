@@ -1,6 +1,7 @@
 """Every program of Tests/Programs prints what its .out file says, and what CPython prints."""
 
 import functools
+import os
 import re
 import shutil
 import subprocess
@@ -41,9 +42,10 @@ def cpython():
     return None
 
 
-def run(command):
+def run(command, **env):
     return subprocess.run(
-        command, capture_output=True, text=True, timeout=60, stdin=subprocess.DEVNULL, cwd=FOLDER
+        command, capture_output=True, text=True, timeout=60, stdin=subprocess.DEVNULL, cwd=FOLDER,
+        env={**os.environ, **env},
     )
 
 
@@ -62,6 +64,10 @@ def test_program(path, tmp_path):
     expected = path.with_suffix(".out")
     done = run([LULL, str(path)])
     assert done.stdout == expected.read_text(), done.stderr
+    # Everything in machine code from the first call on, and nothing in it.
+    for setting in [{"LULL_HEAT": "0"}, {"LULL_JIT": "0"}]:
+        other = run([LULL, str(path)], **setting)
+        assert (other.stdout, other.returncode) == (done.stdout, done.returncode), other.stderr
     python = cpython()
     if python and is_plain_python(path.read_text()):
         reference = run([python, str(python_copy(path, tmp_path))])
