@@ -193,7 +193,10 @@ func indexValue(_ v: Value) throws(LullError) -> Value {
         r.release()
         throw LullError.typeError("__index__ returned non-int (type \(n))")
       }
-      return r
+      // A bool or an instance of a subclass of int stands for its number.
+      if r.tag == .int || r.tag == .bigInt { return r }
+      defer { r.release() }
+      return makeBig(r.integer ?? 0)
     }
   }
   if v.kind == .native, let slot = v.type.pointee.native?.index { return try slot(v) }

@@ -669,17 +669,15 @@ func resumeGenerator(_ g: GeneratorPtr, _ sent: Value, throwing: LullError? = ni
   m.pointee.frame = f
   let handled = m.pointee.handled.retained()
   let me = Value(.generator, g).retained()
-  defer {
-    let old = m.pointee.handled
-    m.pointee.handled = handled
-    old.release()
-    me.release()
-  }
-  do throws(LullError) {
-    return try execute(f, throwing: throwing)
-  } catch {
-    throw escaped(error)
-  }
+  var failure: LullError?
+  var v = Value.undefined
+  do throws(LullError) { v = try execute(f, throwing: throwing) } catch { failure = error }
+  let old = m.pointee.handled
+  m.pointee.handled = handled
+  old.release()
+  me.release()
+  if let failure { throw escaped(failure) }
+  return v
 }
 /// What leaves a generator that raised an error: a StopIteration must not look like its end.
 private func escaped(_ error: LullError) -> LullError {
