@@ -551,8 +551,8 @@ func installTypes() {
         throw LullError.typeError("slice indices must be integers or have an __index__ method")
       }
       let n = me(a).pointee.count
-      var i = try a.int(2)
-      var end = try a.int(3)
+      var i = try a.clamped(2)
+      var end = try a.clamped(3)
       if i < 0 { i = max(0, i + n) }
       if end < 0 { end += n }
       while i < min(end, me(a).pointee.count) {
@@ -575,8 +575,8 @@ func installTypes() {
       let t = a[0].tuple
       let n = t.pointee.count
       func place(_ i: Int) -> Int { i < 0 ? max(0, i + n) : min(i, n) }
-      let first = place(try a.int(2))
-      for i in first..<max(first, place(try a.int(3))) {
+      let first = place(try a.clamped(2))
+      for i in first..<max(first, place(try a.clamped(3))) {
         if try sameOrEqual(t.items[i], a[1]) { return Value(i) }
       }
       throw LullError.valueError("tuple.index(x): x not in tuple")
@@ -609,8 +609,8 @@ func installTypes() {
   ])
   define("slice", [
     Builtin("indices", "indices(self, length, /)", doc: "(start, stop, step) of the slice in a sequence of a length.", examples: [">>> slice(None, None, -1).indices(4)\n(3, -1, -1)"]) { (a) throws(LullError) in
+      if try a.clamped(1) < 0 { throw LullError.valueError("length should not be negative") }
       let n = try a.int(1)
-      if n < 0 { throw LullError.valueError("length should not be negative") }
       let s = try sliceIndices(a[0], length: n)
       return makeTuple(ints: [s.start, s.stop, s.step])
     }
@@ -709,6 +709,7 @@ func installTypes() {
       let count = try a.int(1)
       try checkByteOrder(a[2], "to_bytes")
       if count < 0 { throw LullError.valueError("length argument must be non-negative") }
+      try checkBytes(count, mutable: false)
       try checkAllocation(count, 2)
       var m = n
       if n.sign == .minus {

@@ -351,7 +351,7 @@ extension UnsafeMutablePointer where Pointee == SetBody {
     if o.tag == .dict {
       return try forEach(o) { (x) throws(LullError) in if !(try remove(x)) { try add(x) } }
     }
-    let other = try setFrom(o, frozen: false)
+    let other = o.kind == .set ? o.retained() : try setFrom(o, frozen: false)
     defer { other.release() }
     try other.set.eachElement { (e) throws(LullError) in
       if !(try remove(e.key)) { try add(e.key, e.hash) }
