@@ -70,7 +70,7 @@ private func source(_ a: Args, _ name: String) throws(LullError) -> [UInt8] {
       throw LullError.overflow("cannot fit 'int' into an index-sized integer")
     }
     if i.asInt < 0 { throw LullError.valueError("negative count") }
-    try checkAllocation(i.asInt, 1)
+    try checkBytes(i.asInt, mutable: name == "bytearray")
     return [UInt8](repeating: 0, count: i.asInt)
   }
   if !isIterable(a[0]) {
@@ -88,11 +88,17 @@ private func source(_ a: Args, _ name: String) throws(LullError) -> [UInt8] {
   return out
 }
 
+/// CPython's bytes hold 33 bytes of their own beside these.
+func checkBytes(_ n: Int, mutable: Bool) throws(LullError) {
+  if !mutable, n > Int.max - 33 { throw LullError.overflow("byte string is too large") }
+  try checkAllocation(n, 1)
+}
+
 // MARK: - Searching
 
 private func range(_ n: Int, _ a: Args, _ i: Int) throws(LullError) -> Range<Int>? {
-  var start = a.isNone(i) ? 0 : try a.int(i)
-  var end = a.isNone(i + 1) ? n : try a.int(i + 1)
+  var start = a.isNone(i) ? 0 : try a.clamped(i)
+  var end = a.isNone(i + 1) ? n : try a.clamped(i + 1)
   if start < 0 { start = max(0, start + n) }
   if end < 0 { end = max(0, end + n) }
   end = min(end, n)
@@ -242,7 +248,7 @@ private func justify(_ name: String, _ doc: String, _ example: String, _ align: 
       fill = f[0]
     }
     if width <= h.count { return make(h, like: a[0]) }
-    try checkAllocation(width, 1)
+    try checkBytes(width, mutable: a[0].isByteArray)
     let missing = width - h.count
     let left = align == "<" ? 0 : align == ">" ? missing : missing / 2 + (missing & width & 1)
     return make(
@@ -392,12 +398,12 @@ private func sharedMethods() -> [Builtin] {
       let width = try a.int(1)
       if width <= h.count { return make(h, like: a[0]) }
       let missing = width - h.count
-      try checkAllocation(missing, 1)
+      try checkBytes(width, mutable: a[0].isByteArray)
       let sign = h.first == 43 || h.first == 45 ? 1 : 0
       return make(Array(h.prefix(sign)) + [UInt8](repeating: 48, count: missing) + h.dropFirst(sign), like: a[0])
     },
     Builtin("expandtabs", "expandtabs(self, tabsize=8)", chapter: "bytes", doc: "Tabs as spaces.", examples: [">>> b'a\\tb'.expandtabs(4)\nb'a   b'"]) { (a) throws(LullError) in
-      let size = try a.int(1)
+      let size = try a.int32(1)
       var column = 0
       var out: [UInt8] = []
       for c in a[0].bytes {

@@ -240,8 +240,15 @@ func roundFloat(_ d: Double, _ digits: Int) -> Double {
   if !d.isFinite || digits > 308 { return d }
   if digits >= 0 { return roundedText(d, digits) }
   if digits < -308 { return d.sign == .minus ? -0.0 : 0 }
-  let p = pow(10.0, Double(-digits))
-  return (d / p).rounded(.toNearestOrEven) * p
+  // Exactly: a power of ten past 10**22 is no float.
+  let whole = d.magnitude.rounded(.down)
+  let p = BigInt(10).power(-digits)
+  let (q, rest) = BigInt(whole).quotientAndRemainder(dividingBy: p)
+  let twice = rest * 2
+  let isUp = twice > p || twice == p && (whole != d.magnitude || q % 2 != 0)
+  let r: Double
+  do throws(LullError) { r = try bigToDouble((isUp ? q + 1 : q) * p) } catch { r = .infinity }
+  return d.sign == .minus ? -r : r
 }
 
 /// What a program has put in the place of `sys.stdout`; undefined: nothing.
@@ -465,7 +472,11 @@ let builtinFunctions: [Builtin] = [
     if v.kind == .float, v.tag == .derived, v.type.lookup(.__abs__).isUndefined { return Value(Swift.abs(try doubleOf(v))) }
     let f = v.type.lookup(.__abs__)
     if !f.isUndefined { return try callMethod(f, v) }
-    if v.kind == .complex, let (re, im) = complexParts(v) { return Value(hypot(re, im)) }
+    if v.kind == .complex, let (re, im) = complexParts(v) {
+      let r = hypot(re, im)
+      if r.isInfinite, re.isFinite, im.isFinite { throw LullError.overflow("absolute value too large") }
+      return Value(r)
+    }
     if let b = v.integer { return makeBig(BigInt(b.magnitude)) }
     throw LullError.typeError("bad operand type for abs(): '\(typeName(v))'")
   },
@@ -479,11 +490,13 @@ let builtinFunctions: [Builtin] = [
     if v.kind == .float {
       let d = try doubleOf(v)
       if a.isNone(1) { return try truncate(d.rounded(.toNearestOrEven)) }
-      return Value(roundFloat(d, try a.int(1)))
+      let r = roundFloat(d, try a.clamped(1))
+      if r.isInfinite, d.isFinite { throw LullError.overflow("rounded value too large to represent") }
+      return Value(r)
     }
     if v.isInteger {
       if a.isNone(1) { return try indexValue(v) }
-      let n = try a.int(1)
+      let n = try a.clamped(1)
       if n >= 0 { return try indexValue(v) }
       let b = v.integer ?? 0
       // Past the number's own digits the result is 0, and the power would be huge.

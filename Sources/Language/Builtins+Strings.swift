@@ -164,8 +164,8 @@ private func changedCase(_ s: StrPtr, from first: UInt8) -> Value {
 }
 @inline(never) private func givenBounds(_ s: StrPtr, _ a: Args, _ i: Int) throws(LullError) -> (Int, Int)? {
   let n = s.pointee.count
-  var start = a.isNone(i) ? 0 : try a.int(i)
-  var end = a.isNone(i + 1) ? n : try a.int(i + 1)
+  var start = a.isNone(i) ? 0 : try a.clamped(i)
+  var end = a.isNone(i + 1) ? n : try a.clamped(i + 1)
   if start < 0 { start = max(0, start + n) }
   if end < 0 { end = max(0, end + n) }
   end = min(end, n)
@@ -672,7 +672,7 @@ func installStrings() {
       return out.value()
     },
     Builtin("expandtabs", "expandtabs(self, tabsize=8)", chapter: "str", doc: "Tabs as spaces.", examples: [">>> 'a\\tb'.expandtabs(4)\n'a   b'"]) { (a) throws(LullError) in
-      let size = try a.int(1)
+      let size = try a.int32(1)
       var column = 0
       var out: [UInt32] = []
       for c in a[0].str.codePoints {

@@ -551,8 +551,8 @@ func installTypes() {
         throw LullError.typeError("slice indices must be integers or have an __index__ method")
       }
       let n = me(a).pointee.count
-      var i = try a.int(2)
-      var end = try a.int(3)
+      var i = try a.clamped(2)
+      var end = try a.clamped(3)
       if i < 0 { i = max(0, i + n) }
       if end < 0 { end += n }
       while i < min(end, me(a).pointee.count) {
@@ -575,8 +575,8 @@ func installTypes() {
       let t = a[0].tuple
       let n = t.pointee.count
       func place(_ i: Int) -> Int { i < 0 ? max(0, i + n) : min(i, n) }
-      let first = place(try a.int(2))
-      for i in first..<max(first, place(try a.int(3))) {
+      let first = place(try a.clamped(2))
+      for i in first..<max(first, place(try a.clamped(3))) {
         if try sameOrEqual(t.items[i], a[1]) { return Value(i) }
       }
       throw LullError.valueError("tuple.index(x): x not in tuple")
@@ -609,8 +609,8 @@ func installTypes() {
   ])
   define("slice", [
     Builtin("indices", "indices(self, length, /)", doc: "(start, stop, step) of the slice in a sequence of a length.", examples: [">>> slice(None, None, -1).indices(4)\n(3, -1, -1)"]) { (a) throws(LullError) in
+      if try a.clamped(1) < 0 { throw LullError.valueError("length should not be negative") }
       let n = try a.int(1)
-      if n < 0 { throw LullError.valueError("length should not be negative") }
       let s = try sliceIndices(a[0], length: n)
       return makeTuple(ints: [s.start, s.stop, s.step])
     }
@@ -709,6 +709,7 @@ func installTypes() {
       let count = try a.int(1)
       try checkByteOrder(a[2], "to_bytes")
       if count < 0 { throw LullError.valueError("length argument must be non-negative") }
+      try checkBytes(count, mutable: false)
       try checkAllocation(count, 2)
       var m = n
       if n.sign == .minus {
@@ -856,7 +857,7 @@ func setFrom(_ v: Value, frozen: Bool) throws(LullError) -> Value {
   if v.kind == .set { return v.set.copy(frozen: frozen) }
   let s = makeSet(frozen: frozen)
   do throws(LullError) {
-    try forEach(v) { (x) throws(LullError) in try s.set.add(x) }
+    try s.set.update(v)
   } catch {
     s.release()
     throw error
@@ -877,57 +878,33 @@ private func setMethods(_ frozen: Bool) -> [Builtin] {
   var out = [
     Builtin("union", "union(self, *others)", doc: "The elements of this set or of others.", examples: [">>> sorted({1, 2}.union([2, 3], [4]))\n[1, 2, 3, 4]"]) { (a) throws(LullError) in
       let r = a[0].set.copy(frozen: a[0].set.isFrozen)
-      for x in a.rest(1) where !x.isSame(a[0]) {
-        if x.kind == .set { try r.set.merge(x.set) } else {
-          try forEach(x) { (y) throws(LullError) in try r.set.add(y) }
-        }
+      do throws(LullError) {
+        for x in a.rest(1) where !x.isSame(a[0]) { try r.set.update(x) }
+      } catch {
+        r.release()
+        throw error
       }
       return r
     },
     Builtin("intersection", "intersection(self, *others)", doc: "The elements that this set and all others have.", examples: [">>> {1, 2, 3}.intersection([2, 3, 4])\n{2, 3}"]) { (a) throws(LullError) in
-      var r = a[0].set.copy(frozen: a[0].set.isFrozen)
-      for x in a.rest(1) {
-        let n: Value
-        if x.kind == .set {
-          n = try setIntersection(r.set, x.set, r.set.isFrozen)
-        } else {
-          // In the order of the other, as CPython.
-          n = makeSet(frozen: r.set.isFrozen)
-          do throws(LullError) {
-            try forEach(x) { (y) throws(LullError) in if try r.set.contains(y) { try n.set.add(y) } }
-          } catch {
-            n.release()
-            r.release()
-            throw error
-          }
-        }
-        r.release()
-        r = n
-      }
-      return r
+      try setIntersection(a[0].set, all: a.rest(1), a[0].set.isFrozen)
     },
     Builtin("difference", "difference(self, *others)", doc: "The elements of this set that no other has.", examples: [">>> sorted({1, 2, 3}.difference([2]))\n[1, 3]"]) { (a) throws(LullError) in
-      var r = a[0].set.copy(frozen: a[0].set.isFrozen)
-      for (i, x) in a.rest(1).enumerated() {
-        if i == 0, x.kind == .set {
-          let n = try setDifference(a[0].set, x.set, r.set.isFrozen)
-          r.release()
-          r = n
-        } else {
-          try forEach(x) { (y) throws(LullError) in _ = try r.set.remove(y) }
-        }
-      }
-      return r
-    },
-    Builtin("symmetric_difference", "symmetric_difference(self, other, /)", doc: "The elements that only one of the two has.", examples: [">>> sorted({1, 2}.symmetric_difference([2, 3]))\n[1, 3]"]) { (a) throws(LullError) in
-      if a[1].kind == .set { return try setBinary(.bitXor, a[0], a[1]) ?? .none }
-      // As CPython: the new set begins with the other's elements, which decides the order.
-      let o = try setFrom(a[1], frozen: a[0].set.isFrozen)
+      var r = Value.undefined
       do throws(LullError) {
-        try a[0].set.eachElement { (e) throws(LullError) in
-          if !(try o.set.remove(e.key)) { try o.set.add(e.key, e.hash) }
+        for x in a.rest(1) {
+          if r.isUndefined { r = try setDifference(a[0].set, x, a[0].set.isFrozen) } else { try r.set.subtract(x) }
         }
       } catch {
+        r.release()
+        throw error
+      }
+      return r.isUndefined ? a[0].set.copy(frozen: a[0].set.isFrozen) : r
+    },
+    Builtin("symmetric_difference", "symmetric_difference(self, other, /)", doc: "The elements that only one of the two has.", examples: [">>> sorted({1, 2}.symmetric_difference([2, 3]))\n[1, 3]"]) { (a) throws(LullError) in
+      // As CPython: the new set begins with the other's elements, which decides the order.
+      let o = try setFrom(a[1], frozen: a[0].set.isFrozen)
+      do throws(LullError) { try o.set.toggle(a[0]) } catch {
         o.release()
         throw error
       }
@@ -976,33 +953,23 @@ private func setMethods(_ frozen: Bool) -> [Builtin] {
       return .none
     },
     Builtin("update", "update(self, *others)", doc: "Put the elements of others in.", examples: [">>> s = {1}\n>>> s.update([2], [3])\n>>> sorted(s)\n[1, 2, 3]"]) { (a) throws(LullError) in
-      for x in a.rest(1) {
-        if x.kind == .set { try a[0].set.merge(x.set) } else {
-          try forEach(x) { (y) throws(LullError) in try a[0].set.add(y) }
-        }
-      }
+      for x in a.rest(1) { try a[0].set.update(x) }
       return .none
     },
   ]
-  for (name, op, doc, example) in [
-    ("intersection_update", BinaryOperator.bitAnd, "Keep only the elements that all others have.", ">>> s = {1, 2, 3}\n>>> s.intersection_update([2, 3, 4])\n>>> sorted(s)\n[2, 3]"),
-    ("difference_update", .subtract, "Take the elements of others out.", ">>> s = {1, 2, 3}\n>>> s.difference_update([2])\n>>> sorted(s)\n[1, 3]"),
-  ] {
-    out.append(
-      Builtin(name, "\(name)(self, *others)", doc: doc, examples: [example]) { (a) throws(LullError) in
-        for x in a.rest(1) {
-          let o = try asSet(x)
-          defer { o.release() }
-          try updateSet(op, a[0], o)
-        }
-        return .none
-      })
-  }
+  out.append(
+    Builtin("intersection_update", "intersection_update(self, *others)", doc: "Keep only the elements that all others have.", examples: [">>> s = {1, 2, 3}\n>>> s.intersection_update([2, 3, 4])\n>>> sorted(s)\n[2, 3]"]) { (a) throws(LullError) in
+      try intersectSet(a[0].set, a.rest(1))
+      return .none
+    })
+  out.append(
+    Builtin("difference_update", "difference_update(self, *others)", doc: "Take the elements of others out.", examples: [">>> s = {1, 2, 3}\n>>> s.difference_update([2])\n>>> sorted(s)\n[1, 3]"]) { (a) throws(LullError) in
+      for x in a.rest(1) { try a[0].set.subtract(x) }
+      return .none
+    })
   out.append(
     Builtin("symmetric_difference_update", "symmetric_difference_update(self, other, /)", doc: "Keep the elements that only one of the two has.", examples: [">>> s = {1, 2}\n>>> s.symmetric_difference_update([2, 3])\n>>> sorted(s)\n[1, 3]"]) { (a) throws(LullError) in
-      let o = try asSet(a[1])
-      defer { o.release() }
-      try updateSet(.bitXor, a[0], o)
+      try a[0].set.toggle(a[1])
       return .none
     })
   return out

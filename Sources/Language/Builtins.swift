@@ -263,6 +263,18 @@ public final class Signature: @unchecked Sendable {
     return try indexOf(v)
   }
   public func int(_ name: String) throws(LullError) -> Int { try indexOf(self[name]) }
+  /// A place or a number of digits: past 64 bits it is as good as the greatest or the least.
+  func clamped(_ i: Int) throws(LullError) -> Int {
+    let r = try indexValue(values[i])
+    defer { r.release() }
+    return r.tag == .int ? r.asInt : r.integer.map { Int(clamping: $0) } ?? 0
+  }
+  /// What CPython takes as a C int.
+  func int32(_ i: Int) throws(LullError) -> Int {
+    let x = try clamped(i)
+    guard Int32(exactly: x) != nil else { throw LullError.overflow("Python int too large to convert to C int") }
+    return x
+  }
   public func double(_ i: Int) throws(LullError) -> Double {
     let v = values[i]
     if v.tag == .float { return v.asDouble }

@@ -30,6 +30,76 @@ extension FunctionCompiler {
     try exprInto(e, t)
     emit(.clear, t)
   }
+  /// What a `for` goes through. A display of constants is one constant, as in CPython.
+  func iterable(_ e: Expr) throws(LullError) -> Reg {
+    if case .set(let items) = e.kind, let k = try constantSet(items) {
+      let r = newTemporary()
+      emit(.loadConst, r, k)
+      return r
+    }
+    return try operand(e)
+  }
+  /// A frozenset of the items, when all are constants.
+  private func constantSet(_ items: [Expr]) throws(LullError) -> UInt16? {
+    guard items.allSatisfy(mayFold) else { return nil }
+    let s = makeSet(frozen: true)
+    for i in items {
+      guard let v = try folded(i) else {
+        s.release()
+        return nil
+      }
+      defer { v.release() }
+      try s.set.add(v)
+    }
+    return try addConstant(s)
+  }
+  private func mayFold(_ e: Expr) -> Bool {
+    switch e.kind {
+    case .constant: return true
+    case .unary(_, let a): return mayFold(a)
+    case .binary(_, let a, let b): return mayFold(a) && mayFold(b)
+    case .tuple(let items): return items.allSatisfy(mayFold)
+    default: return false
+    }
+  }
+  /// The value (owned) of an expression that CPython computes when it compiles; nil when it leaves it for later.
+  private func folded(_ e: Expr) throws(LullError) -> Value? {
+    switch e.kind {
+    case .constant(let c): return constants[Int(try constant(c))].retained()
+    case .unary(let op, let a):
+      guard let x = try folded(a) else { return nil }
+      defer { x.release() }
+      do throws(LullError) { return try unaryOperation(op, x) } catch { return nil }
+    case .binary(let op, let a, let b):
+      guard let x = try folded(a) else { return nil }
+      defer { x.release() }
+      guard let y = try folded(b) else { return nil }
+      defer { y.release() }
+      // Within CPython's limits on the size of the result.
+      if op == .multiply || op == .modulo, !(isNumber(x) && isNumber(y)) { return nil }
+      if op == .power || op == .leftShift, x.isInteger, y.isInteger {
+        let bits = (x.integer ?? 0).magnitude.bitWidth
+        guard y.isIntOrBool, y.asInt <= 128 else { return nil }
+        if (op == .power ? bits * max(y.asInt, 0) : bits + y.asInt) > 128 { return nil }
+      }
+      do throws(LullError) {
+        let r = try binaryOrNil(op, x, y)
+        return r.isUndefined ? nil : r
+      } catch { return nil }
+    case .tuple(let items):
+      var all: [Value] = []
+      for i in items {
+        guard let v = try folded(i) else {
+          for v in all { v.release() }
+          return nil
+        }
+        all.append(v)
+      }
+      return makeTuple(all)
+    default: return nil
+    }
+  }
+  private func isNumber(_ v: Value) -> Bool { v.isInteger || v.kind == .float || v.kind == .complex }
   func operandIndex(_ e: Expr) throws(LullError) -> Reg { try operand(e) }
 
   func smallInt(_ e: Expr) -> Int32? {
@@ -115,6 +185,14 @@ extension FunctionCompiler {
     case .set(let items):
       let s = newTemporary()
       emit(.makeSet, s, 0, 0)
+      // CPython keeps three constants or more as one set and merges that: another order than of adding them.
+      if items.count > 2, let k = try constantSet(items) {
+        let r = newTemporary()
+        emit(.loadConst, r, k)
+        emit(.bitOr, s, s, r, x: 1)
+        emit(.move, dst, s)
+        break
+      }
       for i in items {
         let m = temporaries
         if case .starred(let inner) = i.kind {
@@ -811,7 +889,7 @@ extension FunctionCompiler {
     try emitFunction(code, inner, base, e.span) { _ throws(LullError) in (noRegister, noRegister) }
     let argument = newTemporary()
     let m = temporaries
-    let r = try operand(first.iterable)
+    let r = try iterable(first.iterable)
     span = first.iterable.span
     emit(.getIter, argument, r)
     temporaries = m
@@ -845,7 +923,7 @@ extension FunctionCompiler {
     let rest = clauses.dropFirst()
     if let inner = rest.first {
       let h = newHidden()
-      let r = try operand(inner.iterable)
+      let r = try iterable(inner.iterable)
       span = inner.iterable.span
       emit(.getIter, h, r)
       temporaries = mark

@@ -684,7 +684,7 @@ final class FunctionCompiler {
     throws(LullError)
   {
     let iterator = newHidden()
-    let r = try operand(iterable)
+    let r = try self.iterable(iterable)
     span = iterable.span
     emit(.getIter, iterator, r)
     let top = newLabel()

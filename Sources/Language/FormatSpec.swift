@@ -10,6 +10,7 @@ struct FormatSpec {
   /// 0 when not given.
   var align: UInt8 = 0
   var sign: UInt8 = 45
+  var hasSign = false
   var alternate = false
   var zero = false
   var width = 0
@@ -47,9 +48,11 @@ struct FormatSpec {
     func number() throws(LullError) -> Int {
       var x = -1
       while i < n, c[i] >= 48, c[i] <= 57 {
-        x = max(x, 0) * 10 + Int(c[i]) - 48
+        let (tens, over) = max(x, 0).multipliedReportingOverflow(by: 10)
+        let (sum, past) = tens.addingReportingOverflow(Int(c[i]) - 48)
+        x = sum
         i += 1
-        if x > 1 << 31 { throw LullError.valueError("Too many decimal digits in format string") }
+        if over || past { throw LullError.valueError("Too many decimal digits in format string") }
       }
       return x
     }
@@ -75,6 +78,7 @@ struct FormatSpec {
     }
     if i < n, c[i] == 43 || c[i] == 45 || c[i] == 32 {
       sign = c[i]
+      hasSign = true
       i += 1
     }
     if i < n, c[i] == 122 {
@@ -242,16 +246,18 @@ func appendFormat(
   case .str:
     let f = try FormatSpec.parsed(spec, typeName: "str")
     if f.type != 0, f.type != 115 { throw unknownCode(f.type, "str") }
-    if f.sign != 45 { throw LullError.valueError("Sign not allowed in string format specifier") }
+    if f.grouping != 0 {
+      throw LullError.valueError("Cannot specify '\(UnicodeScalar(f.grouping))' with 's'.")
+    }
+    if f.hasSign {
+      throw LullError.valueError("\(f.sign == 32 ? "Space" : "Sign") not allowed in string format specifier")
+    }
     if f.negativeZero {
       throw LullError.valueError("Negative zero coercion (z) not allowed in string format specifier")
     }
     if f.alternate { throw LullError.valueError("Alternate form (#) not allowed in string format specifier") }
     if f.align == 61, f.hasAlign {
       throw LullError.valueError("'=' alignment not allowed in string format specifier")
-    }
-    if f.grouping != 0 {
-      throw LullError.valueError("Cannot specify '\(UnicodeScalar(f.grouping))' with 's'.")
     }
     let s = v.str
     var bytes = s.pointee.byteCount
@@ -334,7 +340,7 @@ func appendFormattedInt(_ v: Value, _ f: FormatSpec, _ out: inout TextBuilder) t
       throw LullError.valueError("Negative zero coercion (z) not allowed in integer format specifier")
     }
     if f.grouping != 0 { throw LullError.valueError("Cannot specify '\(UnicodeScalar(f.grouping))' with 'c'.") }
-    if f.sign != 45 {
+    if f.hasSign {
       throw LullError.valueError("Sign not allowed with integer format specifier 'c'")
     }
     if f.alternate {

@@ -220,23 +220,19 @@ func sameOrEqual(_ x: Value, _ y: Value) throws(LullError) -> Bool {
 /// `a -= b`, `a &= b`, `a ^= b` for sets, step by step as CPython, so that the order agrees.
 func updateSet(_ op: BinaryOperator, _ a: Value, _ b: Value) throws(LullError) {
   switch op {
-  case .subtract:
-    if a.isSame(b) { return a.set.clear() }
-    try b.set.eachElement { (e) throws(LullError) in _ = try a.set.remove(e.key) }
-  case .bitXor:
-    if a.isSame(b) { return a.set.clear() }
-    try b.set.eachElement { (e) throws(LullError) in
-      if !(try a.set.remove(e.key)) { try a.set.add(e.key, e.hash) }
-    }
-  default:
-    let r = try setIntersection(a.set, b.set, false)
-    swap(&a.set.pointee.table, &r.set.pointee.table)
-    swap(&a.set.pointee.mask, &r.set.pointee.mask)
-    swap(&a.set.pointee.fill, &r.set.pointee.fill)
-    swap(&a.set.pointee.count, &r.set.pointee.count)
-    a.set.pointee.version &+= 1
-    r.release()
+  case .subtract: try a.set.subtract(b)
+  case .bitXor: try a.set.toggle(b)
+  default: try intersectSet(a.set, [b])
   }
+}
+func intersectSet(_ a: SetPtr, _ others: some Sequence<Value>) throws(LullError) {
+  let r = try setIntersection(a, all: others, false)
+  swap(&a.pointee.table, &r.set.pointee.table)
+  swap(&a.pointee.mask, &r.set.pointee.mask)
+  swap(&a.pointee.fill, &r.set.pointee.fill)
+  swap(&a.pointee.count, &r.set.pointee.count)
+  a.pointee.version &+= 1
+  r.release()
 }
 
 func hashOfBig(_ n: BigInt) -> Int {

@@ -164,7 +164,7 @@ private func mathModule() -> NativeModule {
     },
     Builtin("ldexp", "ldexp(x, i, /)", chapter: "math", doc: "x * 2**i.", examples: [">>> import math\n>>> math.ldexp(0.75, 3)\n6.0"]) { (a) throws(LullError) in
       let x = try a.double(0)
-      let r = scalbn(x, Int32(clamping: try a.int(1)))
+      let r = scalbn(x, Int32(clamping: try a.clamped(1)))
       if r.isInfinite, x.isFinite { throw LullError.overflow("math range error") }
       return Value(r)
     },
@@ -285,8 +285,11 @@ private func mathModule() -> NativeModule {
       return makeBig(r)
     },
     Builtin("factorial", "factorial(n, /)", chapter: "math", doc: "n!", examples: [">>> import math\n>>> math.factorial(20)\n2432902008176640000"]) { (a) throws(LullError) in
+      if try a.clamped(0) < 0 { throw LullError.valueError("factorial() not defined for negative values") }
+      if a[0].kind == .bigInt {
+        throw LullError.overflow("factorial() argument should not exceed 9223372036854775807")
+      }
       let n = try a.int(0)
-      if n < 0 { throw LullError.valueError("factorial() not defined for negative values") }
       if n > 200_000 { throw LullError.overflow("factorial() argument should not exceed 200000") }
       func product(_ lo: Int, _ hi: Int) -> BigInt {
         if hi - lo < 8 { return (lo...max(lo, hi)).reduce(BigInt(1)) { $0 * BigInt($1) } }

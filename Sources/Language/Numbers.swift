@@ -73,7 +73,7 @@ func intBinary(_ op: BinaryOperator, _ a: Int, _ b: Int) throws(LullError) -> Va
   }
 }
 private func checkBits(_ n: Int) throws(LullError) {
-  if n / 8 > maximumObjectBytes / 8 { throw LullError.overflow("too many digits in integer") }
+  if n / 8 > maximumObjectBytes / 8 { throw LullError.memory() }
 }
 private func bigPower(_ a: BigInt, _ b: Int) throws(LullError) -> Value {
   let bits = a.magnitude.bitWidth
@@ -123,7 +123,8 @@ func bigBinary(_ op: BinaryOperator, _ a: BigInt, _ b: BigInt) throws(LullError)
     if b.sign == .minus { throw LullError.valueError("negative shift count") }
     if a.isZero { return Value(0) }
     guard let n = Int(exactly: b) else {
-      throw LullError.overflow("too many digits in integer")
+      // As CPython, whose digits have 30 bits and are counted in 64.
+      throw b / 30 > BigInt(Int.max) ? LullError.overflow("too many digits in integer") : LullError.memory()
     }
     try checkBits(n)
     return makeBig(a << n)
@@ -214,7 +215,9 @@ func floatBinary(_ op: BinaryOperator, _ a: Double, _ b: Double) throws(LullErro
     }
     let r = pow(a, b)
     if r.isInfinite, a.isFinite, b.isFinite {
-      throw LullError("OverflowError", "(34, 'Numerical result out of range')")
+      let e = LullError("OverflowError", "(34, 'Numerical result out of range')")
+      e.arguments = [Value(34), makeStr("Numerical result out of range")]
+      throw e
     }
     return Value(r)
   default: return .undefined
@@ -284,7 +287,7 @@ func complexBinary(_ op: BinaryOperator, _ a: (Double, Double), _ b: (Double, Do
     var len = pow(m, b.0)
     var phase = angle * b.0
     if b.1 != 0 {
-      len *= exp(-angle * b.1)
+      len /= exp(angle * b.1)
       phase += b.1 * log(m)
     }
     return try finitePower(len * cos(phase), len * sin(phase))

@@ -236,7 +236,8 @@ extension Value {
 // MARK: - Numbers
 
 func makeBig(_ value: BigInt) -> Value {
-  if value.bitWidth <= 64, let small = Int(exactly: value) { return Value(small) }
+  // The width of -2**63 is given as 65.
+  if value.bitWidth <= 65, let small = Int(exactly: value) { return Value(small) }
   let p = allocateObject(MemoryLayout<BigIntBody>.size).bindMemory(to: BigIntBody.self, capacity: 1)
   p.initialize(to: BigIntBody(h: Header(.bigInt), value: value))
   return Value(.bigInt, p)

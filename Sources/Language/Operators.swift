@@ -196,6 +196,9 @@ func builtinBinary(_ op: BinaryOperator, _ a: Value, _ b: Value) throws(LullErro
   // Numbers with a big int, a complex or a subclass among them.
   if a.kind == .complex || b.kind == .complex {
     if let x = complexParts(a), let y = complexParts(b) { return try complexBinary(op, x, y) }
+    // An int that no float holds.
+    if a.kind == .complex, b.isInteger { _ = try doubleOf(b) }
+    if b.kind == .complex, a.isInteger { _ = try doubleOf(a) }
     return .undefined
   }
   let aFloat = a.kind == .float
@@ -229,6 +232,8 @@ private func repeated(_ v: Value, _ count: Int) throws(LullError) -> Value {
     let s = v.str
     let m = s.pointee.byteCount
     if n == 1, v.tag == .str { return v.retained() }
+    if m == 0 { return makeStr("") }
+    if n > Int.max / s.pointee.count { throw LullError.overflow("repeated string is too long") }
     try checkAllocation(n, max(m, 1))
     let r = makeStr(uninitialized: n * m)
     if m == 1 {
@@ -241,6 +246,7 @@ private func repeated(_ v: Value, _ count: Int) throws(LullError) -> Value {
     return r.value
   case .list:
     let m = v.list.pointee.count
+    if m == 0 { return makeList([]) }
     try checkAllocation(n, max(16 * m, 1))
     let r = makeList(capacity: n * m)
     let items = r.list.pointee.items
@@ -251,14 +257,17 @@ private func repeated(_ v: Value, _ count: Int) throws(LullError) -> Value {
     return r
   case .tuple:
     let m = v.tuple.pointee.count
+    if m == 0 { return emptyTuple() }
     try checkAllocation(n, max(16 * m, 1))
     let r = makeTuple(uninitialized: n * m)
     for k in 0..<(n * m) { r.tuple.items[k] = v.tuple.items[k % m].retained() }
     return r
   default:
-    try checkAllocation(n, max(v.bytes.count, 1))
+    let m = v.bytes.count
+    if m > 0, n > Int.max / m, !v.isByteArray { throw LullError.overflow("repeated bytes are too long") }
+    try checkAllocation(n, m)
     var out: [UInt8] = []
-    for _ in 0..<n { out += v.bytes }
+    if m > 0 { for _ in 0..<n { out += v.bytes } }
     return v.isByteArray ? makeByteArray(out) : makeBytes(out)
   }
 }

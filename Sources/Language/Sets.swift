@@ -17,6 +17,8 @@ struct SetBody {
   var fill: Int
   var count: Int
   var version: UInt32
+  /// Where `pop` looks first: behind what it took last.
+  var finger: UInt32 = 0
 }
 
 func makeSet(frozen: Bool = false) -> Value {
@@ -263,16 +265,24 @@ extension UnsafeMutablePointer where Pointee == SetBody {
     k.release()
     return true
   }
-  /// Removes and returns some element (owned), or nil.
+  /// Removes and returns some element (owned), or nil. As CPython it goes on behind the last one that it took.
   func pop() -> Value? {
-    for i in 0...pointee.mask where !pointee.table[i].key.isUndefined {
-      let k = pointee.table[i].key
-      pointee.table[i] = SetEntry(hash: -2, key: .undefined)
-      pointee.count -= 1
-      pointee.version &+= 1
-      return k
+    if pointee.count == 0 { return nil }
+    let mask = pointee.mask
+    var i = Int(pointee.finger) & mask
+    while pointee.table[i].key.isUndefined { i = i == mask ? 0 : i &+ 1 }
+    let k = pointee.table[i].key
+    pointee.table[i] = SetEntry(hash: -2, key: .undefined)
+    pointee.count -= 1
+    pointee.finger = UInt32(truncatingIfNeeded: i &+ 1)
+    pointee.version &+= 1
+    return k
+  }
+  /// After many removals: a smaller table, when the removed ones take more than a quarter of it.
+  func dropRemoved() {
+    if pointee.fill - pointee.count > pointee.mask / 4 {
+      resize(pointee.count > 50000 ? pointee.count * 2 : pointee.count * 4)
     }
-    return nil
   }
   func clear() {
     let t = pointee.table
@@ -312,6 +322,40 @@ extension UnsafeMutablePointer where Pointee == SetBody {
       return
     }
     try o.eachElement { (e) throws(LullError) in try add(e.key, e.hash) }
+  }
+  /// CPython's set_update_internal: a set's table is merged, a dict's size is made room for at once.
+  func update(_ o: Value) throws(LullError) {
+    if o.kind == .set { return try merge(o.set) }
+    if o.tag == .dict {
+      let n = o.dict.pointee.count
+      if (pointee.fill + n) * 5 >= pointee.mask * 3 { resize((pointee.count + n) * 2) }
+    }
+    try forEach(o) { (x) throws(LullError) in try add(x) }
+  }
+  /// Takes the elements of a set or of any iterable out, as CPython: the table may shrink behind it.
+  func subtract(_ o: Value) throws(LullError) {
+    if o.kind == .set {
+      if o.set == self { return clear() }
+      // Of a much larger set only what is here as well is looked up, in an order of its own.
+      let common = o.set.pointee.count >> 3 > pointee.count ? try setIntersection(self, o.set, false) : o.retained()
+      defer { common.release() }
+      try common.set.eachElement { (e) throws(LullError) in _ = try remove(e.key) }
+    } else {
+      try forEach(o) { (x) throws(LullError) in _ = try remove(x) }
+    }
+    dropRemoved()
+  }
+  /// `^=` with a set or any iterable: of a dict the keys one by one, of another iterable its distinct elements.
+  func toggle(_ o: Value) throws(LullError) {
+    if o.kind == .set, o.set == self { return clear() }
+    if o.tag == .dict {
+      return try forEach(o) { (x) throws(LullError) in if !(try remove(x)) { try add(x) } }
+    }
+    let other = o.kind == .set ? o.retained() : try setFrom(o, frozen: false)
+    defer { other.release() }
+    try other.set.eachElement { (e) throws(LullError) in
+      if !(try remove(e.key)) { try add(e.key, e.hash) }
+    }
   }
   /// Calls `body` with each element that is there now; it may change the set.
   func eachElement(_ body: (SetEntry) throws(LullError) -> Void) throws(LullError) {

@@ -300,6 +300,9 @@ func percentFormat(_ s: StrPtr, _ values: Value, forBytes: Bool = false) throws(
       i += 1
       let v = try args.take()
       guard v.isInteger else { throw LullError.typeError("* wants int") }
+      if isPrecision, (v.integer.map { Int32(exactly: $0) == nil }) ?? false {
+        throw LullError.overflow("Python int too large to convert to C int")
+      }
       return try indexOf(v)
     }
     var x = -1

@@ -62,6 +62,7 @@ private func sequenceIndex(_ k: Value, _ length: @autoclosure () -> Int, _ what:
   }
   defer { i.release() }
   guard i.tag == .int else {
+    if what == "range" { throw LullError.index("range object index out of range") }
     throw LullError.index("cannot fit 'int' into an index-sized integer")
   }
   let n = length()
