@@ -290,6 +290,8 @@ func complexBinary(_ op: BinaryOperator, _ a: (Double, Double), _ b: (Double, Do
       len /= exp(angle * b.1)
       phase += b.1 * log(m)
     }
+    // What the C library's sine says of an infinite angle is what CPython takes for this error.
+    if phase.isInfinite { throw LullError.zeroDivision("0.0 to a negative or complex power") }
     return try finitePower(len * cos(phase), len * sin(phase))
   default: return .undefined
   }
