@@ -37,6 +37,12 @@ final class BigRange {
   }
 
   func sliced(_ slice: Value) throws(LullError) -> Value {
+    let (first, last, by) = try Self.indices(slice, count)
+    return try makeRange(start + first * step, start + last * step, step * by)
+  }
+
+  /// Where a slice of so many items starts and stops, and its step.
+  static func indices(_ slice: Value, _ count: BigInt) throws(LullError) -> (BigInt, BigInt, BigInt) {
     guard let parts = slice.sliceParts else { throw LullError.typeError("expected a slice") }
     func number(_ v: Value) throws(LullError) -> BigInt? {
       if v.isNone { return nil }
@@ -60,7 +66,7 @@ final class BigRange {
     }
     let first = bound(try number(parts.start), isDown ? high : low)
     let last = bound(try number(parts.stop), isDown ? low : high)
-    return try makeRange(start + first * step, start + last * step, step * by)
+    return (first, last, by)
   }
 
   func iterator(reversed: Bool) -> Value {

@@ -609,8 +609,14 @@ func installTypes() {
   ])
   define("slice", [
     Builtin("indices", "indices(self, length, /)", doc: "(start, stop, step) of the slice in a sequence of a length.", examples: [">>> slice(None, None, -1).indices(4)\n(3, -1, -1)"]) { (a) throws(LullError) in
-      if try a.clamped(1) < 0 { throw LullError.valueError("length should not be negative") }
-      let n = try a.int(1)
+      let length = try indexValue(a[1])
+      defer { length.release() }
+      if (length.integer ?? 0).sign == .minus { throw LullError.valueError("length should not be negative") }
+      if length.kind == .bigInt {
+        let (first, last, by) = try BigRange.indices(a[0], length.bigInt)
+        return makeTuple([makeBig(first), makeBig(last), makeBig(by)])
+      }
+      let n = length.asInt
       let s = try sliceIndices(a[0], length: n)
       return makeTuple(ints: [s.start, s.stop, s.step])
     }

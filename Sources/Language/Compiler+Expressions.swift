@@ -51,7 +51,11 @@ extension FunctionCompiler {
       defer { v.release() }
       try s.set.add(v)
     }
-    return try addConstant(s)
+    // CPython makes the set again from its own elements when it files the constant, which may change the order.
+    let again = makeSet(frozen: true)
+    try s.set.eachElement { (e) throws(LullError) in try again.set.add(e.key, e.hash) }
+    s.release()
+    return try addConstant(again)
   }
   private func mayFold(_ e: Expr) -> Bool {
     switch e.kind {

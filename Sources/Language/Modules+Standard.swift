@@ -285,11 +285,15 @@ private func mathModule() -> NativeModule {
       return makeBig(r)
     },
     Builtin("factorial", "factorial(n, /)", chapter: "math", doc: "n!", examples: [">>> import math\n>>> math.factorial(20)\n2432902008176640000"]) { (a) throws(LullError) in
-      if try a.clamped(0) < 0 { throw LullError.valueError("factorial() not defined for negative values") }
-      if a[0].kind == .bigInt {
+      let given = try indexValue(a[0])
+      defer { given.release() }
+      if (given.integer ?? 0).sign == .minus {
+        throw LullError.valueError("factorial() not defined for negative values")
+      }
+      if given.kind == .bigInt {
         throw LullError.overflow("factorial() argument should not exceed 9223372036854775807")
       }
-      let n = try a.int(0)
+      let n = given.asInt
       if n > 200_000 { throw LullError.overflow("factorial() argument should not exceed 200000") }
       func product(_ lo: Int, _ hi: Int) -> BigInt {
         if hi - lo < 8 { return (lo...max(lo, hi)).reduce(BigInt(1)) { $0 * BigInt($1) } }

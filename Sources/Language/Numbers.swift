@@ -123,8 +123,8 @@ func bigBinary(_ op: BinaryOperator, _ a: BigInt, _ b: BigInt) throws(LullError)
     if b.sign == .minus { throw LullError.valueError("negative shift count") }
     if a.isZero { return Value(0) }
     guard let n = Int(exactly: b) else {
-      // As CPython, whose digits have 30 bits and are counted in 64.
-      throw b / 30 > BigInt(Int.max) ? LullError.overflow("too many digits in integer") : LullError.memory()
+      // As CPython, whose digits are of 30 bits in 4 bytes, and the size of all is 63 bits.
+      throw b / 30 > BigInt(Int.max / 4 - 8) ? LullError.overflow("too many digits in integer") : LullError.memory()
     }
     try checkBits(n)
     return makeBig(a << n)
@@ -290,6 +290,8 @@ func complexBinary(_ op: BinaryOperator, _ a: (Double, Double), _ b: (Double, Do
       len /= exp(angle * b.1)
       phase += b.1 * log(m)
     }
+    // What the C library's sine says of an infinite angle is what CPython takes for this error.
+    if phase.isInfinite { throw LullError.zeroDivision("0.0 to a negative or complex power") }
     return try finitePower(len * cos(phase), len * sin(phase))
   default: return .undefined
   }

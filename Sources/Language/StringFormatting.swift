@@ -307,10 +307,11 @@ func percentFormat(_ s: StrPtr, _ values: Value, forBytes: Bool = false) throws(
     }
     var x = -1
     while i < n, c[i] >= 48, c[i] <= 57 {
-      x = max(x, 0) * 10 + Int(c[i]) - 48
-      if x > 1 << 31 {
+      let digit = Int(c[i]) - 48
+      if max(x, 0) > ((isPrecision ? Int(Int32.max) : Int.max) - digit) / 10 {
         throw LullError.valueError(isPrecision ? "precision too big" : "width too big")
       }
+      x = max(x, 0) * 10 + digit
       i += 1
     }
     return x < 0 ? nil : x
@@ -386,9 +387,9 @@ func percentFormat(_ s: StrPtr, _ values: Value, forBytes: Bool = false) throws(
     var width = try number(&args) ?? 0
     if width < 0 {
       isLeft = true
-      width = width == Int.min ? Int.max : -width
+      // The least has no opposite: no width, as CPython.
+      width = width == Int.min ? 0 : -width
     }
-    if width > 1 << 20 { try checkAllocation(width, 8) }
     spec.width = width
     if isLeft { spec.align = 60 }
     var precision = -1
@@ -427,6 +428,14 @@ func percentFormat(_ s: StrPtr, _ values: Value, forBytes: Bool = false) throws(
       let text = t == 99 && v.bytes.count != 1 ? Value.none : try bytesArgument(v)
       v.release()
       v = text
+    }
+    if width > 1 << 20 {
+      do throws(LullError) { try checkAllocation(width, 8) } catch {
+        // What is wrong with the value is said before that there is no room for it.
+        spec.width = 0
+        try appendPercent(v, t, spec, precision: precision, isZero: false, &out)
+        throw error
+      }
     }
     try appendPercent(
       v, t, spec, precision: precision, isZero: isZero && !isLeft, &out)

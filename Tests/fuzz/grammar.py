@@ -3,6 +3,9 @@
 `{int}` is any integer expression, `{small}` an int from -3 to 9 that may be a repetition or an exponent. A template is
 plain text, so what Python may do with a value of a type is one line here. Values stay small: whatever multiplies
 sizes (`**`, `<<`, `*` of sequences) has a `{small}` on its right.
+
+Only numbers are hashed, and through `int`, as a hole may hold a value of another type: CPython hashes None and nan by
+their addresses, and text by a seed and a function of its own, so that no two runs or interpreters need agree.
 """
 
 TERMINALS = {
@@ -44,11 +47,11 @@ TEMPLATES = {
         "sum({range})", "min({ints})", "max({ints})", "min({int}, {int})", "max({int}, {int}, {int})", "max({ints}, default={int})",
         "round({float})", "round({int}, -{small})", "divmod({int}, {int})[{small}]", "pow({int}, {small}, {int})", "{int}.bit_length()",
         "{int}.bit_count()", "ord({str})", "{ints}[{small}]", "{dict}[{str}]", "{dict}.get({str}, {int})", "{range}[{small}]", "{bytes}[{small}]",
-        "hash({int})", "int.from_bytes({bytes}, 'big')", "int.from_bytes({bytes}, 'little', signed={bool})", "math.gcd({int}, {int})",
+        "hash(int({int}))", "int.from_bytes({bytes}, 'big')", "int.from_bytes({bytes}, 'little', signed={bool})", "math.gcd({int}, {int})",
         "math.floor({float})", "math.ceil({float})", "math.trunc({float})", "math.isqrt({int})", "math.factorial({small})", "math.comb({small}, {small})", "math.lcm({int}, {int})",
         "{bytes}.find({bytes})", "{bytes}.count({bytes})", "next(iter({ints}), {int})", "({int}, {int})[{bool}]", "functools.reduce(operator.add, {ints}, {int})",
         "{int}.numerator", "{float}.__trunc__()", "operator.index({int})", "{set}.pop()", "sum(1 for c in {str} if c in {str})", "{str} and {int}", "{int} or {int}",
-        "bool({any}) + {int}", "hash({int} / 2)", "{int}.__add__({int})", "{int}.__rsub__({int})", "int({complex}.real)", "math.perm({small}, {small})", "{ints}.pop({small})",
+        "bool({any}) + {int}", "hash(int({int}) / 2)", "{int}.__add__({int})", "{int}.__rsub__({int})", "int({complex}.real)", "math.perm({small}, {small})", "{ints}.pop({small})",
     ],
     "small": ["len({str}) % 5", "{int} % 4", "abs({int}) % 6", "{int} % 7 - 3"],
     "float": [
