@@ -232,7 +232,7 @@ private func repeated(_ v: Value, _ count: Int) throws(LullError) -> Value {
     let s = v.str
     let m = s.pointee.byteCount
     if n == 1, v.tag == .str { return v.retained() }
-    if m == 0 { return makeStr("") }
+    if m == 0 || n == 0 { return makeStr("") }
     if n > Int.max / s.pointee.count { throw LullError.overflow("repeated string is too long") }
     try checkAllocation(n, max(m, 1))
     let r = makeStr(uninitialized: n * m)
