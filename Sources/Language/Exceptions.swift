@@ -195,7 +195,7 @@ private func unicodeErrorText(_ v: Value, _ args: TuplePtr) -> String? {
     let encoding = args.items[0].stringValue, let start = args.items[2].intValue,
     let end = args.items[3].intValue, let why = args.items[4].stringValue
   else { return nil }
-  var place = "position \(start)-\(end - 1)"
+  var place = "position \(start)-\(end &- 1)"
   if isDecoding {
     guard let b = args.items[1].byteArray else { return nil }
     place = "bytes in " + place
