@@ -164,6 +164,7 @@ private func mathModule() -> NativeModule {
     },
     Builtin("ldexp", "ldexp(x, i, /)", chapter: "math", doc: "x * 2**i.", examples: [">>> import math\n>>> math.ldexp(0.75, 3)\n6.0"]) { (a) throws(LullError) in
       let x = try a.double(0)
+      if !a[1].isInteger { throw LullError.typeError("Expected an int as second argument to ldexp.") }
       let r = scalbn(x, Int32(clamping: try a.clamped(1)))
       if r.isInfinite, x.isFinite { throw LullError.overflow("math range error") }
       return Value(r)
