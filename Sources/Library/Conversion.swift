@@ -91,11 +91,12 @@ func engine<R>(_ body: () throws -> R) throws(LullError) -> R {
 /// may be larger. NumPy's arrays, where files of many gigabytes are read, have 64.
 private let dimensionRange = Int(Int32.min)...Int(Int32.max)
 
-/// Refuses dimensions that an mlx array cannot have.
+/// Refuses dimensions that an mlx array cannot have, with MLX's sentence, which its tests compare.
 func checkDimensions(_ dims: [Int]) throws(LullError) {
   guard !isNumPyCall, let wrong = dims.first(where: { !dimensionRange.contains($0) }) else { return }
   throw LullError.overflow(
-    "a dimension of an mlx array has at most 32 bits; \(wrong) does not fit (numpy's arrays may be longer)")
+    "Shape dimension \(wrong) is outside the supported range [-2147483648, 2147483647]. "
+      + "MLX currently uses 32-bit integers for shape dimensions.")
 }
 /// The array, unless one of its dimensions is too large for an mlx array.
 @inline(__always) func withinLimits(_ array: NDArray) throws(LullError) -> NDArray {

@@ -311,8 +311,8 @@ extension Translator {
       t.s.jump(next)
     }
   }
-  /// Sets the flags for `b is c`, equal when it is; unassigned operands leave.
-  private mutating func same(_ x: UInt16, _ y: UInt16, _ failed: CodeLabel, _ different: CodeLabel) {
+  /// rax and rdx the value of register `x`, rcx the tag of `y`; unassigned operands leave.
+  private mutating func operands(_ x: UInt16, _ y: UInt16, else failed: CodeLabel) {
     s.load(.rdx, word(x))
     s.test(.rdx, .rdx)
     s.jump(.equal, failed)
@@ -327,8 +327,7 @@ extension Translator {
       return
     }
     let failed = slow(k, labels[k + 1])
-    let different = s.label()
-    same(i.b, i.c, failed, different)
+    operands(i.b, i.c, else: failed)
     let negated = i.op == .isNotSame
     s.alu(.xor, .rax, slot(i.c))
     s.alu(.xor, .rdx, .rcx)
@@ -350,7 +349,7 @@ extension Translator {
         s.jump(.aboveEqual, failed)
       }
     }
-    same(i.a, i.b, failed, next)
+    operands(i.a, i.b, else: failed)
     s.alu(.xor, .rax, slot(i.b))
     s.alu(.xor, .rdx, .rcx)
     s.alu(.or, .rax, .rdx)

@@ -55,7 +55,7 @@ struct Translator {
   func slot(_ r: UInt16) -> Memory { Memory(.rbx, Int(r) * 16) }
   func word(_ r: UInt16) -> Memory { Memory(.rbx, Int(r) * 16 + 8) }
   func field(_ k: Int, _ offset: Int) -> Memory { Memory(.r14, k * 16 + offset) }
-  mutating func likely(_ r: UInt16, is t: Tag) -> Bool { Int(r) < likely.count && likely[Int(r)] == t }
+  func likely(_ r: UInt16, is t: Tag) -> Bool { Int(r) < likely.count && likely[Int(r)] == t }
   mutating func expect(_ r: UInt16, _ t: Tag) { if Int(r) < likely.count { likely[Int(r)] = t } }
   /// Code that is not on the usual way.
   mutating func outOfLine(_ write: @escaping (inout Translator) -> Void) { later.append(write) }
