@@ -585,7 +585,7 @@ func callConsuming(
   switch callee.tag {
   case .function:
     let f = callee.function
-    if kwCount == 0, f.pointee.head.pointee.exactCount == argc { return try callExact(callee, w, argc) }
+    if kwCount == 0, f.pointee.head.pointee.exactCount == argc { return try callBound(callee, w, argc) }
     let code = f.pointee.codeOwner
     if !(code.isSimple && argc == code.positionalCount && kwCount == 0) {
       do throws(LullError) {
@@ -597,19 +597,7 @@ func callConsuming(
     }
     let bound = code.parameterCount
     if code.isGenerator { return makeGenerator(f, w, bound: bound) }
-    callee.retained()
-    defer { callee.release() }
-    let frame: UnsafeMutablePointer<Frame>
-    do throws(LullError) {
-      try checkNativeStack()
-      // Native loops (`in`, sum, a sort's comparisons) are interrupted by the calls they make.
-      if vm.pointee.interruptFlag != 0 { try interrupted() }
-      frame = try pushFrame(f, w, bound: bound, flags: Frame.fromNative)
-    } catch {
-      releaseArguments(w, bound)
-      throw error
-    }
-    return try execute(frame)
+    return try callBound(callee, w, bound)
   case .builtin:
     defer { releaseArguments(w, argc) }
     let b = callee.body(BuiltinBody.self)
@@ -667,19 +655,20 @@ func callConsuming(
   }
 }
 
-/// A function with exactly its parameters.
-@inline(never) private func callExact(
-  _ callee: Value, _ w: UnsafeMutablePointer<Value>, _ argc: Int
+/// A function whose arguments at `w` are bound.
+@inline(never) private func callBound(
+  _ callee: Value, _ w: UnsafeMutablePointer<Value>, _ bound: Int
 ) throws(LullError) -> Value {
   callee.retained()
   defer { callee.release() }
   let frame: UnsafeMutablePointer<Frame>
   do throws(LullError) {
     try checkNativeStack()
+    // Native loops (`in`, sum, a sort's comparisons) are interrupted by the calls they make.
     if vm.pointee.interruptFlag != 0 { try interrupted() }
-    frame = try pushFrame(callee.function, w, bound: argc, flags: Frame.fromNative)
+    frame = try pushFrame(callee.function, w, bound: bound, flags: Frame.fromNative)
   } catch {
-    releaseArguments(w, argc)
+    releaseArguments(w, bound)
     throw error
   }
   return try execute(frame)

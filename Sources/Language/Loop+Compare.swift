@@ -124,8 +124,7 @@ extension Loop {
     let x = l.tag == .str ? r.dict.findStr(l.str) : r.dict.findInt(l.bits, hashInt(l.asInt))
     found = x == -2 ? try containsValue(r, l) : x >= 0
   } else if r.tag == .set, l.tag == .int || l.tag == .str {
-    var passed = -1
-    let x = r.set.findPlain(l, try hashOf(l), &passed)
+    let x = r.set.findPlain(l, try hashOf(l))
     found = x == -2 ? try containsValue(r, l) : !r.set.pointee.table[x].key.isUndefined
   } else {
     found = try containsValue(r, l)

@@ -93,7 +93,6 @@ extension UnsafeMutablePointer where Pointee == SetBody {
     return key.tag == .int ? findIntFurther(key.bits, hash) : findStrFurther(key.str, hash)
   }
   /// For the machine, which has no use for the slot that an insertion would take.
-  @inline(__always) func findPlain(_ key: Value, _ hash: Int, _ passed: inout Int) -> Int { findPlain(key, hash) }
   /// The slots on the way of a hash, until an unused one or an answer of `test` (which sees the elements with this hash
   /// and removed ones): found (true), another (false), or nil for what only `findAny` can tell (-2).
   @inline(__always) private func probe(_ hash: Int, _ test: (Value) -> Bool?) -> Int {

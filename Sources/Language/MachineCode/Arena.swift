@@ -244,7 +244,7 @@ func callC(_ s: inout Assembler, _ f: Helper) {
   s.call(.rax)
 }
 
-private let destroyHelper: Helper = { h, _ in
+let destroyHelper: Helper = { h, _ in
   destroy(h.assumingMemoryBound(to: Header.self))
   return 0
 }

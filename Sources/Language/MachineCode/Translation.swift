@@ -383,7 +383,7 @@ struct Translator {
       t.s.decrement4(Memory(.rcx, 0))
       t.s.jump(.notEqual, back)
       t.s.move(.rdi, .rcx)
-      callC(&t.s, destroyValue)
+      callC(&t.s, destroyHelper)
       t.s.jump(back)
     }
   }
@@ -411,9 +411,4 @@ struct Translator {
     s.address(.rdi, Memory(.rcx, Offsets.cellValue))
     storeAt(.rdi)
   }
-}
-
-private let destroyValue: Helper = { h, _ in
-  destroy(h.assumingMemoryBound(to: Header.self))
-  return 0
 }
