@@ -189,9 +189,11 @@ public final class CompiledPlan: @unchecked Sendable {
     switch step.kind {
     case .elementwise(let op):
       let from = step.inputs
-      return NDArray(
+      let node = NDArray(
         op: op, shape: step.shape, dtype: step.dtype, slots[from[0]],
         from.count > 1 ? slots[from[1]] : nil, from.count > 2 ? slots[from[2]] : nil)
+      node.mayContract = true
+      return node
     case .primitive(let primitive):
       let own = step.inputs.map { slots[$0] }
       let node = NDArray(
@@ -228,10 +230,11 @@ public final class CompiledPlan: @unchecked Sendable {
         var shape = own[0].shape
         for x in own.dropFirst() { shape = try Shape.broadcast(shape, x.shape, op: op.name) }
         _ = try shape.elementCount(op: op.name)
-        slots.append(
-          NDArray(
-            op: op, shape: shape, dtype: step.dtype, own[0], own.count > 1 ? own[1] : nil,
-            own.count > 2 ? own[2] : nil))
+        let node = NDArray(
+          op: op, shape: shape, dtype: step.dtype, own[0], own.count > 1 ? own[1] : nil,
+          own.count > 2 ? own[2] : nil)
+        node.mayContract = true
+        slots.append(node)
       case .primitive(let primitive):
         let old = NodeShape(
           shape: step.shape, dtype: step.dtype, inputShapes: step.inputs.map { shape(of: $0) })

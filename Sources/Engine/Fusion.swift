@@ -14,8 +14,11 @@ struct Fusion {
     var a: Int32, b: Int32, c: Int32
     var lastUse: Int32
     var register: Int32
-    /// -1 computed, else the input that it loads.
     var isPinned: Bool
+    /// A product of a compiled function.
+    var mayContract = false
+    /// Neither a result nor an operand of what comes later; known once the last uses are.
+    var isUnused: Bool { lastUse < 0 && !isPinned && op != UInt8(lullLoad) }
   }
 
   nonisolated(unsafe) private static var values = Pile<Value>()
@@ -97,6 +100,17 @@ struct Fusion {
     node.reference(i)._withUnsafeGuaranteedRef { operand($0) }
   }
 
+  /// a + b or a - b as one instruction, rounded once, where one of them is a product of the same compiled function,
+  /// as the peers' compilers do; nil where there is none. A product that nothing else needs is not computed.
+  private static func contracted(_ a: Int32, _ b: Int32, isSum: Bool) -> Int32? {
+    let (x, y) = (values[Int(a)], values[Int(b)])
+    func isProduct(_ v: Value) -> Bool { v.mayContract && v.type == UInt8(lullF32) }
+    func second(_ v: Value) -> Int32 { v.b >= 0 ? v.b : v.a }
+    if isProduct(x) { return emit(isSum ? lullMulAdd : lullMulSub, lullF32, x.a, second(x), b) }
+    if isProduct(y) { return emit(isSum ? lullMulAdd : lullNegMulAdd, lullF32, y.a, second(y), a) }
+    return nil
+  }
+
   private static func compute(_ node: NDArray) -> Int32 {
     let from = node.reference(0)._withUnsafeGuaranteedRef { $0.dtype }
     let type = computeType(from)
@@ -113,7 +127,9 @@ struct Fusion {
     case .negative: value = one(lullNeg)
     case .abs: value = one(lullAbs)
     case .sign: value = one(lullSign)
-    case .square: value = one(lullSquare)
+    case .square:
+      value = one(lullSquare)
+      values[Int(value)].mayContract = node.mayContract
     case .sqrt: value = one(lullSqrt)
     case .rsqrt: value = one(lullRsqrt)
     case .reciprocal: value = one(lullRecip)
@@ -152,9 +168,12 @@ struct Fusion {
     case .real: return one(lullCastF32)
     case .imag: return one(lullImag)
     case .conjugate: return one(lullConj)
-    case .add: value = two(lullAdd)
-    case .subtract: value = two(lullSub)
-    case .multiply: value = two(lullMul)
+    case .add, .subtract:
+      let b = operand(node, 1), isSum = node.op == .add
+      value = (node.mayContract ? contracted(a, b, isSum: isSum) : nil) ?? emit(isSum ? lullAdd : lullSub, type, a, b)
+    case .multiply:
+      value = two(lullMul)
+      values[Int(value)].mayContract = node.mayContract
     case .divide: value = two(lullDiv)
     case .floorDivide:
       if node.dtype == .float16 || node.dtype == .bfloat16 {
@@ -346,8 +365,12 @@ struct Fusion {
 
     // Last uses, then registers by a linear scan.
     var wide = false
-    for i in 0..<values.count {
+    func use(_ v: Int32, at i: Int) {
+      if v >= 0 && values[Int(v)].lastUse < 0 { values[Int(v)].lastUse = Int32(i) }
+    }
+    for i in (0..<values.count).reversed() {
       let value = values[i]
+      if value.isUnused { continue }
       if value.type == UInt8(lullF64) || value.type >= UInt8(lullI64)
         || value.op == UInt8(lullCastF64)
         || value.op >= UInt8(lullCastI64)
@@ -356,9 +379,9 @@ struct Fusion {
         wide = true
       }
       if value.op != UInt8(lullLoad) {
-        values[Int(value.a)].lastUse = Int32(i)
-        if value.b >= 0 { values[Int(value.b)].lastUse = Int32(i) }
-        if value.c >= 0 { values[Int(value.c)].lastUse = Int32(i) }
+        use(value.a, at: i)
+        use(value.b, at: i)
+        use(value.c, at: i)
       }
     }
     var registerCount: Int32 = 0
@@ -379,6 +402,7 @@ struct Fusion {
     }
     for i in 0..<values.count {
       let value = values[i]
+      if value.isUnused { continue }
       var instruction = LullInstruction()
       instruction.op = value.op
       instruction.type = value.type

@@ -30,6 +30,8 @@ public final class NDArray: @unchecked Sendable {
   var isRowContiguous = false
   /// The primitive is a `Reduction`, which fuses with its input.
   var isReduction = false
+  /// In a compiled function: a product and the sum it goes into may be rounded once.
+  var mayContract = false
   /// It shows the memory of another library; how that lies is part of it.
   public private(set) var keepsStrides = false
   /// While it is computed: its memory was an input's, which it overwrites.

@@ -177,7 +177,7 @@ static void finish_sums(void) {
 
 // a * b + c in the form that spares a copy: one of the operands becomes the result.
 static void emit_fma(const Node *n, int v) {
-  int base = n->op == mFma ? 0x98 : 0x9c;
+  int base = n->op == mFma ? 0x98 : n->op == mFms ? 0x9a : 0x9c;
   int o132 = OPC(2, 1, base), o213 = OPC(2, 1, base + 0x10), o231 = OPC(2, 1, base + 0x20);
   int a = n->a, b = n->b, c = n->c;
   // Only one operand can come from memory: c, or else b.
@@ -213,11 +213,12 @@ static int rootShare = 4, rootsAreMeasured = 0;
 // infinite, negative and nan lanes go through the instruction, in a branch that is rarely taken.
 static void emit_sqrt(const Node *n, int v) {
   Assembler *s = &E->out;
-  if (!isWide || E->roots++ % 4 < rootShare) {
+  if (E->roots++ % 4 < rootShare) {
     int a = operand(n->a), d = result(v, n->a, none, none);
     vector_rr(s, OPC(1, 0, 0x51), d, 0, a);
     return;
   }
+  if (!isWide) return narrow_sqrt(n, v);
   int x = operand(n->a), half = operand(n->b);
   int d = take_register(0, v);
   // Scratch registers and a mask that nothing else needs meanwhile.
@@ -273,7 +274,7 @@ static void emit_node(int v) {
     emit_shift(d, n->c, a, n->imm);
     return release_operand(n->a);
   }
-  case mFma: case mFnma: emit_fma(n, v); break;
+  case mFma: case mFms: case mFnma: emit_fma(n, v); break;
   case mCompare: {
     int a = operand(n->a), d;
     if (is_number(n->b) && E->reg[n->b] == none) {
@@ -491,7 +492,7 @@ static void measure_roots(void);
 
 static LullKernel compile(const LullProgram *p, const LullJit *jit, int streaming) {
   isWide = lull_simd_level() >= 2;
-  if (!rootsAreMeasured && isWide)
+  if (!rootsAreMeasured)
     for (int i = 0; i < p->instructionCount; ++i)
       if (p->code[i].op == lullSqrt || p->code[i].op == lullRsqrt) {
         measure_roots();
@@ -571,7 +572,7 @@ static LullKernel compile(const LullProgram *p, const LullJit *jit, int streamin
   E->isRows = jit->rowLength > 0;
   int most = most_alive();
   E->copies = length <= (isWide ? 8 : 40) ? 4 : length <= 160 && most <= 12 ? 2 : 1;
-  if (isWide && roots && rootShare % 4 && length <= 40) E->copies = 4;
+  if (roots && rootShare % 4 && length <= 40) E->copies = 4;
   int vectors = (int)((jit->rowLength + LANES - 1) / LANES);
   E->rowVectors = vectors * length <= wholeRow && jit->rowLength <= shortRow ? vectors : 0;
   // The sums of one row do not wait for those of the next.
@@ -600,7 +601,7 @@ static int64_t nanoseconds(void) {
 }
 
 // Times a sum of square roots of sums of squares with each share of instructions (some 20 us in
-// all). On a Zen 4, 3 of 4 take 0.145 ns an element, all of them 0.174, none 0.22.
+// all). On a Zen 4 with AVX-512, 3 of 4 take 0.145 ns an element, all of them 0.174, none 0.22.
 static void measure_roots(void) {
   enum { count = 4096, tries = 5 };
   static float x[count];

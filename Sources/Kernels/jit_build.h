@@ -11,7 +11,7 @@ enum {
   mBinary,
   mUnary,      // opc on a (rm position); imm8 follows where `hasImm`
   mShift,      // opc with /c, by imm
-  mFma, mFnma, // a * b + c, -(a * b) + c
+  mFma, mFms, mFnma, // a * b + c, a * b - c, c - a * b
   mCompare,    // opc, imm: to a mask
   mBlend,      // a ? b : c
   mMaskTo01,   // mask a to 0 and 1
@@ -119,7 +119,7 @@ enum { cmpEq = 0, cmpLt = 0x11, cmpLe = 0x12, cmpUnordered = 3, cmpNe = 4, cmpGe
 #define ROUND(a, mode) unary_imm(OPC(3, 1, 0x08), a, mode)
 #define RINT(a) ROUND(a, 8)
 static V SQRT(V a) {
-  Node n = {mSqrt, .a = (int16_t)a, .b = (int16_t)(isWide ? K(0.5f) : -1), .c = -1};
+  Node n = {mSqrt, .a = (int16_t)a, .b = (int16_t)K(0.5f), .c = -1};
   return node(n);
 }
 #define ABS(a) AND(a, bits32(0x7fffffffu))
@@ -244,6 +244,8 @@ static int expand(const LullInstruction *in, Held *held) {
   case lullMin:
     EITHER(IFNAN(X, X, MINPS(X, Y)), commutative(isSigned ? OPC(2, 1, 0x39) : OPC(2, 1, 0x3b), X, Y));
   case lullMulAdd: FLOAT(FMA(X, Y, Z));
+  case lullMulSub: FLOAT(fused(mFms, X, Y, Z));
+  case lullNegMulAdd: FLOAT(fused(mFnma, X, Y, Z));
   case lullEq: COMPARED(cmpEq, 0);
   case lullNe: COMPARED(cmpNe, 4);
   case lullLt: COMPARED(cmpLt, 1);

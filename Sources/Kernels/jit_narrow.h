@@ -100,6 +100,44 @@ static void narrow_sum_tail(const Node *n, int d) {
   }
 }
 
+// The square root without the slow instruction, where the estimate has 12 bits and differs between
+// processors: as in emit_sqrt, and then the result is proved. With u half a unit in the last place of the number
+// before s (of s, but below a power of two, where numbers are closer), |x - s^2| < 2 s u says that no other number is nearer
+// to the root. The few lanes in which it is not so, and zero, tiny, infinite, negative and nan ones, take the instruction.
+static void narrow_sqrt(const Node *n, int v) {
+  Assembler *s = &E->out;
+  int x = operand(n->a), d = take_register(0, v), h = free_register(0), r = free_register(0);
+  if (s->failed) return;
+  enum { oneLess = 0xffffffffu, exponent = 0x7f800000, magnitude = 0x7fffffff, unit = 0x33fffff0 };
+#define NUMBER(bits) (Memory){rbx, none, 1, pool_index(bits) * POOL_STEP}
+  vex_rr(s, OPC(1, 0, 0x52), 1, r, 0, x);              // r = rsqrt(x)
+  vex_rr(s, OPC(1, 0, 0x59), 1, d, x, r);              // d = x r
+  with_operand(OPC(1, 0, 0x59), h, r, n->b);           // h = r / 2
+  vex_rr(s, OPC(1, 0, 0x28), 1, r, 0, d);
+  with_operand(OPC(2, 1, 0xac), r, h, n->b);           // r = 1/2 - d h
+  vex_rr(s, OPC(2, 1, 0xb8), 1, d, d, r);              // d = d + d r
+  vex_rr(s, OPC(2, 1, 0xb8), 1, h, h, r);              // h = h + h r
+  vex_rr(s, OPC(1, 0, 0x28), 1, r, 0, d);
+  vex_rr(s, OPC(2, 1, 0xac), 1, r, d, x);              // r = x - d d
+  vex_rr(s, OPC(2, 1, 0xb8), 1, d, h, r);              // d = d + h r
+  vex_rr(s, OPC(1, 0, 0x28), 1, r, 0, d);
+  vex_rr(s, OPC(2, 1, 0xac), 1, r, d, x);              // r = x - d d
+  vex_rm(s, OPC(1, 0, 0x54), 1, r, r, NUMBER(magnitude));
+  vex_rm(s, OPC(1, 1, 0xfe), 1, h, d, NUMBER(oneLess));
+  vex_rm(s, OPC(1, 0, 0x54), 1, h, h, NUMBER(exponent));
+  vex_rr(s, OPC(1, 0, 0x59), 1, h, h, d);
+  vex_rm(s, OPC(1, 0, 0x59), 1, h, h, NUMBER(unit));   // h = 2 d u, a little less: 2^-23 (1 - 2^-20)
+  vex_rr(s, OPC(1, 0, 0xc2), 1, r, r, h);
+  byte1(s, 0x11);                                      // r < h
+  vex_rr(s, OPC(1, 0, 0x50), 1, rax, 0, r);            // vmovmskps eax
+  byte1(s, 0x3d);
+  bytes4(s, 255);                                      // cmp eax, 255
+  uint8_t *skip = jump_if(s, 4);
+  vex_rr(s, OPC(1, 0, 0x51), 1, d, 0, x);
+  land(s, skip);
+#undef NUMBER
+}
+
 // mask ? b : c
 static void narrow_blend(const Node *n, int v, int mask, int c) {
   Assembler *s = &E->out;

@@ -150,10 +150,20 @@ static inline double remd(double x, double y) {
 }
 BIS(rem_F32, F32, F32, remf(x, y))
 BIS(rem_F64, F64, F64, remd(x, y))
-static void muladd_F32(ARGS) {
-  F32 *d = dv; const F32 *a = av, *b = bv, *c = cv;
-  LOOP d[i] = a[i] * b[i] + c[i];
-}
+// Rounded once where the processor can.
+#if LULL_LEVEL > 0
+#define ROUNDED_ONCE(a, b, c) __builtin_fmaf(a, b, c)
+#else
+#define ROUNDED_ONCE(a, b, c) ((a) * (b) + (c))
+#endif
+#define PRODUCT(name, a, b, c)                                                               \
+  static void name##_F32(ARGS) {                                                            \
+    F32 *d = dv; const F32 *x = av, *y = bv, *z = cv;                                       \
+    LOOP d[i] = ROUNDED_ONCE(a, b, c);                                                      \
+  }
+PRODUCT(muladd, x[i], y[i], z[i])
+PRODUCT(mulsub, x[i], y[i], -z[i])
+PRODUCT(negmuladd, -x[i], y[i], z[i])
 static void select4(ARGS) {
   U32 *d = dv; const I32 *a = av; const U32 *b = bv, *c = cv;
   LOOP d[i] = a[i] ? b[i] : c[i];
@@ -387,7 +397,8 @@ static const LullOpFunction table[lullOpCount][lullComputeTypes] = {
   [lullWrapI8] = {[lullI32] = wrap_i8}, [lullWrapU8] = {[lullI32] = wrap_u8},
   [lullWrapI16] = {[lullI32] = wrap_i16}, [lullWrapU16] = {[lullI32] = wrap_u16},
   [lullRoundF16] = {[lullF32] = round_f16}, [lullRoundBF16] = {[lullF32] = round_bf16},
-  [lullMulAdd] = {[lullF32] = muladd_F32},
+  [lullMulAdd] = {[lullF32] = muladd_F32}, [lullMulSub] = {[lullF32] = mulsub_F32},
+  [lullNegMulAdd] = {[lullF32] = negmuladd_F32},
 };
 LullOpFunction NAME(lull_op_)(int op, int type) { return table[op][type]; }
 

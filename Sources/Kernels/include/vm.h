@@ -35,7 +35,7 @@ enum {
   X(Asin) X(Acos) X(Atan) X(Sinh) X(Cosh) X(Tanh) X(Asinh) X(Acosh) X(Atanh) X(Sigmoid)     \
   X(Erf) X(ErfInv) X(Conj) X(Imag) X(CastF32) X(CastF64) X(CastI32) X(CastU32) X(CastI64)   \
   X(CastU64) X(CastC64) X(WrapI8) X(WrapU8) X(WrapI16) X(WrapU16) X(RoundF16)               \
-  X(RoundBF16) X(MulAdd)
+  X(RoundBF16) X(MulAdd) X(MulSub) X(NegMulAdd)  /* a b + c, a b - c, c - a b, rounded once */
 enum {
 #define LULL_OP(name) lull##name,
   LULL_OPS(LULL_OP)
