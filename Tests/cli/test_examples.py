@@ -16,12 +16,13 @@ ROOT = Path(__file__).resolve().parents[2]
 LULL = os.environ.get("LULL", str(ROOT / "lull"))
 
 MODULES = (
-    "builtins math cmath time sys os os.path struct gc weakref json re itertools functools collections heapq bisect operator "
-    "string random statistics copy textwrap contextlib dataclasses io pathlib tempfile numpy numpy.linalg numpy.fft "
-    "numpy.random mlx.core mlx.core.fast mlx.core.linalg mlx.core.fft mlx.core.random mlx.nn mlx.nn.init mlx.nn.losses "
-    "mlx.optimizers mlx.utils"
+    "builtins math cmath time sys os os.path struct gc weakref json re itertools functools collections collections.abc heapq "
+    "bisect operator string random statistics copy textwrap contextlib dataclasses io pathlib tempfile abc argparse inspect "
+    "keyword pickle platform subprocess threading timeit traceback types typing unittest warnings numpy numpy.linalg numpy.fft "
+    "numpy.random numpy.testing numpy.lib.stride_tricks mlx.core mlx.core.distributed mlx.core.fast mlx.core.linalg mlx.core.fft "
+    "mlx.core.random mlx.nn mlx.nn.init mlx.nn.losses mlx.optimizers mlx.utils mlx_lm mlx_lm.sample_utils mlx_lm.utils "
+    "mlx_lm.lora mlx_lm.trainer models.cache models.gguf models.llama models.rope lull.arrays lull.commands lull.formats"
 ).split()
-TYPES = "int float complex str bytes bytearray list tuple dict set frozenset range slice property memoryview".split()
 
 # Names without an example that runs.
 WITHOUT = {
@@ -43,13 +44,29 @@ WITHOUT = {
 
 ASK = """
 import sys
-module, types = {module!r}, {types!r}
+module = {module!r}
 M = __import__(module, fromlist=["x"])
+asked = []
 
 
 def ask(name, x):
     print("=#=", name)
     help(x)
+
+
+def own(x):
+    "Whether a function or class is of this module or package."
+    home = getattr(x, "__module__", None)
+    return home is None or home.split(".")[0] == module.split(".")[0]
+
+
+def methods(kind):
+    "The public methods of a class: its own and those of private bases."
+    names = []
+    for base in kind.__mro__:
+        if base is kind or base.__name__.startswith("_"):
+            names += [n for n in vars(base) if not n.startswith("_") and n not in names]
+    return [n for n in names if callable(getattr(kind, n))]
 
 
 for name in dir(M):
@@ -58,23 +75,20 @@ for name in dir(M):
         continue
     if isinstance(x, type) and issubclass(x, BaseException):
         continue
-    home = getattr(x, "__module__", None)
-    if type(x).__name__ == "function" and home is not None and not home.startswith(module.split(".")[0]):
-        continue  # another module's
+    if type(x).__name__ in ("function", "type") and not own(x):
+        continue
     ask(module + "." + name, x)
-for t in types:
-    for name in dir(getattr(M, t)):
-        if not name.startswith("_"):
-            x = getattr(getattr(M, t), name)
-            if callable(x):
-                ask(module + "." + t + "." + name, x)
+    if isinstance(x, type) and x not in asked:
+        asked.append(x)
+        for method in methods(x):
+            ask(module + "." + name + "." + method, getattr(x, method))
 """
 
 
 def helps(module, folder):
     """The help of each name of a module."""
     path = folder / "ask.lull"
-    path.write_text(ASK.format(module=module, types=TYPES if module == "builtins" else []))
+    path.write_text(ASK.format(module=module))
     run = subprocess.run([LULL, str(path)], capture_output=True, text=True, cwd=folder, timeout=120)
     assert run.returncode == 0, run.stderr
     found, name = {}, None
