@@ -21,7 +21,7 @@ MODULES = (
     "keyword pickle platform subprocess threading timeit traceback types typing unittest warnings numpy numpy.linalg numpy.fft "
     "numpy.random numpy.testing numpy.lib.stride_tricks mlx.core mlx.core.distributed mlx.core.fast mlx.core.linalg mlx.core.fft "
     "mlx.core.random mlx.nn mlx.nn.init mlx.nn.losses mlx.optimizers mlx.utils mlx_lm mlx_lm.sample_utils mlx_lm.utils "
-    "mlx_lm.lora mlx_lm.trainer models.cache models.gguf models.llama models.rope lull.arrays lull.commands lull.formats"
+    "mlx_lm.lora mlx_lm.trainer models.cache models.gguf models.llama models.rope lull.formats"
 ).split()
 
 # Names without an example that runs.
@@ -29,6 +29,7 @@ WITHOUT = {
     "builtins.input": "reads the terminal",
     "builtins.exit": "ends the session", "builtins.quit": "ends the session",
     "functools.CacheInfo": "what cache_info() gives", "statistics.LinearRegression": "what linear_regression() gives",
+    "types.GenericAlias": "what list[int] gives", "types.UnionType": "what int | str gives",
     "weakref.CallableProxyType": "what proxy() gives", "weakref.ProxyType": "what proxy() gives",
     "numpy.ndarray": "what array() gives", "numpy.ufunc": "the type of add, exp and so on", "numpy.take_dlpack": "a part of from_dlpack()",
     "mlx.core.ArrayAt": "what a.at gives", "mlx.core.ArrayIterator": "a name for annotations", "mlx.core.ArrayLike": "a name for annotations",
@@ -61,12 +62,14 @@ def own(x):
 
 
 def methods(kind):
-    "The public methods of a class: its own and those of private bases."
-    names = []
+    "The public methods of a class, those of private bases too; one that a base of the package has is described there."
+    names, known = [], set()
     for base in kind.__mro__:
         if base is kind or base.__name__.startswith("_"):
             names += [n for n in vars(base) if not n.startswith("_") and n not in names]
-    return [n for n in names if callable(getattr(kind, n))]
+        elif own(base):
+            known.update(vars(base))
+    return [n for n in names if n not in known and callable(getattr(kind, n)) and not isinstance(getattr(kind, n), type)]
 
 
 for name in dir(M):
