@@ -19,10 +19,16 @@ MODULES = (
     "builtins math cmath time sys os os.path struct gc weakref json re itertools functools collections collections.abc heapq "
     "bisect operator string random statistics copy textwrap contextlib dataclasses io pathlib tempfile abc argparse inspect "
     "keyword pickle platform subprocess threading timeit traceback types typing unittest warnings numpy numpy.linalg numpy.fft "
-    "numpy.random numpy.testing numpy.lib.stride_tricks mlx.core mlx.core.distributed mlx.core.fast mlx.core.linalg mlx.core.fft "
-    "mlx.core.random mlx.nn mlx.nn.init mlx.nn.losses mlx.optimizers mlx.utils mlx_lm mlx_lm.sample_utils mlx_lm.utils "
-    "mlx_lm.lora mlx_lm.trainer models.cache models.gguf models.llama models.rope lull.formats"
+    "numpy.random numpy.testing numpy.lib.stride_tricks mlx.core mlx.core.cuda mlx.core.distributed mlx.core.fast mlx.core.fft "
+    "mlx.core.linalg mlx.core.metal mlx.core.random mlx.nn mlx.nn.distributed mlx.nn.init mlx.nn.losses mlx.nn.utils "
+    "mlx.optimizers mlx.utils mlx_lm mlx_lm.generate mlx_lm.lora mlx_lm.sample_utils mlx_lm.trainer mlx_lm.utils models.cache "
+    "models.gguf models.llama models.rope lull.formats"
 ).split()
+
+# Modules of the library whose names another module shows, or which have none.
+PARTS = "__future__ lull lull.arrays lull.commands models numpy.lib mlx.optimizers.schedulers".split() + [
+    "mlx.nn." + part for part in "activations convolution layers module normalization pooling positional recurrent transformer upsample".split()
+]
 
 # Names without an example that runs.
 WITHOUT = {
@@ -123,6 +129,13 @@ def cells_of(lines):
         while expected and not expected[-1]:
             expected.pop()
     return [("\n".join(source), expected) for source, expected in cells]
+
+
+def test_every_module_is_asked():
+    library = ROOT / "stdlib"
+    names = [".".join(p.relative_to(library).with_suffix("").parts).removesuffix(".__init__") for p in library.rglob("*.lull")]
+    public = {n for n in names if not any(part.startswith("_") and part != "__future__" for part in n.split("."))}
+    assert sorted(public - set(MODULES) - set(PARTS)) == []
 
 
 @pytest.mark.parametrize("module", MODULES)
