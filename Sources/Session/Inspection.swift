@@ -96,7 +96,7 @@ extension Session {
       let end = doc.firstRange(of: "\n\n>>> ")?.lowerBound ?? doc.endIndex
       if end != doc.startIndex { text += indented(String(doc[..<end])) }
       text += wrapped(attributeNames(value).filter { !$0.hasPrefix("_") }, indent: "  ")
-      if end != doc.endIndex { text += indented(String(doc[end...])) }
+      if end != doc.endIndex { text += indented(String(doc[doc.index(after: end)...])) }
     default:
       var shown = ""
       do throws(LullError) { shown = try quietRepr(value) } catch { shown = "<no repr>" }
