@@ -38,7 +38,7 @@ WITHOUT = {
     "types.GenericAlias": "what list[int] gives", "types.UnionType": "what int | str gives",
     "weakref.CallableProxyType": "what proxy() gives", "weakref.ProxyType": "what proxy() gives",
     "numpy.ndarray": "what array() gives", "numpy.ufunc": "the type of add, exp and so on", "numpy.take_dlpack": "a part of from_dlpack()",
-    "mlx.core.ArrayAt": "what a.at gives", "mlx.core.ArrayIterator": "a name for annotations", "mlx.core.ArrayLike": "a name for annotations",
+    "mlx.core.ArrayAt": "what a.at gives",
     "mlx.core.DeviceType": "the type of mx.cpu", "mlx.core.Dtype": "the type of mx.float32", "mlx.core.DtypeCategory": "the type of mx.floating",
     "mlx.core.FunctionExporter": "what exporter() gives", "mlx.core.Stream": "what new_stream() gives",
     "mlx.core.StreamContext": "what stream() gives", "mlx.core.ThreadLocalStream": "what new_thread_local_stream() gives",
