@@ -125,7 +125,12 @@ let exporterType: NativeType = {
     return false
   }
   type.methods = [
-    Builtin("close", "close(self)", doc: "Write the file.") { (a) throws(LullError) in
+    Builtin(
+      "close", "close(self)", doc: "Write the file; the end of a `with` block does it too.",
+      examples: [
+        ">>> export = mx.exporter('/tmp/lull-example.fn', lambda x: x + 1)\n>>> export(mx.array(1))\n>>> export.close()\n>>> mx.import_function('/tmp/lull-example.fn')(mx.array(4))\n[array(5, dtype=int32)]"
+      ]
+    ) { (a) throws(LullError) in
       try a[0].native(Exporter.self)?.close()
       return .none
     }

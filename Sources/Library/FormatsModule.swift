@@ -28,7 +28,7 @@ func textual<R>(_ body: () throws -> R) throws(LullError) -> R {
 let quantizedWeightType: NativeType = {
   let type = NativeType(
     "QuantizedWeight", module: "lull.formats",
-    doc: "A matrix of a GGUF file, kept in the blocks that the file has.")
+    doc: "A matrix of a GGUF file, kept in the blocks that the file has.\n\n>>> from lull import formats\n>>> metadata, tensors = formats.load_gguf('model.gguf')\n>>> tensors['token_embd.weight']\nQuantizedWeight(Q4_1, shape=(320, 128))")
   func field(_ name: String, _ doc: String, _ get: @escaping (QuantizedWeight) -> Value)
     -> NativeProperty
   {
@@ -231,11 +231,12 @@ private func ids(_ v: Value) throws(LullError) -> [Int] {
 let tokenizerType: NativeType = {
   let type = NativeType(
     "Tokenizer", module: "lull.formats",
-    doc: "Text to token ids and back, as a model was trained with.")
+    doc: "Text to token ids and back, as a model was trained with.\n\n>>> from lull import formats\n>>> tokenizer = formats.load_tokenizer('model')\n>>> tokenizer\nTokenizer(vocab_size=320)")
   type.methods = [
     Builtin(
       "encode", "encode(self, text, add_special_tokens=True)", chapter: "models",
-      doc: "The token ids of a text, as a list."
+      doc: "The token ids of a text, as a list.",
+      examples: [">>> tokenizer.encode('hello')\n[259, 270, 81]"]
     ) { (a) throws(LullError) in
       let t = try tokenizer(a[0])
       let addSpecial = try a.bool(2)
@@ -243,7 +244,8 @@ let tokenizerType: NativeType = {
     },
     Builtin(
       "decode", "decode(self, ids, skip_special_tokens=False)", chapter: "models",
-      doc: "The text of token ids."
+      doc: "The text of token ids.",
+      examples: [">>> tokenizer.decode([259, 270, 81])\n'hello'"]
     ) { (a) throws(LullError) in
       let t = try tokenizer(a[0])
       let skip = try a.bool(2)
@@ -254,7 +256,10 @@ let tokenizerType: NativeType = {
       "apply_chat_template(self, messages, tools=None, add_generation_prompt=False, tokenize=True, **variables)",
       chapter: "models",
       doc:
-        "Messages ([{'role': ..., 'content': ...}, ...]) as the model's chat template writes them: ids, or text with tokenize=False."
+        "Messages ([{'role': ..., 'content': ...}, ...]) as the model's chat template writes them: ids, or text with tokenize=False.",
+      examples: [
+        ">>> messages = [{'role': 'user', 'content': 'hi'}]\n>>> tokenizer.apply_chat_template(messages, tokenize=False)\n'<|im_start|>user\\nhi<|im_end|>\\n'"
+      ]
     ) { (a) throws(LullError) in
       let t = try tokenizer(a[0])
       let messages = try json(a[1])
@@ -271,13 +276,15 @@ let tokenizerType: NativeType = {
     },
     Builtin(
       "convert_tokens_to_ids", "convert_tokens_to_ids(self, token)", chapter: "models",
-      doc: "The id of a token, or None."
+      doc: "The id of a token, or None.",
+      examples: [">>> tokenizer.convert_tokens_to_ids('he')\n259"]
     ) { (a) throws(LullError) in
       try tokenizer(a[0]).id(ofToken: a.string(1)).map { Value($0) } ?? .none
     },
     Builtin(
       "convert_ids_to_tokens", "convert_ids_to_tokens(self, id)", chapter: "models",
-      doc: "The token of an id, or None."
+      doc: "The token of an id, or None.",
+      examples: [">>> tokenizer.convert_ids_to_tokens(259)\n'he'"]
     ) { (a) throws(LullError) in
       try tokenizer(a[0]).token(a.int(1)).map { makeStr($0) } ?? .none
     },
@@ -311,10 +318,10 @@ let tokenizerType: NativeType = {
   return type
 }()
 
-private let detokenizerType: NativeType = {
+let detokenizerType: NativeType = {
   let type = NativeType(
     "StreamingDetokenizer", module: "lull.formats",
-    doc: "Turns token ids into text one by one; never shows part of a character.")
+    doc: "Turns token ids into text one by one; never shows part of a character.\n\n>>> from lull import formats\n>>> tokenizer = formats.load_tokenizer('model')\n>>> detokenizer = tokenizer.detokenizer\n>>> for id in tokenizer.encode('hello'):\n...     detokenizer.add_token(id)\n...     print(detokenizer.last_segment)\nhe\nll\no")
   func box(_ v: Value) throws(LullError) -> DetokenizerBox {
     guard let box = v.native(DetokenizerBox.self) else {
       throw LullError.typeError("not a detokenizer")
@@ -323,7 +330,8 @@ private let detokenizerType: NativeType = {
   }
   type.methods = [
     Builtin(
-      "add_token", "add_token(self, token)", chapter: "models", doc: "Take one more token id."
+      "add_token", "add_token(self, token)", chapter: "models", doc: "Take one more token id.",
+      examples: [">>> detokenizer.add_token(259)\n>>> detokenizer.text\n'hellohe'"]
     ) {
       (a) throws(LullError) in
       let b = try box(a[0])
@@ -332,7 +340,10 @@ private let detokenizerType: NativeType = {
       b.text += new
       return .none
     },
-    Builtin("finalize", "finalize(self)", chapter: "models", doc: "Give out what was held back.") {
+    Builtin(
+      "finalize", "finalize(self)", chapter: "models", doc: "Give out what was held back.",
+      examples: [">>> detokenizer.finalize()\n>>> detokenizer.text\n'hellohe'"]
+    ) {
       (a) throws(LullError) in
       let b = try box(a[0])
       let new = b.state.finish()
@@ -340,7 +351,10 @@ private let detokenizerType: NativeType = {
       b.text += new
       return .none
     },
-    Builtin("reset", "reset(self)", chapter: "models", doc: "Begin a new text.") {
+    Builtin(
+      "reset", "reset(self)", chapter: "models", doc: "Begin a new text.",
+      examples: [">>> detokenizer.reset()\n>>> detokenizer.text\n''"]
+    ) {
       (a) throws(LullError) in
       let b = try box(a[0])
       b.state = b.tokenizer.streamingDetokenizer()
@@ -389,14 +403,20 @@ func json(_ v: Value, _ depth: Int = 0) throws(LullError) -> JSON {
 let formatsFunctions: [Builtin] = [
   Builtin(
     "load_gguf", "load_gguf(path)", chapter: "files",
-    doc: "(metadata, tensors) of a GGUF file; quantised matrices stay as the file has them."
+    doc: "(metadata, tensors) of a GGUF file; quantised matrices stay as the file has them.",
+    examples: [
+      ">>> from lull import formats\n>>> metadata, tensors = formats.load_gguf('model.gguf')\n>>> metadata['general.architecture'], tensors['output_norm.weight'].shape\n('llama', (128,))"
+    ]
   ) { (a) throws(LullError) in
     let (metadata, tensors) = try loadGGUF(try pathText(a[0]))
     return makeTupleValue([metadata, tensors])
   },
   Builtin(
     "load_safetensors_directory", "load_safetensors_directory(path)", chapter: "files",
-    doc: "All tensors of a model directory: model.safetensors, or the shards of its index."
+    doc: "All tensors of a model directory: model.safetensors, or the shards of its index.",
+    examples: [
+      ">>> from lull import formats\n>>> tensors = formats.load_safetensors_directory('model')\n>>> tensors['model.embed_tokens.weight'].shape\n(320, 64)"
+    ]
   ) { (a) throws(LullError) in
     let path = try pathText(a[0])
     let model = try formats { try SafetensorsModel(path: path) }
@@ -404,14 +424,20 @@ let formatsFunctions: [Builtin] = [
   },
   Builtin(
     "gguf_tokenizer", "gguf_tokenizer(path)", chapter: "models",
-    doc: "The tokenizer inside a GGUF file."
+    doc: "The tokenizer inside a GGUF file.",
+    examples: [
+      ">>> from lull import formats\n>>> formats.gguf_tokenizer('model.gguf').encode('hello')\n[259, 270, 81]"
+    ]
   ) { (a) throws(LullError) in
     let path = try pathText(a[0])
     return tokenizerType.make(TokenizerBox(try textual { try Tokenizer(gguf: GGUF(path: path)) }))
   },
   Builtin(
     "load_tokenizer", "load_tokenizer(path)", chapter: "models",
-    doc: "The tokenizer of a model directory (tokenizer.json)."
+    doc: "The tokenizer of a model directory (tokenizer.json).",
+    examples: [
+      ">>> from lull import formats\n>>> formats.load_tokenizer('model').vocab_size\n320"
+    ]
   ) { (a) throws(LullError) in
     let path = try pathText(a[0])
     return tokenizerType.make(TokenizerBox(try textual { try Tokenizer.load(directory: path) }))

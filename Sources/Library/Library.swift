@@ -114,7 +114,10 @@ public enum Library {
     ModuleRegistry.add("_numpy") { numpyModule() }
     ModuleRegistry.add("mlx.core.fft") { NativeModule(builtins: fourierFunctions) }
     ModuleRegistry.add("mlx.core.linalg") { NativeModule(builtins: linalgFunctions) }
-    ModuleRegistry.add("lull.formats") { NativeModule(builtins: formatsFunctions) }
+    ModuleRegistry.add("lull.formats") {
+      let types = [quantizedWeightType, tokenizerType, detokenizerType]
+      return NativeModule(builtins: formatsFunctions, values: types.map { ($0.name, $0.value.retain()) })
+    }
     ModuleRegistry.add("lull.trace") { NativeModule(builtins: traceFunctions) }
   }
 

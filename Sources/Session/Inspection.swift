@@ -91,8 +91,12 @@ extension Session {
       text += wrapped(names, indent: "  ")
     case "type":
       text = "class \(textAttribute(value, "__qualname__") ?? "")\n"
-      if let doc = textAttribute(value, "__doc__"), !doc.isEmpty { text += indented(doc) }
+      // The names stand between the text and its examples.
+      let doc = textAttribute(value, "__doc__") ?? ""
+      let end = doc.firstRange(of: "\n\n>>> ")?.lowerBound ?? doc.endIndex
+      if end != doc.startIndex { text += indented(String(doc[..<end])) }
       text += wrapped(attributeNames(value).filter { !$0.hasPrefix("_") }, indent: "  ")
+      if end != doc.endIndex { text += indented(String(doc[doc.index(after: end)...])) }
     default:
       var shown = ""
       do throws(LullError) { shown = try quietRepr(value) } catch { shown = "<no repr>" }

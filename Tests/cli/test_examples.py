@@ -16,40 +16,63 @@ ROOT = Path(__file__).resolve().parents[2]
 LULL = os.environ.get("LULL", str(ROOT / "lull"))
 
 MODULES = (
-    "builtins math cmath time sys os os.path struct gc weakref json re itertools functools collections heapq bisect operator "
-    "string random statistics copy textwrap contextlib dataclasses io pathlib tempfile numpy numpy.linalg numpy.fft "
-    "numpy.random mlx.core mlx.core.fast mlx.core.linalg mlx.core.fft mlx.core.random mlx.nn mlx.nn.init mlx.nn.losses "
-    "mlx.optimizers mlx.utils"
+    "builtins math cmath time sys os os.path struct gc weakref json re itertools functools collections collections.abc heapq "
+    "bisect operator string random statistics copy textwrap contextlib dataclasses io pathlib tempfile abc argparse inspect "
+    "keyword pickle platform subprocess threading timeit traceback types typing unittest warnings numpy numpy.linalg numpy.fft "
+    "numpy.random numpy.testing numpy.lib.stride_tricks mlx.core mlx.core.cuda mlx.core.distributed mlx.core.fast mlx.core.fft "
+    "mlx.core.linalg mlx.core.metal mlx.core.random mlx.nn mlx.nn.distributed mlx.nn.init mlx.nn.losses mlx.nn.utils "
+    "mlx.optimizers mlx.utils mlx_lm mlx_lm.generate mlx_lm.lora mlx_lm.sample_utils mlx_lm.trainer mlx_lm.utils models.cache "
+    "models.gguf models.llama models.rope lull.formats"
 ).split()
-TYPES = "int float complex str bytes bytearray list tuple dict set frozenset range slice property memoryview".split()
+
+# Modules of the library whose names another module shows, or which have none.
+PARTS = "__future__ lull lull.arrays lull.commands models numpy.lib mlx.optimizers.schedulers".split() + [
+    "mlx.nn." + part for part in "activations convolution layers module normalization pooling positional recurrent transformer upsample".split()
+]
 
 # Names without an example that runs.
 WITHOUT = {
     "builtins.input": "reads the terminal",
     "builtins.exit": "ends the session", "builtins.quit": "ends the session",
     "functools.CacheInfo": "what cache_info() gives", "statistics.LinearRegression": "what linear_regression() gives",
+    "types.GenericAlias": "what list[int] gives", "types.UnionType": "what int | str gives",
     "weakref.CallableProxyType": "what proxy() gives", "weakref.ProxyType": "what proxy() gives",
     "numpy.ndarray": "what array() gives", "numpy.ufunc": "the type of add, exp and so on", "numpy.take_dlpack": "a part of from_dlpack()",
-    "mlx.core.ArrayAt": "what a.at gives", "mlx.core.ArrayIterator": "a name for annotations", "mlx.core.ArrayLike": "a name for annotations",
+    "mlx.core.ArrayAt": "what a.at gives",
     "mlx.core.DeviceType": "the type of mx.cpu", "mlx.core.Dtype": "the type of mx.float32", "mlx.core.DtypeCategory": "the type of mx.floating",
     "mlx.core.FunctionExporter": "what exporter() gives", "mlx.core.Stream": "what new_stream() gives",
     "mlx.core.StreamContext": "what stream() gives", "mlx.core.ThreadLocalStream": "what new_thread_local_stream() gives",
     "mlx.core.fast.cuda_kernel": "needs a GPU", "mlx.core.fast.metal_kernel": "needs a GPU",
     "mlx.core.fast.precompiled_cuda_kernel": "needs a GPU",
-    "mlx.nn.BlockEmbedding": "holds a table of a GGUF file", "mlx.nn.BlockLinear": "holds a weight of a GGUF file",
-    "mlx.nn.AllToShardedLinear": "needs several processes", "mlx.nn.ShardedToAllLinear": "needs several processes",
-    "mlx.nn.QuantizedAllToShardedLinear": "needs several processes", "mlx.nn.QuantizedShardedToAllLinear": "needs several processes",
 }
 
 ASK = """
 import sys
-module, types = {module!r}, {types!r}
+module = {module!r}
 M = __import__(module, fromlist=["x"])
+asked = []
 
 
 def ask(name, x):
     print("=#=", name)
     help(x)
+
+
+def own(x):
+    "Whether a function or class is of this module or package."
+    home = getattr(x, "__module__", None)
+    return home is None or home.split(".")[0] == module.split(".")[0]
+
+
+def methods(kind):
+    "The public methods of a class, those of private bases too; one that a base of the package has is described there."
+    names, known = [], set()
+    for base in kind.__mro__:
+        if base is kind or base.__name__.startswith("_"):
+            names += [n for n in vars(base) if not n.startswith("_") and n not in names]
+        elif own(base):
+            known.update(vars(base))
+    return [n for n in names if n not in known and callable(getattr(kind, n)) and not isinstance(getattr(kind, n), type)]
 
 
 for name in dir(M):
@@ -58,23 +81,20 @@ for name in dir(M):
         continue
     if isinstance(x, type) and issubclass(x, BaseException):
         continue
-    home = getattr(x, "__module__", None)
-    if type(x).__name__ == "function" and home is not None and not home.startswith(module.split(".")[0]):
-        continue  # another module's
+    if type(x).__name__ in ("function", "type") and not own(x):
+        continue
     ask(module + "." + name, x)
-for t in types:
-    for name in dir(getattr(M, t)):
-        if not name.startswith("_"):
-            x = getattr(getattr(M, t), name)
-            if callable(x):
-                ask(module + "." + t + "." + name, x)
+    if isinstance(x, type) and x not in asked:
+        asked.append(x)
+        for method in methods(x):
+            ask(module + "." + name + "." + method, getattr(x, method))
 """
 
 
 def helps(module, folder):
     """The help of each name of a module."""
     path = folder / "ask.lull"
-    path.write_text(ASK.format(module=module, types=TYPES if module == "builtins" else []))
+    path.write_text(ASK.format(module=module))
     run = subprocess.run([LULL, str(path)], capture_output=True, text=True, cwd=folder, timeout=120)
     assert run.returncode == 0, run.stderr
     found, name = {}, None
@@ -85,6 +105,14 @@ def helps(module, folder):
         elif name:
             found[name].append(line[2:] if line.startswith("  ") else line)
     return found
+
+
+def with_models(folder):
+    """A folder with the small models that some examples read: model (a directory) and model.gguf."""
+    fixtures = ROOT / "Tests" / "Fixtures"
+    (folder / "model").symlink_to(fixtures / "models" / "llama_gqa")
+    (folder / "model.gguf").symlink_to(fixtures / "gguf" / "llama_Q4_1.gguf")
+    return folder
 
 
 def cells_of(lines):
@@ -103,9 +131,16 @@ def cells_of(lines):
     return [("\n".join(source), expected) for source, expected in cells]
 
 
+def test_every_module_is_asked():
+    library = ROOT / "stdlib"
+    names = [".".join(p.relative_to(library).with_suffix("").parts).removesuffix(".__init__") for p in library.rglob("*.lull")]
+    public = {n for n in names if not any(part.startswith("_") and part != "__future__" for part in n.split("."))}
+    assert sorted(public - set(MODULES) - set(PARTS)) == []
+
+
 @pytest.mark.parametrize("module", MODULES)
 def test_examples(module, tmp_path):
-    found = helps(module, tmp_path)
+    found = helps(module, with_models(tmp_path))
     assert found
     # A command shows how it is typed; those lines run nothing.
     lacking = [
