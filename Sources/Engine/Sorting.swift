@@ -105,9 +105,11 @@ public func median(_ x: NDArray, axes: [Int]? = nil, keepdims: Bool = false) thr
   let all = try sort(transpose(y, rest + mask.bits).reshaped(shape), axis: -1)
   let low = try slice(all, axis: rest.count, from: (n - 1) / 2, to: (n - 1) / 2 + 1)
   let high = try slice(all, axis: rest.count, from: n / 2, to: n / 2 + 1)
+  let half = try NDArray.weak(.float(0.5), like: y.dtype)
+  let between = n % 2 == 1 ? low : try multiply(add(low, high), half)
   // NaN sorts last: it is the median of whatever holds one.
   let last = try slice(all, axis: rest.count, from: n - 1, to: n)
-  let middle = try `where`(isnan(last), last, multiply(add(low, high), NDArray.weak(.float(0.5), like: y.dtype)))
+  let middle = try `where`(isnan(last), last, between)
   return try middle.reshaped(x.reducedShape(mask, keepdims: keepdims))
 }
 

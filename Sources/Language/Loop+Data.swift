@@ -59,8 +59,7 @@ extension Loop {
     save()
     let v = b(i)
     if _slowPath(v.isUndefined) { throw unboundLocal(frame, i.pointee.b) }
-    let target = a(i)
-    try forEach(v) { (x) throws(LullError) in try target.pointee.set.add(x) }
+    try a(i).pointee.set.update(v)
     consumeB(i)
   }
   @_transparent func dictSet(_ i: InstructionPtr) throws(LullError) {
