@@ -24,7 +24,8 @@ let oneThread =
 // take 0.86 of the time).
 let manyDispatches: [SwiftSetting] = [
   .unsafeFlags([
-    "-Xllvm", "-vectorize-slp=false", "-Xllvm", "-enable-tail-merge=false", "-Xllvm", "-tail-dup-pred-size=10000",
+    "-Xllvm", "-vectorize-slp=false", "-Xllvm", "-enable-tail-merge=false", "-Xllvm",
+    "-tail-dup-pred-size=10000",
     "-Xllvm", "-tail-dup-succ-size=10000",
   ])
 ]

@@ -143,7 +143,8 @@ public func squeeze(_ x: NDArray, _ axes: [Int]? = nil) throws(ArrayError) -> ND
     mask = try x.axisMask(axes, op: "squeeze")
     for axis in mask.bits where x.shape[axis] != 1 {
       throw .argument(
-        op: "squeeze", message: "axis \(axis) of shape \(x.shape) has size \(x.shape[axis]), only size 1 can go; "
+        op: "squeeze",
+        message: "axis \(axis) of shape \(x.shape) has size \(x.shape[axis]), only size 1 can go; "
           + "to take one part of it, index it")
     }
   } else {
@@ -176,7 +177,8 @@ public func unflatten(_ x: NDArray, axis: Int, shape: [Int]) throws(ArrayError) 
     dims[hole] = all[a] / known
   }
   let target = Array(all[..<a]) + dims + Array(all[(a + 1)...])
-  guard dims.allSatisfy({ $0 >= 0 }), try Shape.checked(target, op: "unflatten").elementCount(op: "unflatten") == x.size
+  guard dims.allSatisfy({ $0 >= 0 }),
+    try Shape.checked(target, op: "unflatten").elementCount(op: "unflatten") == x.size
   else { throw .badReshape(shape: [all[a]], to: shape) }
   return try x.reshaped(Shape(target), .unflatten(axis: a, dims: shape))
 }
@@ -271,7 +273,9 @@ public func slice(_ x: NDArray, axis: Int, from: Int, to: Int) throws(ArrayError
     dtype: x.dtype, x)
 }
 public func split(_ x: NDArray, at indices: [Int], axis: Int = 0) throws(ArrayError) -> [NDArray] {
-  if let made = try Tracing.recorded(.split(parts: nil, at: indices, axis: axis), [x]) { return made }
+  if let made = try Tracing.recorded(.split(parts: nil, at: indices, axis: axis), [x]) {
+    return made
+  }
   let a = try x.axis(axis, op: "split")
   let n = x.shape[a]
   var result: [NDArray] = []
@@ -289,7 +293,8 @@ public func split(_ x: NDArray, parts: Int, axis: Int = 0) throws(ArrayError) ->
   guard parts > 0, x.shape[a] % parts == 0 else {
     throw .argument(
       op: "split",
-      message: "axis \(a) of shape \(x.shape) has size \(x.shape[a]), which is no multiple of \(parts); "
+      message:
+        "axis \(a) of shape \(x.shape) has size \(x.shape[a]), which is no multiple of \(parts); "
         + "give the places to cut at as a list")
   }
   let each = x.shape[a] / parts

@@ -112,7 +112,8 @@ public indirect enum ArrayError: Error, Equatable {
     case .notDifferentiable(let op, let reason): return "\(op) has no gradient: \(reason)"
     case .programFailed: return "a function of the program failed"
     case .evaluatedInTrace:
-      return "eval: the values of an array inside a function that vmap, compile or export is tracing are not "
+      return
+        "eval: the values of an array inside a function that vmap, compile or export is tracing are not "
         + "there yet: no item(), print, comparison in an if, or eval of it there"
     case .internal(let text): return "internal error: \(text) (please report it)"
     case .at(_, let error): return error.message

@@ -158,7 +158,8 @@ public struct BatchTrace {
       if let size, size != x.shape[a] {
         throw .argument(
           op: "vmap",
-          message: "axis \(axis) of input \(i), of shape \(x.shape), has size \(x.shape[a]), that of the others \(size); "
+          message:
+            "axis \(axis) of input \(i), of shape \(x.shape), has size \(x.shape[a]), that of the others \(size); "
             + "in_axes says which axis of each input is mapped, None for none")
       }
       size = x.shape[a]

@@ -88,7 +88,8 @@ public final class CompiledPlan: @unchecked Sendable {
   }
 
   /// All nodes without values that the outputs need, inputs before users.
-  private static func pending(_ outputs: [NDArray], besides placeholders: [NDArray]) throws(ArrayError)
+  private static func pending(_ outputs: [NDArray], besides placeholders: [NDArray])
+    throws(ArrayError)
     -> [NDArray]
   {
     var seen = Set(placeholders.map { ObjectIdentifier($0) })
@@ -342,7 +343,9 @@ public struct PlanTrace {
     placeholders = forms.map { .placeholder($0.0, $0.1) }
   }
   /// The plan of what the function gave.
-  public func finish(_ outputs: [NDArray], op: OperationName = "compile") throws(ArrayError) -> CompiledPlan {
+  public func finish(_ outputs: [NDArray], op: OperationName = "compile") throws(ArrayError)
+    -> CompiledPlan
+  {
     let plan = try CompiledPlan(
       placeholders: placeholders, outputs: outputs, isShapeless: isShapeless,
       hasPendingSteps: op != "compile")

@@ -25,7 +25,8 @@ indirect enum Composition: Codable, Sendable {
   case putAlong(ScatterMode)
   case maskedUpdate(ScatterMode)
   case gatherMatmul(left: Bool, right: Bool)
-  case gatherQuantized(group: Int, bits: Int, String, biases: Bool, left: Bool, right: Bool, transpose: Bool)
+  case gatherQuantized(
+    group: Int, bits: Int, String, biases: Bool, left: Bool, right: Bool, transpose: Bool)
   case segmented
   case blockMasked(Int, out: Bool, left: Bool, right: Bool)
   case hadamard(Double?)
@@ -49,7 +50,8 @@ indirect enum Composition: Codable, Sendable {
   func call(_ x: [NDArray]) throws(ArrayError) -> [NDArray] {
     func need(_ count: Int) throws(ArrayError) {
       guard x.count == count else {
-        throw .argument(op: "compile", message: "a recorded function of \(count) inputs has \(x.count)")
+        throw .argument(
+          op: "compile", message: "a recorded function of \(count) inputs has \(x.count)")
       }
     }
     var rest = x[...]
@@ -61,9 +63,11 @@ indirect enum Composition: Codable, Sendable {
     }
     func optional(_ isThere: Bool) throws(ArrayError) -> NDArray? { isThere ? try next() : nil }
     switch self {
-    case .outer, .kron, .tensordot, .crossed, .inner, .reshapedLike, .sliceGradient, .convolve: try need(2)
+    case .outer, .kron, .tensordot, .crossed, .inner, .reshapedLike, .sliceGradient, .convolve:
+      try need(2)
     case .putAlong, .maskedUpdate, .segmented: try need(3)
-    case .einsum, .meshgrid, .broadcasted, .index, .update, .gatherMatmul, .gatherQuantized, .blockMasked,
+    case .einsum, .meshgrid, .broadcasted, .index, .update, .gatherMatmul, .gatherQuantized,
+      .blockMasked,
       .attention, .concatenateGradient, .gradient, .tangent, .batch:
       if x.isEmpty { try need(1) }
     case .pad: try need(2)
@@ -93,7 +97,8 @@ indirect enum Composition: Codable, Sendable {
       return try Engine.split(x[0], at: at, axis: axis)
     case .meshgrid(let sparse, let indexing):
       return try Engine.meshgrid(x, sparse: sparse, indexing: indexing)
-    case .median(let axes, let keepdims): return [try Engine.median(x[0], axes: axes, keepdims: keepdims)]
+    case .median(let axes, let keepdims):
+      return [try Engine.median(x[0], axes: axes, keepdims: keepdims)]
     case .topk(let k, let axis): return [try Engine.topk(x[0], k, axis: axis)]
     case .broadcasted: return try broadcastArrays(x)
     case .index(let forms):
@@ -107,18 +112,22 @@ indirect enum Composition: Codable, Sendable {
     case .gatherMatmul(let left, let right):
       let (a, b) = (try next(), try next())
       return [try Engine.gatherMatmul(a, b, left: optional(left), right: optional(right))]
-    case .gatherQuantized(let group, let bits, let mode, let hasBiases, let left, let right, let transpose):
+    case .gatherQuantized(
+      let group, let bits, let mode, let hasBiases, let left, let right, let transpose):
       let (y, codes, scales) = (try next(), try next(), try next())
       let w = QuantizedOperand(
-        codes: codes, scales: scales, biases: try optional(hasBiases), group: group, bits: bits, mode: mode)
+        codes: codes, scales: scales, biases: try optional(hasBiases), group: group, bits: bits,
+        mode: mode)
       return [
-        try gatherQuantizedMatmul(y, w, left: optional(left), right: optional(right), transpose: transpose)
+        try gatherQuantizedMatmul(
+          y, w, left: optional(left), right: optional(right), transpose: transpose)
       ]
     case .segmented: return [try segmentedMatmul(x[0], x[1], segments: x[2])]
     case .blockMasked(let block, let out, let left, let right):
       let (a, b) = (try next(), try next())
       return [
-        try blockMaskedMatmul(a, b, block: block, out: optional(out), left: optional(left), right: optional(right))
+        try blockMaskedMatmul(
+          a, b, block: block, out: optional(out), left: optional(left), right: optional(right))
       ]
     case .hadamard(let scale): return [try hadamardTransform(x[0], scale: scale)]
     case .convolve(let mode): return [try Engine.convolve(x[0], x[1], mode: mode)]
@@ -129,9 +138,11 @@ indirect enum Composition: Codable, Sendable {
       let (q, k, v) = (try next(), try next(), try next())
       return [
         try fastAttention(
-          q, k, v, scale: Float(scale), mask: optional(hasMask), causal: causal, sinks: optional(hasSinks))
+          q, k, v, scale: Float(scale), mask: optional(hasMask), causal: causal,
+          sinks: optional(hasSinks))
       ]
-    case .shift(let axes, let inverse): return [try fourierShift(x[0], axes: axes, inverse: inverse)]
+    case .shift(let axes, let inverse):
+      return [try fourierShift(x[0], axes: axes, inverse: inverse)]
     case .concatenateGradient(let axis):
       // The cotangent and what was put together: the part that each has in it.
       let a = try x[0].axis(axis, op: "concatenate")
@@ -148,24 +159,31 @@ indirect enum Composition: Codable, Sendable {
     case .sliceGradient(let ranges):
       return [try sliceUpdate(NDArray.zeros(x[1].shape, dtype: x[0].dtype), x[0], ranges)]
     case .gradient(let function, let count):
-      guard count > 0, count < x.count else { throw .argument(op: "vjp", message: "bad recorded gradient") }
+      guard count > 0, count < x.count else {
+        throw .argument(op: "vjp", message: "bad recorded gradient")
+      }
       return try vjp(Array(x[..<count]), cotangents: Array(x[count...])) { (y) throws(ArrayError) in
         try function.call(y)
       }.gradients
     case .tangent(let function, let count):
-      guard count > 0, 2 * count == x.count else { throw .argument(op: "jvp", message: "bad recorded tangent") }
+      guard count > 0, 2 * count == x.count else {
+        throw .argument(op: "jvp", message: "bad recorded tangent")
+      }
       return try jvp(Array(x[..<count]), tangents: Array(x[count...])) { (y) throws(ArrayError) in
         try function.call(y)
       }.tangents
     case .batch(let function, let isBatched):
-      guard isBatched.count == x.count else { throw .argument(op: "vmap", message: "bad recorded batch") }
+      guard isBatched.count == x.count else {
+        throw .argument(op: "vmap", message: "bad recorded batch")
+      }
       return try vmap(x, axes: isBatched.map { $0 ? 0 : nil }) { (y) throws(ArrayError) in
         try function.call(y)
       }
     }
   }
 
-  private static func indices(_ forms: [IndexForm], _ arrays: inout ArraySlice<NDArray>) throws(ArrayError)
+  private static func indices(_ forms: [IndexForm], _ arrays: inout ArraySlice<NDArray>)
+    throws(ArrayError)
     -> [Index]
   {
     var result: [Index] = []
@@ -204,14 +222,19 @@ indirect enum Composition: Codable, Sendable {
 
 extension Tracing {
   /// The outputs of a function recorded whole, while a shapeless function is traced; else nil.
-  static func recorded(_ function: Composition, _ inputs: [NDArray]) throws(ArrayError) -> [NDArray]? {
+  static func recorded(_ function: Composition, _ inputs: [NDArray]) throws(ArrayError)
+    -> [NDArray]?
+  {
     guard isShapeless, inputs.contains(where: { $0.isTraced }) else { return nil }
     return try record(function, inputs)
   }
-  fileprivate static func record(_ function: Composition, _ inputs: [NDArray]) throws(ArrayError) -> [NDArray] {
+  fileprivate static func record(_ function: Composition, _ inputs: [NDArray]) throws(ArrayError)
+    -> [NDArray]
+  {
     let made = try plain { () throws(ArrayError) in try function.call(inputs) }
     return NDArray.outputs(
-      of: Composed(function: function), shapes: made.map(\.shape), dtypes: made.map(\.dtype), inputs: inputs)
+      of: Composed(function: function), shapes: made.map(\.shape), dtypes: made.map(\.dtype),
+      inputs: inputs)
   }
   /// Runs a body in which sizes are numbers.
   fileprivate static func plain<R>(_ body: () throws(ArrayError) -> R) throws(ArrayError) -> R {

@@ -364,7 +364,8 @@ public func convolve(_ a: NDArray, _ v: NDArray, mode: String = "full") throws(A
   case "valid": (low, high) = (0, 0)
   case "same": (low, high) = (n / 2, n % 2 == 1 ? n / 2 : n / 2 - 1)
   default:
-    throw .argument(op: "convolve", message: "mode must be 'full', 'same' or 'valid', not '\(mode)'")
+    throw .argument(
+      op: "convolve", message: "mode must be 'full', 'same' or 'valid', not '\(mode)'")
   }
   let result = try convolution(
     x.reshaped([1, x.size, 1] as Shape), w.reshaped([1, n, 1] as Shape), low: [low], high: [high],

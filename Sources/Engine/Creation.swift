@@ -241,7 +241,8 @@ extension NDArray {
     let fits = [start, stop, step].allSatisfy { Int32(exactly: $0.int) != nil }
     let dtype = dtype ?? (isFloat ? .float32 : fits ? .int32 : .int64)
     // An infinite step never comes back: the start alone.
-    let length = s.isInfinite ? ((b - a) * (s > 0 ? 1 : -1) > 0 ? 1 : 0) : ((b - a) / s).rounded(.up)
+    let length =
+      s.isInfinite ? ((b - a) * (s > 0 ? 1 : -1) > 0 ? 1 : 0) : ((b - a) / s).rounded(.up)
     guard length <= Double(limit) else {
       throw .argument(op: "arange", message: "\(length) numbers are more than the \(limit) allowed")
     }

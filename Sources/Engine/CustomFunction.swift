@@ -134,7 +134,8 @@ struct CustomFunction: MultiOutputPrimitive {
           let found = try rule(Array(v[..<n]), Array(v[n..<n + m]), Array(v[(n + m)...]))
           guard found.count == n else {
             throw .argument(
-              op: "custom_function", message: "the rule gave \(found.count) gradients for \(n) inputs")
+              op: "custom_function",
+              message: "the rule gave \(found.count) gradients for \(n) inputs")
           }
           var all: [NDArray] = []
           for (i, g) in found.enumerated() {
@@ -167,7 +168,9 @@ struct CustomFunction: MultiOutputPrimitive {
 }
 
 /// A call of a function whose transforms are given by rules.
-public func customFunction(_ inputs: [NDArray], _ rules: CustomRules) throws(ArrayError) -> [NDArray] {
+public func customFunction(_ inputs: [NDArray], _ rules: CustomRules) throws(ArrayError)
+  -> [NDArray]
+{
   let outputs = try rules.function(inputs.map { detached($0) })
   return custom(inputs, outputs, rules)
 }

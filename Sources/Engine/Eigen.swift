@@ -51,7 +51,8 @@ struct SVD: MatrixMultiPrimitive, Codable {
     if let i = try firstNotFinite(a) {
       throw .argument(
         op: name,
-        message: LinearAlgebra.which(i, of: count) + " has no decomposition: it holds NaN or infinity")
+        message: LinearAlgebra.which(i, of: count)
+          + " has no decomposition: it holds NaN or infinity")
     }
     let work = try a.ownCopy()
     var (u, vt): (NDArray?, NDArray?)
@@ -93,7 +94,9 @@ struct SVD: MatrixMultiPrimitive, Codable {
       guard vectors == .none || (cotangents[0] == nil && cotangents[2] == nil) else {
         throw .notDifferentiable(
           op: name,
-          reason: "the singular vectors of a complex matrix are not unique; its singular values have a gradient")
+          reason:
+            "the singular vectors of a complex matrix are not unique; its singular values have a gradient"
+        )
       }
       let g = try orZero(cotangents[vectors == .none ? 0 : 1], like: s).astype(a.dtype)
       return [try matmul(scaledColumns(u, g), vt)]
@@ -324,7 +327,8 @@ struct Eigen: MatrixMultiPrimitive, Codable {
   func vjpMultiple(_ out: NDArray, _ cotangents: [NDArray?]) throws(ArrayError) -> [NDArray?] {
     let a = out.input(0)
     guard a.dtype != .float64 else {
-      throw .notDifferentiable(op: name, reason: "the results of a float64 matrix are complex64; use float32")
+      throw .notDifferentiable(
+        op: name, reason: "the results of a float64 matrix are complex64; use float32")
     }
     let parts = try eig(a)
     let (w, v) = (parts.values, parts.vectors)

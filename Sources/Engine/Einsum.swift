@@ -12,7 +12,9 @@ struct EinsumPlan {
   /// The text of the terms, without the labels that stand for `...`.
   let text: String
 
-  private static func bad(_ message: String) -> ArrayError { .argument(op: "einsum", message: message) }
+  private static func bad(_ message: String) -> ArrayError {
+    .argument(op: "einsum", message: message)
+  }
 
   init(_ subscripts: String, _ operands: [NDArray]) throws(ArrayError) {
     text = subscripts.filter { $0 != " " }
@@ -40,7 +42,9 @@ struct EinsumPlan {
       for (label, size) in zip(term, x.shape) {
         if let known = sizes[label], known != size, known != 1, size != 1 {
           let name = EinsumPlan.isHidden(label) ? "under '...'" : "'\(label)'"
-          throw EinsumPlan.bad("index \(name) has sizes \(known) and \(size); an axis named by another letter may have another size")
+          throw EinsumPlan.bad(
+            "index \(name) has sizes \(known) and \(size); an axis named by another letter may have another size"
+          )
         }
         sizes[label] = sizes[label].map { $0 == 1 ? size : $0 } ?? size
       }
@@ -258,7 +262,9 @@ private func contract(_ a: Operand, _ b: Operand, keeping later: Set<Character>)
   let common = a.term.filter { b.term.contains($0) && !later.contains($0) }
   let left = a.term.filter { !b.term.contains($0) }
   let right = b.term.filter { !a.term.contains($0) }
-  func sizes(_ labels: [Character], _ o: Operand) -> [Int] { order(labels, in: o.term).map { o.x.shape[$0] } }
+  func sizes(_ labels: [Character], _ o: Operand) -> [Int] {
+    order(labels, in: o.term).map { o.x.shape[$0] }
+  }
   func product(_ dims: [Int]) -> Int { dims.reduce(1) { $0 &* $1 } }
   let batchDims = sizes(batch, a)
   let (leftDims, rightDims) = (sizes(left, a), sizes(right, b))
@@ -271,7 +277,8 @@ private func contract(_ a: Operand, _ b: Operand, keeping later: Set<Character>)
   let made =
     common.isEmpty
     ? try multiply(
-      p.reshaped(batchDims + [product(leftDims), 1]), q.reshaped(batchDims + [1, product(rightDims)]))
+      p.reshaped(batchDims + [product(leftDims), 1]),
+      q.reshaped(batchDims + [1, product(rightDims)]))
     : try matmul(p, q)
   return Operand(x: try made.reshaped(shape), term: batch + left + right)
 }

@@ -100,7 +100,8 @@ enum ElementwiseOp: UInt8 {
   var isExact: Bool {
     switch self {
     case .negative, .abs, .sign, .floor, .ceil, .rint, .trunc, .maximum, .minimum, .select,
-      .conjugate, .real, .imag: true
+      .conjugate, .real, .imag:
+      true
     default: false
     }
   }
@@ -109,7 +110,8 @@ enum ElementwiseOp: UInt8 {
 extension NDArray {
   /// The name of the operation that makes this pending array, as users write it.
   public var operationName: String? {
-    op != .none ? (buffer == nil || in0 != nil ? op.name.description : nil)
+    op != .none
+      ? (buffer == nil || in0 != nil ? op.name.description : nil)
       : primitive?.name.description
   }
 

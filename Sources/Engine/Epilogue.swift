@@ -23,7 +23,9 @@ struct Epilogue {
   static func isPossible(_ node: NDArray) -> Bool {
     if node.size < leastSize { return false }
     if let product = node.primitive as? MatMul { return product.usesPanels(node) }
-    guard node.primitive is Reshape, let x = node.in0, x.buffer == nil, x.uses == 1 else { return false }
+    guard node.primitive is Reshape, let x = node.in0, x.buffer == nil, x.uses == 1 else {
+      return false
+    }
     return (x.primitive as? MatMul)?.usesPanels(x) ?? false
   }
 

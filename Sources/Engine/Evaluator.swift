@@ -210,7 +210,9 @@ enum Evaluator {
 
   /// Whether the group that is the only consumer of a node computes it, too.
   private static func follows(_ node: NDArray, _ groups: [Group]) -> Bool {
-    guard node.group >= 0, node.joins, !node.escapes, watch == .nobody || watch == .record else { return false }
+    guard node.group >= 0, node.joins, !node.escapes, watch == .nobody || watch == .record else {
+      return false
+    }
     let group = groups[Int(node.group)]
     return !group.isReduction && group.product == nil && Epilogue.isPossible(node)
   }
@@ -252,7 +254,9 @@ enum Evaluator {
       reference._withUnsafeGuaranteedRef { node in
         names.append(node.operationName ?? "array")
         positions.append(node.position)
-        operationCount &+= node.isReduction ? node.input(0).size
+        operationCount &+=
+          node.isReduction
+          ? node.input(0).size
           : node.primitive?.operationCount(node) ?? node.size
         for i in 0..<node.inputCount {
           let input = node.input(i)
@@ -274,7 +278,8 @@ enum Evaluator {
     let seconds = Recorder.now() - start
     if watch == .record {
       // A primitive that shows its input's memory is a view: it moves nothing.
-      let isView = !group.isFused && !donated
+      let isView =
+        !group.isFused && !donated
         && (root.buffer.map { buffers.contains(ObjectIdentifier($0)) } ?? true)
       Recorder.add(
         KernelRecord(

@@ -195,7 +195,8 @@ struct FFT: Primitive, Codable {
       let z = half.pointer.assumingMemoryBound(to: Float.self)
       let roots = try FFTPlan.roots(n)
       try run(n / 2, from, z)
-      lull_fft_unpack(z, to, Int64(count), Int64(n), roots.pointer.assumingMemoryBound(to: Float.self))
+      lull_fft_unpack(
+        z, to, Int64(count), Int64(n), roots.pointer.assumingMemoryBound(to: Float.self))
       withExtendedLifetime((half, roots)) {}
     case .complexToReal where n % 2 == 0:
       let half = try Buffer(byteCount: count * n * 4)
@@ -240,7 +241,9 @@ struct FFT: Primitive, Codable {
   func vjp(_ out: NDArray, _ cotangent: NDArray) throws(ArrayError) -> [NDArray?] {
     if Tracing.isShapeless && out.input(0).isTraced {
       throw .notDifferentiable(
-        op: name, reason: "in a function compiled without shapes its size would not follow; compile with shapes")
+        op: name,
+        reason:
+          "in a function compiled without shapes its size would not follow; compile with shapes")
     }
     switch kind {
     case .complex:

@@ -2,7 +2,7 @@
 
 import COpenBLAS
 #if canImport(Glibc)
-import Glibc
+  import Glibc
 #endif
 import Kernels
 
@@ -212,7 +212,8 @@ struct Solve: MatrixPrimitive, Codable {
       let m = matrices.matrix(i)
       let row = LUKernels.zeroOnDiagonal(m, n, out.dtype)
       if row > 0 { return row }
-      lull_solve_triangular(letter, triangle == .upper ? 1 : 0, Int32(n), Int32(k), m, result.matrix(i))
+      lull_solve_triangular(
+        letter, triangle == .upper ? 1 : 0, Int32(n), Int32(k), m, result.matrix(i))
       return 0
     }
     if let (i, row) = failure {
@@ -287,7 +288,8 @@ private func solve(_ a: NDArray, _ b: NDArray, _ triangle: Solve.Triangle?, _ op
   guard dtype == .float32 || dtype == .float64 || (dtype == .complex64 && triangle == nil) else {
     throw .argument(
       op: op,
-      message: "needs arrays that meet in float32 or float64\(triangle == nil ? " or complex64" : ""), not \(a.dtype.name) and "
+      message:
+        "needs arrays that meet in float32 or float64\(triangle == nil ? " or complex64" : ""), not \(a.dtype.name) and "
         + b.dtype.name)
   }
   try LinearAlgebra.check(a.astype(dtype), op, complex: triangle == nil)
@@ -343,7 +345,8 @@ struct SignLogDeterminant: MatrixMultiPrimitive, Codable {
       let own = p + i * n
       var (sign, log) = (1.0, 0.0)
       for j in 0..<n {
-        let d = isDouble
+        let d =
+          isDouble
           ? factors.matrix(i).assumingMemoryBound(to: Double.self)[j * (n + 1)]
           : Double(factors.matrix(i).assumingMemoryBound(to: Float.self)[j * (n + 1)])
         if Int(own[j]) != j + 1 { sign = -sign }
@@ -423,9 +426,11 @@ struct Cofactors: MatrixPrimitive, Codable {
     // others[i] = the product of all s but s[i]: of those before it and those after it.
     let one = try NDArray.ones(Shape(s.shape.dropLast() + [1]), dtype: s.dtype)
     let axis = s.rank - 1
-    let before = try slice(cumprod(concatenate([one, s], axis: axis), axis: axis), axis: axis, from: 0, to: n)
+    let before = try slice(
+      cumprod(concatenate([one, s], axis: axis), axis: axis), axis: axis, from: 0, to: n)
     let after = try slice(
-      cumprod(concatenate([s, one], axis: axis), axis: axis, reverse: true), axis: axis, from: 1, to: n + 1)
+      cumprod(concatenate([s, one], axis: axis), axis: axis, reverse: true), axis: axis, from: 1,
+      to: n + 1)
     let others = try multiply(before, after)
     let sign = try multiply(slogdet(u).sign, slogdet(vt).sign)
     let scaled = try multiply(u, expandDims(multiply(others, expandDims(sign, [-1])), [-2]))

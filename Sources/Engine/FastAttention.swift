@@ -275,7 +275,8 @@ public func fastAttention(
   if let sinks {
     try promotes(sinks, "sinks")
     let heads = q.shape[1]
-    guard sinks.shape == [heads] || sinks.shape == [1, heads] || sinks.shape == [q.shape[0], heads]
+    guard
+      sinks.shape == [heads] || sinks.shape == [1, heads] || sinks.shape == [q.shape[0], heads]
     else {
       throw .shapeMismatch(
         op: op, lhs: q.shape.array, rhs: sinks.shape.array, reason: "sinks need one number a head")

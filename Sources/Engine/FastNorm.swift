@@ -28,7 +28,10 @@ struct FastRMSNorm: Primitive, Codable {
   /// With n = x r, r = 1/rms: dx = r (g - n mean(g n)), g = dy w; dw = sum of dy n over rows.
   func vjp(_ out: NDArray, _ cotangent: NDArray) throws(ArrayError) -> [NDArray?] {
     let x = out.input(0)
-    let r = try rsqrt(add(mean(square(x), axes: [-1], keepdims: true), try NDArray.weak(.float(Double(eps)), like: .float32)))
+    let r = try rsqrt(
+      add(
+        mean(square(x), axes: [-1], keepdims: true),
+        try NDArray.weak(.float(Double(eps)), like: .float32)))
     let normal = try multiply(x, r)
     let g = hasWeight ? try multiply(cotangent, out.input(1)) : cotangent
     let shared = try mean(multiply(g, normal), axes: [-1], keepdims: true)
@@ -84,7 +87,9 @@ struct FastLayerNorm: Primitive, Codable {
     let x = out.input(0)
     let centred = try subtract(x, mean(x, axes: [-1], keepdims: true))
     let r = try rsqrt(
-      add(mean(square(centred), axes: [-1], keepdims: true), try NDArray.weak(.float(Double(eps)), like: .float32)))
+      add(
+        mean(square(centred), axes: [-1], keepdims: true),
+        try NDArray.weak(.float(Double(eps)), like: .float32)))
     let normal = try multiply(centred, r)
     let g = hasWeight ? try multiply(cotangent, out.input(1)) : cotangent
     let shared = try mean(multiply(g, normal), axes: [-1], keepdims: true)
@@ -101,7 +106,9 @@ struct FastLayerNorm: Primitive, Codable {
   }
 
   func vmap(_ out: NDArray, _ batch: Batch) throws(ArrayError) -> NDArray {
-    if !batch.isBatched.dropFirst().contains(true) { return try normal(batch.full(0), batch.inputs) }
+    if !batch.isBatched.dropFirst().contains(true) {
+      return try normal(batch.full(0), batch.inputs)
+    }
     var y = try fastLayerNorm(batch.full(0), weight: nil, bias: nil, eps: eps)
     if hasWeight { y = try multiply(y, batch.aligned(1, rank: out.rank)) }
     if hasBias { y = try add(y, batch.aligned(hasWeight ? 2 : 1, rank: out.rank)) }

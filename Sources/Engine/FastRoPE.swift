@@ -5,7 +5,7 @@
 // and sine are kept for the last few settings and grown by doubling, so a decoding step computes none.
 
 #if canImport(Glibc)
-import Glibc
+  import Glibc
 #endif
 import Kernels
 
@@ -45,7 +45,8 @@ struct FastRoPE: Primitive, Codable {
     let half = dims / 2
     // Far positions get a table of their own range: one from 0 on would take gigabytes.
     let start = top + length > RotaryTable.farthest ? bottom : 0
-    guard (top + length - start).multipliedReportingOverflow(by: half).partialValue <= 1 << 26 else {
+    guard (top + length - start).multipliedReportingOverflow(by: half).partialValue <= 1 << 26
+    else {
       throw .argument(
         op: name, message: "the offsets from \(bottom) to \(top) lie too far apart for one call")
     }
@@ -104,7 +105,8 @@ struct FastRoPE: Primitive, Codable {
     joined[0] = batch.size * first
     let offsets = try batch.full(last).reshaped([batch.size, -1])
     inputs[0] = try x.reshaped(joined)
-    inputs[last] = try offsets.broadcast(to: [batch.size, first]).reshaped([batch.size * first] as Shape)
+    inputs[last] = try offsets.broadcast(to: [batch.size, first]).reshaped(
+      [batch.size * first] as Shape)
     if joined[0] == 0 { return x }
     return try NDArray(self, shape: joined, dtype: out.dtype, inputs: inputs).reshaped(x.shape)
   }
@@ -219,7 +221,8 @@ public func fastRoPE(
   var inputs = [x.astype(.float32)]
   if let freqs { inputs.append(freqs.astype(.float32)) }
   if let offsets {
-    guard offsets.dtype.isInteger, offsets.size == 1 || (offsets.rank == 1 && offsets.size == x.shape[0])
+    guard offsets.dtype.isInteger,
+      offsets.size == 1 || (offsets.rank == 1 && offsets.size == x.shape[0])
     else {
       throw .argument(
         op: "rope", message: "offset must be one integer, or one for each of \(x.shape[0]) rows")

@@ -50,7 +50,9 @@ public func pushForward(outputs: [NDArray], leaves: [NDArray], tangents: [NDArra
   // A primitive with several outputs is asked once, with what all of them look like.
   var parts: [ObjectIdentifier: [(Shape, DType)]] = [:]
   for node in order {
-    guard node.primitive is OutputOf, let all = node.input(0).primitive as? MultiOutput else { continue }
+    guard node.primitive is OutputOf, let all = node.input(0).primitive as? MultiOutput else {
+      continue
+    }
     parts[ObjectIdentifier(node.input(0))] = Array(zip(all.shapes, all.dtypes))
   }
   let saved = currentPosition
@@ -60,7 +62,9 @@ public func pushForward(outputs: [NDArray], leaves: [NDArray], tangents: [NDArra
     let given = (0..<node.inputCount).map { known[ObjectIdentifier(node.input($0))] }
     let id = ObjectIdentifier(node)
     if let output = node.primitive as? OutputOf {
-      if let tangent = several[ObjectIdentifier(node.input(0))]?[output.index] { known[id] = tangent }
+      if let tangent = several[ObjectIdentifier(node.input(0))]?[output.index] {
+        known[id] = tangent
+      }
     } else if let all = node.primitive as? MultiOutput {
       several[id] = try all.base.jvpMultiple(node, parts[id] ?? [], given)
     } else if node.op != .none {

@@ -170,7 +170,9 @@ struct Fusion {
     case .conjugate: return one(lullConj)
     case .add, .subtract:
       let b = operand(node, 1), isSum = node.op == .add
-      value = (node.mayContract ? contracted(a, b, isSum: isSum) : nil) ?? emit(isSum ? lullAdd : lullSub, type, a, b)
+      value =
+        (node.mayContract ? contracted(a, b, isSum: isSum) : nil)
+        ?? emit(isSum ? lullAdd : lullSub, type, a, b)
     case .multiply:
       value = two(lullMul)
       values[Int(value)].mayContract = node.mayContract
@@ -211,7 +213,9 @@ struct Fusion {
   /// The exponent of a power where it is one number and 1, 2 or 3: a product is as exact and far
   /// cheaper. nil for any other.
   static func wholeExponent(_ node: NDArray) -> Int? {
-    guard let y = node.in1, y.size == 1, y.buffer != nil, node.dtype != .complex64 else { return nil }
+    guard let y = node.in1, y.size == 1, y.buffer != nil, node.dtype != .complex64 else {
+      return nil
+    }
     if launches.isWanted { launches.noteValue(of: y) }
     let value: Double
     switch y.dtype {
@@ -518,7 +522,8 @@ struct Fusion {
 
   /// The last axis that a reduction keeps, when the inputs run along it and not along the axes that
   /// are reduced (a transposed array): whole rows of results are then accumulated at once.
-  private static func contiguousKeptAxis(_ space: Shape, _ axes: Int, _ kind: Reduction.Kind) -> Int?
+  private static func contiguousKeptAxis(_ space: Shape, _ axes: Int, _ kind: Reduction.Kind)
+    -> Int?
   {
     if kind == .argmax || kind == .argmin { return nil }
     guard let kept = (0..<space.count).last(where: { axes & (1 << $0) == 0 }),

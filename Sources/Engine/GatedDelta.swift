@@ -19,7 +19,9 @@ public func gatedDeltaUpdate(
     }
   }
   for x in [q, k, v, gamma, beta] {
-    guard x.dtype.isFloating else { throw .dtype(op: op, found: x.dtype, needed: "floating-point arrays") }
+    guard x.dtype.isFloating else {
+      throw .dtype(op: op, found: x.dtype, needed: "floating-point arrays")
+    }
   }
   let (batch, time, keyHeads, dim) = (q.shape[0], q.shape[1], q.shape[2], q.shape[3])
   let (heads, width) = (v.shape[2], v.shape[3])
@@ -27,7 +29,8 @@ public func gatedDeltaUpdate(
     guard shapes.contains(x.shape.array) else {
       throw .shapeMismatch(
         op: op, lhs: q.shape.array, rhs: x.shape.array,
-        reason: "\(what) must have shape " + shapes.map { Shape.text($0) }.joined(separator: " or "))
+        reason: "\(what) must have shape " + shapes.map { Shape.text($0) }.joined(separator: " or ")
+      )
     }
   }
   try expect(k, [[batch, time, keyHeads, dim]], "k")
@@ -43,7 +46,9 @@ public func gatedDeltaUpdate(
   if let mask { try expect(mask, [[batch, time]], "the mask") }
   if time == 0 { throw .empty(op: op, what: "the update") }
 
-  let dtype = [k, v, gamma, beta].reduce(DType.promoted(q.dtype, .float32)) { DType.promoted($0, $1.dtype) }
+  let dtype = [k, v, gamma, beta].reduce(DType.promoted(q.dtype, .float32)) {
+    DType.promoted($0, $1.dtype)
+  }
   func perHead(_ x: NDArray) throws(ArrayError) -> NDArray {
     try `repeat`(x.astype(dtype), heads / keyHeads, axis: 2)
   }

@@ -39,12 +39,14 @@ public struct GraphFile {
   static let types: [any (Primitive & Codable).Type] = [
     Reshape.self, Transpose.self, Broadcast.self, Slice.self, AsStrided.self, ViewAs.self,
     Contiguous.self, Concatenate.self, SliceUpdate.self, Gather.self, Scatter.self,
-    TakeAlong.self, PutAlong.self, MaskPlaces.self, Reduction.self, ElementCount.self, Scan.self, Sort.self,
+    TakeAlong.self, PutAlong.self, MaskPlaces.self, Reduction.self, ElementCount.self, Scan.self,
+    Sort.self,
     SearchSorted.self, Softmax.self, RandomBits.self, MatMul.self, FastRMSNorm.self,
     FastLayerNorm.self, FastRoPE.self, FastAttention.self, QuantizedMatmul.self,
     QuantizedRows.self, Dequantize.self, Depends.self, SumLike.self, Convolution.self,
     ConvolutionWeightGradient.self, Cholesky.self, Inverse.self, TriangularInverse.self,
-    Solve.self, PseudoInverse.self, Determinant.self, Cofactors.self, FFT.self, ConvertFloat8.self, Hadamard.self,
+    Solve.self, PseudoInverse.self, Determinant.self, Cofactors.self, FFT.self, ConvertFloat8.self,
+    Hadamard.self,
     GatherMatMul.self, SegmentedMatMul.self, GatherQuantizedMatMul.self,
   ]
   static let severalTypes: [any (MultiOutputPrimitive & Codable).Type] = [
@@ -140,7 +142,9 @@ extension GraphFile {
       let name = String(describing: type(of: primitive))
       guard GraphFile.types.contains(where: { String(describing: $0) == name }),
         let parameters = Parameter.of(primitive)
-      else { throw .argument(op: "export_function", message: "\(primitive.name) cannot be exported") }
+      else {
+        throw .argument(op: "export_function", message: "\(primitive.name) cannot be exported")
+      }
       out.u8(1)
       out.text(name)
       out.parameter(parameters)
@@ -171,8 +175,12 @@ extension GraphFile {
 private struct ByteWriter {
   var bytes: [UInt8] = []
   mutating func u8(_ x: UInt8) { bytes.append(x) }
-  mutating func u32(_ x: UInt32) { withUnsafeBytes(of: x.littleEndian) { bytes.append(contentsOf: $0) } }
-  mutating func u64(_ x: UInt64) { withUnsafeBytes(of: x.littleEndian) { bytes.append(contentsOf: $0) } }
+  mutating func u32(_ x: UInt32) {
+    withUnsafeBytes(of: x.littleEndian) { bytes.append(contentsOf: $0) }
+  }
+  mutating func u64(_ x: UInt64) {
+    withUnsafeBytes(of: x.littleEndian) { bytes.append(contentsOf: $0) }
+  }
   mutating func count(_ n: Int) { u32(UInt32(clamping: n)) }
   mutating func text(_ s: String) {
     let utf8 = Array(s.utf8)
@@ -271,7 +279,9 @@ extension GraphFile {
     var outputs: [NDArray] = []
     for _ in 0..<(try reader.count(each: 4)) {
       let slot = Int(try reader.u32())
-      guard slot < slots.count, several[slot] == nil else { throw ByteReader.bad("an output is missing") }
+      guard slot < slots.count, several[slot] == nil else {
+        throw ByteReader.bad("an output is missing")
+      }
       outputs.append(slots[slot])
     }
     return Trace(
@@ -302,7 +312,9 @@ extension GraphFile {
       guard let op = ElementwiseOp.named(name) else { throw unknown(name) }
       node = try op.rebuild(inputs, dtype: dtype)
     case 1:
-      guard let type = types.first(where: { String(describing: $0) == name }) else { throw unknown(name) }
+      guard let type = types.first(where: { String(describing: $0) == name }) else {
+        throw unknown(name)
+      }
       let primitive = try decode(type, parameters, name)
       guard !inputs.isEmpty else { throw ByteReader.bad("'\(name)' has no inputs") }
       node = try primitive.rebuild(

@@ -126,7 +126,8 @@ private func broadcastIndices(_ plan: Plan) throws(ArrayError) -> [NDArray] {
 extension NDArray {
   /// x[indices], as NumPy has it. A view for ints and slices; a mask is evaluated for its count.
   public func at(_ indices: [Index]) throws(ArrayError) -> NDArray {
-    if Tracing.isShapeless, indices.contains(where: { if case .array = $0 { true } else { false } }) {
+    if Tracing.isShapeless, indices.contains(where: { if case .array = $0 { true } else { false } })
+    {
       let (forms, arrays) = Composition.parts(indices)
       if let made = try Tracing.recorded(.index(forms), [self] + arrays) { return made[0] }
     }
@@ -165,7 +166,9 @@ extension NDArray {
   {
     if Tracing.isShapeless {
       let (forms, arrays) = Composition.parts(indices)
-      if let made = try Tracing.recorded(.update(forms, mode), [self, value] + arrays) { return made[0] }
+      if let made = try Tracing.recorded(.update(forms, mode), [self, value] + arrays) {
+        return made[0]
+      }
     }
     // A mask over the whole array with one value needs no index arrays.
     if mode == .set, indices.count == 1, case .array(let mask) = indices[0],

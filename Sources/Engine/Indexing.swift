@@ -389,7 +389,9 @@ public func takeAlongAxis(_ x: NDArray, _ indices: NDArray, axis: Int?) throws(A
 public func putAlongAxis(
   _ x: NDArray, _ indices: NDArray, _ values: NDArray, axis: Int?, mode: ScatterMode = .set
 ) throws(ArrayError) -> NDArray {
-  if axis == nil, let made = try Tracing.recorded(.putAlong(mode), [x, indices, values]) { return made[0] }
+  if axis == nil, let made = try Tracing.recorded(.putAlong(mode), [x, indices, values]) {
+    return made[0]
+  }
   let indices = indices.size == 0 ? indices.astype(.int64) : indices
   let (y, index, a) = try along(x, indices, axis, op: "put_along_axis")
   let moved: NDArray
@@ -442,7 +444,8 @@ struct MaskPlaces: Primitive, Codable {
     if count > available {
       out.buffer = nil
       throw .argument(
-        op: name, message: "the mask has \(count) true elements, but there are only \(available) values")
+        op: name,
+        message: "the mask has \(count) true elements, but there are only \(available) values")
     }
   }
   func vjp(_ out: NDArray, _ cotangent: NDArray) throws(ArrayError) -> [NDArray?] { [nil, nil] }

@@ -61,7 +61,8 @@ final class KeptKernel {
     for (i, argument) in arguments.enumerated() where argument >= 0 {
       out.reference(argument)._withUnsafeGuaranteedRef { x in
         let buffer = x.buffer.unsafelyUnwrapped
-        inputs[i].data = UnsafePointer((buffer.pointer + x.offset).assumingMemoryBound(to: CChar.self))
+        inputs[i].data = UnsafePointer(
+          (buffer.pointer + x.offset).assumingMemoryBound(to: CChar.self))
         inputs[i].limit = UnsafePointer(
           (buffer.pointer + buffer.byteCount).assumingMemoryBound(to: CChar.self))
       }
@@ -143,7 +144,9 @@ extension CompiledPlan {
     if !inputs.indices.allSatisfy(used.contains) { return false }
     var reductions = 0
     for (i, step) in steps.enumerated() {
-      if inputs.isEmpty || step.shape.uncheckedElementCount > CompiledPlan.keptElements { return false }
+      if inputs.isEmpty || step.shape.uncheckedElementCount > CompiledPlan.keptElements {
+        return false
+      }
       switch step.kind {
       case .elementwise: break
       case .primitive(let primitive):

@@ -56,7 +56,8 @@ struct LUFactors: MatrixMultiPrimitive, Codable {
     let (m, n) = (a.rows, a.columns)
     let k = Swift.min(m, n)
     let parts = try factors(a, isFactor: isFactor)
-    func part(_ x: NDArray, _ rows: Range<Int>, _ columns: Range<Int>) throws(ArrayError) -> NDArray {
+    func part(_ x: NDArray, _ rows: Range<Int>, _ columns: Range<Int>) throws(ArrayError) -> NDArray
+    {
       try slice(
         slice(x, axis: x.rank - 2, from: rows.lowerBound, to: rows.upperBound), axis: x.rank - 1,
         from: columns.lowerBound, to: columns.upperBound)
@@ -140,7 +141,8 @@ enum LUKernels {
     let isDouble: Int32 = dtype == .float64 ? 1 : 0
     let (m, n) = (Int64(rows), Int64(columns))
     let threads = Int(lull_thread_count())
-    let operations = Double(count) * Double(rows) * Double(columns) * Double(Swift.min(rows, columns))
+    let operations =
+      Double(count) * Double(rows) * Double(columns) * Double(Swift.min(rows, columns))
     let isShared = count >= threads && threads > 1 && operations > 50_000
     let each = (Int(lull_lu_bytes(isDouble, m, n, isShared ? 1 : Int32(threads))) + 63) & ~63
     let memory = try Buffer(byteCount: each * (isShared ? threads : 1))
@@ -186,7 +188,8 @@ enum LUKernels {
   static func zeroOnDiagonal(_ x: UnsafeMutableRawPointer, _ n: Int, _ dtype: DType) -> Int32 {
     for row in 0..<n {
       let place = row * (n + 1)
-      let d = dtype == .float64
+      let d =
+        dtype == .float64
         ? x.assumingMemoryBound(to: Double.self)[place]
         : Double(x.assumingMemoryBound(to: Float.self)[place])
       if d == 0 { return Int32(row + 1) }

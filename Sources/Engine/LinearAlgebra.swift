@@ -212,7 +212,8 @@ public func norm(
   }
   func extreme(_ summed: Int, _ left: Int, _ largest: Bool) throws(ArrayError) -> NDArray {
     let sums = try sum(abs(x), axes: [summed], keepdims: true)
-    let result = try largest
+    let result =
+      try largest
       ? max(sums, axes: [left], keepdims: true) : min(sums, axes: [left], keepdims: true)
     return real(try keepdims ? result : squeeze(result, places))
   }
@@ -254,7 +255,9 @@ public func cross(_ a: NDArray, _ b: NDArray, axis: Int = -1) throws(ArrayError)
   func minor(_ i: Int, _ j: Int) throws(ArrayError) -> NDArray? {
     let first = i < x.count && j < y.count ? try multiply(x[i], y[j]) : nil
     let second = j < x.count && i < y.count ? try multiply(x[j], y[i]) : nil
-    if let first { return try second.map { (s) throws(ArrayError) in try subtract(first, s) } ?? first }
+    if let first {
+      return try second.map { (s) throws(ArrayError) in try subtract(first, s) } ?? first
+    }
     return try second.map { (s) throws(ArrayError) in try negative(s) }
   }
   let last = try subtract(multiply(x[0], y[1]), multiply(x[1], y[0]))

@@ -6,7 +6,7 @@
 
 import COpenBLAS
 #if canImport(Glibc)
-import Glibc
+  import Glibc
 #endif
 import Kernels
 
@@ -147,7 +147,6 @@ struct MatMul: Primitive, Codable {
     shape[out.count - 1] = own[own.count - 1]
     return shape
   }
-
 
   private static func run(_ job: UnsafeMutablePointer<Job>, _ chunk: Int) {
     let j = job.pointee

@@ -41,10 +41,12 @@ struct PanelProduct {
       bColumn: Int64(b.strides[b.rank - 1] * width), entryBytes: m * n * width)
     let work = job.work
     let threads = Int(lull_thread_count())
-    isShared = work * Double(batch) >= 400_000 && batch > 1
+    isShared =
+      work * Double(batch) >= 400_000 && batch > 1
       && (work < 4e6 || batch >= 4 * threads)
     job.scratchBytes = (job.scratchNeeded + 63) & ~63
-    let (needed, overflow) = job.scratchBytes.multipliedReportingOverflow(by: isShared ? threads : 1)
+    let (needed, overflow) = job.scratchBytes.multipliedReportingOverflow(
+      by: isShared ? threads : 1)
     if overflow { throw .tooLarge(op: matmul.name, shape: out.shape.array) }
     scratch = needed > 0 ? try Buffer(byteCount: needed) : nil
     job.scratch = scratch?.pointer.assumingMemoryBound(to: CChar.self)
@@ -107,7 +109,8 @@ private struct PanelJob {
     _ entry: Int, _ aOffset: Int, _ bOffset: Int, _ scratch: UnsafeMutablePointer<CChar>?
   ) {
     lull_gemm(
-      dtype, c! + entry * entryBytes, a + aOffset, aRow, aColumn, b + bOffset, bRow, bColumn, m, n, k,
+      dtype, c! + entry * entryBytes, a + aOffset, aRow, aColumn, b + bOffset, bRow, bColumn, m, n,
+      k,
       scratch, program, Int64(entry) * m * n)
   }
 

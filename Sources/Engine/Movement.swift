@@ -66,7 +66,9 @@ struct Reshape: Primitive, Codable {
     out.share(flat, strides: out.shape.rowMajorStrides)
   }
   func vjp(_ out: NDArray, _ cotangent: NDArray) throws(ArrayError) -> [NDArray?] {
-    if let made = try Tracing.recorded(.reshapedLike, [cotangent, out.input(0)]) { return [made[0]] }
+    if let made = try Tracing.recorded(.reshapedLike, [cotangent, out.input(0)]) {
+      return [made[0]]
+    }
     return [try cotangent.reshaped(out.input(0).shape)]
   }
 
@@ -213,8 +215,9 @@ struct Slice: Primitive, Codable {
   }
   func vjp(_ out: NDArray, _ cotangent: NDArray) throws(ArrayError) -> [NDArray?] {
     let x = out.input(0)
-    if Tracing.isShapeless, let made = try Tracing.recorded(
-      .sliceGradient(ranges(x.shape, out.shape)), [cotangent, x])
+    if Tracing.isShapeless,
+      let made = try Tracing.recorded(
+        .sliceGradient(ranges(x.shape, out.shape)), [cotangent, x])
     {
       return [made[0]]
     }
@@ -293,7 +296,8 @@ struct AsStrided: Primitive, Codable {
     guard inputs[0].shape == old.inputShapes[0] else {
       throw .argument(
         op: name,
-        message: "was recorded for an array of shape \(old.inputShapes[0]), this one has \(inputs[0].shape): "
+        message:
+          "was recorded for an array of shape \(old.inputShapes[0]), this one has \(inputs[0].shape): "
           + "its strides are numbers and do not follow")
     }
     return try asStrided(inputs[0], shape: old.shape, strides: strides, offset: offset)

@@ -169,7 +169,8 @@ private struct Reader: Decoder {
       return try give(b)
     case is Double.Type, is Float.Type:
       guard case .real(let bits) = value else { throw wrong("a number", path) }
-      return try give(type is Float.Type ? Float(Double(bitPattern: bits)) as Any : Double(bitPattern: bits))
+      return try give(
+        type is Float.Type ? Float(Double(bitPattern: bits)) as Any : Double(bitPattern: bits))
     case is String.Type:
       guard case .text(let s) = value else { throw wrong("a text", path) }
       return try give(s)
@@ -203,7 +204,9 @@ private struct Reader: Decoder {
     func nestedUnkeyedContainer(forKey key: Key) throws -> any UnkeyedDecodingContainer {
       try Reader(value: field(key), codingPath: codingPath + [key]).unkeyedContainer()
     }
-    func superDecoder() throws -> any Decoder { Reader(value: .map(fields), codingPath: codingPath) }
+    func superDecoder() throws -> any Decoder {
+      Reader(value: .map(fields), codingPath: codingPath)
+    }
     func superDecoder(forKey key: Key) throws -> any Decoder {
       Reader(value: try field(key), codingPath: codingPath + [key])
     }

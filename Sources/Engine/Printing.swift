@@ -4,7 +4,7 @@
 // last three; rows of an inner dimension are aligned under the first.
 
 #if canImport(Glibc)
-import Glibc
+  import Glibc
 #endif
 
 /// Decimals of printed floats; -1: six significant digits.

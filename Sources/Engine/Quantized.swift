@@ -166,7 +166,9 @@ struct QuantizedMatmul: Primitive, Codable {
     let back = try quantizedMatmul(cotangent, weight, transpose: !transpose)
     guard case .affine = weight.format else { return [back] + weight.arrays.map { _ in nil } }
     // The expanded matrix's gradient, of which scales and biases have their sums.
-    func rows(_ y: NDArray) throws(ArrayError) -> NDArray { try y.reshaped([-1, y.shape.last ?? 1]) }
+    func rows(_ y: NDArray) throws(ArrayError) -> NDArray {
+      try y.reshaped([-1, y.shape.last ?? 1])
+    }
     let (a, b) = try transpose ? (rows(cotangent), rows(x)) : (rows(x), rows(cotangent))
     return try [back] + weight.scaleGradients(matmul(a.transposed, b))
   }
@@ -177,7 +179,8 @@ struct QuantizedMatmul: Primitive, Codable {
       self, shape: try batch.shape(out.shape), dtype: out.dtype, inputs: batch.inputs)
   }
   func rebuild(_ inputs: [NDArray], like old: NodeShape) throws(ArrayError) -> NDArray {
-    try quantizedMatmul(inputs[0], weight.replacing(Array(inputs.dropFirst())), transpose: transpose)
+    try quantizedMatmul(
+      inputs[0], weight.replacing(Array(inputs.dropFirst())), transpose: transpose)
   }
   func rejectsGradient(of i: Int) -> String? {
     i == 0 ? nil : weight.rejectsGradient(ofArray: i - 1)
@@ -232,7 +235,9 @@ struct QuantizedRows: Primitive, Codable {
   func replacing(_ inputs: [NDArray]) -> any Primitive {
     QuantizedRows(weight: weight.over(Array(inputs.dropFirst())))
   }
-  func rejectsGradient(of i: Int) -> String? { i == 0 ? positionsHaveNoGradient : codesHaveNoGradient }
+  func rejectsGradient(of i: Int) -> String? {
+    i == 0 ? positionsHaveNoGradient : codesHaveNoGradient
+  }
 }
 
 /// The product of x with a quantised weight W [rows, columns]: x @ W.T, or x @ W without `transpose`.

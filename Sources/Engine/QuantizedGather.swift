@@ -176,14 +176,17 @@ public func gatherQuantizedMatmul(
         message: "global_scale must be float32 with one number a matrix, shape \(experts), not "
           + "\(globalScale.dtype.name) of shape \(globalScale.shape)")
     }
-    let product = try gatherQuantizedMatmul(x, w, left: left, right: right, transpose: transpose, op: op)
+    let product = try gatherQuantizedMatmul(
+      x, w, left: left, right: right, transpose: transpose, op: op)
     let index = try batchIndices(right, w.codes, op: op)
     let factor = try divide(globalScale, NDArray(.float(448 * 6), dtype: .float32))
     let each = try take(flatten(factor), index)
-    return try multiply(product, expandDims(each, x.rank == 1 ? [-1] : [-2, -1])).astype(product.dtype)
+    return try multiply(product, expandDims(each, x.rank == 1 ? [-1] : [-2, -1])).astype(
+      product.dtype)
   }
   let function = Composition.gatherQuantized(
-    group: w.group, bits: w.bits, w.mode, biases: w.biases != nil, left: left != nil, right: right != nil,
+    group: w.group, bits: w.bits, w.mode, biases: w.biases != nil, left: left != nil,
+    right: right != nil,
     transpose: transpose)
   if w.codes.rank > 2 || left != nil || right != nil,
     let made = try Tracing.recorded(
@@ -231,7 +234,8 @@ extension QuantizedWeight {
   func scaleGradients(_ g: NDArray) throws(ArrayError) -> [NDArray?] {
     guard case .affine(let bits, let group) = format else { return arrays.map { _ in nil } }
     let units = try QuantizedWeight(
-      codes: arrays[0], scales: NDArray.ones(arrays[1].shape), biases: NDArray.zeros(arrays[1].shape),
+      codes: arrays[0], scales: NDArray.ones(arrays[1].shape),
+      biases: NDArray.zeros(arrays[1].shape),
       group: group, bits: bits, mode: "affine")
     let shape: Shape = [rows, columns / group, group]
     let (each, codes) = (try g.reshaped(shape), try dequantize(units).reshaped(shape))

@@ -52,7 +52,8 @@ public func quantize(
   }
   let groups = w.size / mode.group
   var values = try w.reshaped([groups, mode.group] as Shape)
-  var scales = try groups == 0
+  var scales =
+    try groups == 0
     ? NDArray.zeros([0, 1], dtype: dtype)
     : divide(max(abs(values), axes: [-1], keepdims: true), number(mode.largest))
   if mode == .nvfp4 {

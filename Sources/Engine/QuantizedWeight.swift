@@ -9,7 +9,7 @@
 // that one copy stays resident. `QuantizedWeight.packing` turns that off.
 
 #if canImport(Glibc)
-import Glibc
+  import Glibc
 #endif
 import Kernels
 
@@ -24,7 +24,9 @@ public final class QuantizedWeight: @unchecked Sendable {
   }
   public enum FloatMode: String, Sendable, Codable {
     case mxfp4, mxfp8, nvfp4
-    var number: Int32 { self == .mxfp4 ? Int32(LULL_MXFP4) : self == .mxfp8 ? Int32(LULL_MXFP8) : Int32(LULL_NVFP4) }
+    var number: Int32 {
+      self == .mxfp4 ? Int32(LULL_MXFP4) : self == .mxfp8 ? Int32(LULL_MXFP8) : Int32(LULL_NVFP4)
+    }
     var group: Int { self == .nvfp4 ? 16 : 32 }
     var bits: Int { self == .mxfp8 ? 8 : 4 }
   }

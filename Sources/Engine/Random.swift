@@ -40,8 +40,7 @@ struct RandomBits: Primitive, Codable {
 
 public enum Random {
   /// Where the global sequence's key is kept, if not here: the library shows it to programs.
-  nonisolated(unsafe) public static var storage:
-    (get: () -> NDArray?, set: (NDArray) -> Void)?
+  nonisolated(unsafe) public static var storage: (get: () -> NDArray?, set: (NDArray) -> Void)?
   nonisolated(unsafe) private static var ownState: NDArray?
   private static var state: NDArray? {
     get { storage.map { $0.get() } ?? ownState }
@@ -271,7 +270,9 @@ public enum Random {
     key: NDArray? = nil
   ) throws(ArrayError) -> NDArray {
     let a = axis < 0 ? axis &+ logits.rank : axis
-    guard a >= 0, a < logits.rank else { throw .axisIndex(op: "random.categorical", axis: axis, rank: logits.rank) }
+    guard a >= 0, a < logits.rank else {
+      throw .axisIndex(op: "random.categorical", axis: axis, rank: logits.rank)
+    }
     if logits.size == 0 { throw .empty(op: "random.categorical", what: "a draw") }
     if shape != nil && count != nil {
       throw .argument(op: "random.categorical", message: "give shape or num_samples, not both")
@@ -282,7 +283,8 @@ public enum Random {
       var draws = logits.shape
       draws.remove(at: a)
       draws.append(count)
-      return try draw(from: flatten(logits), Shape.checked(draws.array, op: "random.categorical"), key)
+      return try draw(
+        from: flatten(logits), Shape.checked(draws.array, op: "random.categorical"), key)
     }
     if let count {
       // One more dimension at the end, with a draw in each place of it.

@@ -22,7 +22,8 @@ func matrixIndices(_ x: NDArray, count: Int, op: OperationName) throws(ArrayErro
 
 /// C = A B for one pair of row-major matrices.
 private func product(
-  _ dtype: DType, _ a: UnsafeMutableRawPointer, _ lda: Int, _ b: UnsafeMutableRawPointer, _ ldb: Int,
+  _ dtype: DType, _ a: UnsafeMutableRawPointer, _ lda: Int, _ b: UnsafeMutableRawPointer,
+  _ ldb: Int,
   _ c: UnsafeMutableRawPointer, _ m: Int, _ n: Int, _ k: Int
 ) {
   let (m32, n32, k32) = (blasint(m), blasint(n), blasint(k))
@@ -94,7 +95,8 @@ private func gathered(_ a: NDArray, _ b: NDArray, _ left: NDArray, _ right: NDAr
 }
 
 /// Indices of a batch's matrices, or all of them in order, as int64.
-func batchIndices(_ given: NDArray?, _ x: NDArray, op: OperationName) throws(ArrayError) -> NDArray {
+func batchIndices(_ given: NDArray?, _ x: NDArray, op: OperationName) throws(ArrayError) -> NDArray
+{
   guard let given else {
     let batch = Shape(x.shape.prefix(x.rank - 2))
     return try NDArray.arange(.int(0), .int(batch.uncheckedElementCount), dtype: .int64)
@@ -113,7 +115,8 @@ public func gatherMatmul(
   let op: OperationName = "gather_mm"
   if left == nil && right == nil { return try matmul(a, b) }
   if let made = try Tracing.recorded(
-    .gatherMatmul(left: left != nil, right: right != nil), [a, b] + [left, right].compactMap { $0 })
+    .gatherMatmul(left: left != nil, right: right != nil),
+    [a, b] + [left, right].compactMap { $0 })
   {
     return made[0]
   }
@@ -265,7 +268,9 @@ public func blockMaskedMatmul(
       m = try expandDims(m, [vectorAxis])
       y = try expandDims(y, [vectorAxis])
     }
-    guard m.rank >= 2 else { throw .rank(op: op, shape: mask.shape.array, needed: "a mask of blocks") }
+    guard m.rank >= 2 else {
+      throw .rank(op: op, shape: mask.shape.array, needed: "a mask of blocks")
+    }
     for (axis, size) in [(m.rank - 2, y.rows), (m.rank - 1, y.columns)] {
       let blocks = (size + block - 1) / block
       guard m.shape[axis] == blocks || m.shape[axis] == 1 else {

@@ -30,7 +30,9 @@ struct Sort: Primitive, Codable {
     return [try putAlongAxis(zero, order, cotangent, axis: -1)]
   }
   func vmap(_ out: NDArray, _ batch: Batch) throws(ArrayError) -> NDArray {
-    if out.rank == 0 { return try givesIndices ? NDArray.zeros([batch.size], dtype: .uint32) : batch.inputs[0] }
+    if out.rank == 0 {
+      return try givesIndices ? NDArray.zeros([batch.size], dtype: .uint32) : batch.inputs[0]
+    }
     return try batch.same(out, self)
   }
   func rebuild(_ inputs: [NDArray], like old: NodeShape) throws(ArrayError) -> NDArray {

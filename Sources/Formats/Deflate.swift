@@ -202,7 +202,8 @@ func inflate(_ data: UnsafeRawBufferPointer, size: Int) -> [UInt8]? {
 }
 
 private func block(
-  _ reader: inout BitReader, _ out: inout [UInt8], _ size: Int, _ codes: Huffman, _ distances: Huffman
+  _ reader: inout BitReader, _ out: inout [UInt8], _ size: Int, _ codes: Huffman,
+  _ distances: Huffman
 ) -> Bool {
   while true {
     guard let s = reader.symbol(codes) else { return false }

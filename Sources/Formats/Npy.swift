@@ -81,7 +81,9 @@ public struct NpyArray: Sendable {
   }
 
   /// Reads the array in a part of a file, which `label` names.
-  init(file: MappedFile, range: Range<Int>, label: String, needsData: Bool = true) throws(FormatError) {
+  init(file: MappedFile, range: Range<Int>, label: String, needsData: Bool = true)
+    throws(FormatError)
+  {
     let content = UnsafeRawBufferPointer(rebasing: file.bytes[range])
     var reader = ByteReader(content, file: label)
     let magicAt = try reader.take(6, "magic")

@@ -55,7 +55,8 @@ func bindDescriptor(_ f: Value, _ me: Value, _ t: TypePtr) throws(LullError) -> 
     let getter = f.wrapper.pointee.a
     if getter.isNone {
       for (k, v) in dictItems(t.pointee.dict) where v.isSame(f) {
-        throw LullError.attribute("property '\(k.string)' of '\(t.pointee.qualname)' object has no getter")
+        throw LullError.attribute(
+          "property '\(k.string)' of '\(t.pointee.qualname)' object has no getter")
       }
       throw LullError.attribute("property has no getter")
     }
@@ -205,7 +206,9 @@ func getAttributeOrNil(_ v: Value, _ name: Value) throws(LullError) -> Value? {
       }
     } catch let e as LullError { throw e } catch { return nil }
   }
-  if v.tag == .module, n != Name.__getattr__.pointer, let f = v.module.pointee.dict.dict.get(Name.__getattr__.pointer) {
+  if v.tag == .module, n != Name.__getattr__.pointer,
+    let f = v.module.pointee.dict.dict.get(Name.__getattr__.pointer)
+  {
     try checkNativeStack()
     return try call1(f, Value(.str, n))
   }
@@ -280,7 +283,9 @@ private func typeAttribute(_ v: Value, _ n: StrPtr) throws(LullError) -> Value? 
 private func newMethod(_ t: TypePtr) -> Builtin {
   let name = t.pointee.name
   return Builtin("__new__", "__new__(*args, **kwargs)") { (a) throws(LullError) in
-    guard let cls = a.rest(0).first else { throw LullError.typeError("\(name).__new__(): not enough arguments") }
+    guard let cls = a.rest(0).first else {
+      throw LullError.typeError("\(name).__new__(): not enough arguments")
+    }
     guard cls.tag == .type else {
       throw LullError.typeError("\(name).__new__(X): X is not a type object (\(typeName(cls)))")
     }
@@ -289,7 +294,8 @@ private func newMethod(_ t: TypePtr) -> Builtin {
       throw LullError.typeError("\(name).__new__(\(n)): \(n) is not a subtype of \(name)")
     }
     guard let make = core.pointee.builtins.dict.get(" new") else { return .none }
-    return try call(make, Array(a.rest(0)), keywords: dictItems(a[1]).map { ($0.key.string, $0.value) })
+    return try call(
+      make, Array(a.rest(0)), keywords: dictItems(a[1]).map { ($0.key.string, $0.value) })
   }
 }
 
@@ -301,16 +307,20 @@ private func superAttribute(_ v: Value, _ n: StrPtr) throws(LullError) -> Value?
   if let start = s.pointee.type.pointee.base {
     let f = start.lookup(n)
     if !f.isUndefined {
-      if n == Name.__new__.pointer { return f.tag == .staticMethod ? f.wrapper.pointee.a.retained() : f.retained() }
+      if n == Name.__new__.pointer {
+        return f.tag == .staticMethod ? f.wrapper.pointee.a.retained() : f.retained()
+      }
       return try bindDescriptor(f, isClass ? (f.tag == .classMethod ? me : .undefined) : me, t)
     }
   }
   // What `object` and the builtin bases offer.
   switch n {
-  case Name.__init__.pointer: return makeBoundMethod(me.retained(), core.pointee.baseInitializer.retained())
+  case Name.__init__.pointer:
+    return makeBoundMethod(me.retained(), core.pointee.baseInitializer.retained())
   case Name.__new__.pointer: return core.pointee.builtins.dict.get(" new")?.retained()
   case Name.__setattr__.pointer:
-    return makeBoundMethod(me.retained(), core.pointee.builtins.dict.get(" setattr")?.retained() ?? .none)
+    return makeBoundMethod(
+      me.retained(), core.pointee.builtins.dict.get(" setattr")?.retained() ?? .none)
   default: break
   }
   if let start = s.pointee.type.pointee.base, let m = slotMethod(start, n) {
@@ -334,7 +344,8 @@ private func specialAttribute(_ v: Value, _ n: StrPtr) throws(LullError) -> Valu
       if !v.wrapper.pointee.doc.isNone { return v.wrapper.pointee.doc.retained() }
       return try getAttributeOrNil(v.wrapper.pointee.a, Name.__doc__.str)
     }
-    return v.tag == .module ? Value.none : (v.type.pointee.doc.isEmpty ? .none : makeStr(v.type.pointee.doc))
+    return v.tag == .module
+      ? Value.none : (v.type.pointee.doc.isEmpty ? .none : makeStr(v.type.pointee.doc))
   case Name.__dict__.pointer:
     if v.tag == .instance {
       if v.type.pointee.slots != nil { return nil }
@@ -351,7 +362,9 @@ private func specialAttribute(_ v: Value, _ n: StrPtr) throws(LullError) -> Valu
     return makeStr(v.type.pointee.module)
   default: break
   }
-  if v.tag == .derived, v.kind == .bigInt || v.kind == .float { return try specialAttribute(plainView(v), n) }
+  if v.tag == .derived, v.kind == .bigInt || v.kind == .float {
+    return try specialAttribute(plainView(v), n)
+  }
   switch v.tag {
   case .function:
     let f = v.function
@@ -361,7 +374,8 @@ private func specialAttribute(_ v: Value, _ n: StrPtr) throws(LullError) -> Valu
     case Name.__defaults__.pointer:
       return f.pointee.defaults.isUndefined ? Value.none : f.pointee.defaults.retained()
     case Name.__kwdefaults__.pointer:
-      return f.pointee.keywordDefaults.isUndefined ? Value.none : f.pointee.keywordDefaults.retained()
+      return f.pointee.keywordDefaults.isUndefined
+        ? Value.none : f.pointee.keywordDefaults.retained()
     case Name.__globals__.pointer: return f.pointee.globals.retained()
     case Name.__code__.pointer:
       let p = allocateObject(MemoryLayout<CodeBody>.size).bindMemory(to: CodeBody.self, capacity: 1)
@@ -419,10 +433,14 @@ private func specialAttribute(_ v: Value, _ n: StrPtr) throws(LullError) -> Valu
         if name == "msg" { return t.pointee.count == 1 ? t.items[0].retained() : Value.none }
       }
       if name == "name", v.type.isSubtype(of: exceptionType("NameError")) { return Value.none }
-      if name == "name" || name == "obj", v.type.isSubtype(of: exceptionType("AttributeError")) { return Value.none }
+      if name == "name" || name == "obj", v.type.isSubtype(of: exceptionType("AttributeError")) {
+        return Value.none
+      }
       if v.type.isSubtype(of: exceptionType("SyntaxError")) {
         if name == "msg" { return t.pointee.count > 0 ? t.items[0].retained() : Value.none }
-        if ["filename", "lineno", "offset", "text", "end_lineno", "end_offset"].contains(name) { return Value.none }
+        if ["filename", "lineno", "offset", "text", "end_lineno", "end_offset"].contains(name) {
+          return Value.none
+        }
       }
       if v.type.isSubtype(of: core.pointee.osError) {
         let hasNumber = t.pointee.count == 2
@@ -450,7 +468,9 @@ private func specialAttribute(_ v: Value, _ n: StrPtr) throws(LullError) -> Valu
     if name == "imag" { return Value(0.0) }
   case .int, .bool, .bigInt:
     let name = n.string
-    if name == "real" || name == "numerator" { return v.tag == .bool ? Value(v.asInt) : v.retained() }
+    if name == "real" || name == "numerator" {
+      return v.tag == .bool ? Value(v.asInt) : v.retained()
+    }
     if name == "imag" { return Value(0) }
     if name == "denominator" { return Value(1) }
   case .property:
@@ -471,7 +491,8 @@ private func specialAttribute(_ v: Value, _ n: StrPtr) throws(LullError) -> Valu
     if n == Name.__func__.pointer { return v.wrapper.pointee.a.retained() }
   case .dictView:
     if n.string == "mapping" {
-      let types = try importModule("types", level: 0, globals: core.pointee.builtins.dict, top: false)
+      let types = try importModule(
+        "types", level: 0, globals: core.pointee.builtins.dict, top: false)
       defer { types.release() }
       let proxy = try getAttribute(types, interned("MappingProxyType"))
       defer { proxy.release() }
@@ -481,7 +502,9 @@ private func specialAttribute(_ v: Value, _ n: StrPtr) throws(LullError) -> Valu
     if n.string == "gi_running" { return Value(v.body(GeneratorBody.self).pointee.isRunning) }
     if n.string == "gi_frame", v.body(GeneratorBody.self).pointee.frame == nil { return Value.none }
     if n == Name.__name__.pointer { return makeStr(v.body(GeneratorBody.self).pointee.name) }
-    if n == Name.__qualname__.pointer { return makeStr(v.body(GeneratorBody.self).pointee.qualname) }
+    if n == Name.__qualname__.pointer {
+      return makeStr(v.body(GeneratorBody.self).pointee.qualname)
+    }
   default: break
   }
   return nil
@@ -499,12 +522,15 @@ private func codeAttribute(_ code: Code, _ name: String) -> Value? {
   case "co_kwonlyargcount": return Value(code.keywordOnlyCount)
   case "co_varnames":
     let parameters = code.parameterNames.map(\.string)
-    let others = code.localNames.filter { !parameters.contains($0) && !$0.hasPrefix(".") && !$0.hasPrefix(" ") }
+    let others = code.localNames.filter {
+      !parameters.contains($0) && !$0.hasPrefix(".") && !$0.hasPrefix(" ")
+    }
     return makeTuple((parameters + others).map { makeStr($0) })
   case "co_nlocals": return Value(Set(code.parameterNames.map(\.string) + code.localNames).count)
   case "co_freevars": return makeTuple(code.freeNames.map { makeStr($0) })
   case "co_flags":
-    return Value((code.hasRest ? 4 : 0) | (code.hasKeywords ? 8 : 0) | (code.isGenerator ? 32 : 0) | 3)
+    return Value(
+      (code.hasRest ? 4 : 0) | (code.hasKeywords ? 8 : 0) | (code.isGenerator ? 32 : 0) | 3)
   default: return nil
   }
 }

@@ -32,7 +32,9 @@ final class BigRange {
     defer { k.release() }
     let i = k.integer ?? 0
     let place = i.sign == .minus ? i + count : i
-    guard place.sign == .plus, place < count else { throw LullError.index("range object index out of range") }
+    guard place.sign == .plus, place < count else {
+      throw LullError.index("range object index out of range")
+    }
     return item(place)
   }
 
@@ -42,7 +44,8 @@ final class BigRange {
   }
 
   /// Where a slice of so many items starts and stops, and its step.
-  static func indices(_ slice: Value, _ count: BigInt) throws(LullError) -> (BigInt, BigInt, BigInt) {
+  static func indices(_ slice: Value, _ count: BigInt) throws(LullError) -> (BigInt, BigInt, BigInt)
+  {
     guard let parts = slice.sliceParts else { throw LullError.typeError("expected a slice") }
     func number(_ v: Value) throws(LullError) -> BigInt? {
       if v.isNone { return nil }
@@ -52,7 +55,8 @@ final class BigRange {
         return r.integer
       } catch {
         if isCustom(v), !v.type.lookup(.__index__).isUndefined { throw error }
-        throw LullError.typeError("slice indices must be integers or None or have an __index__ method")
+        throw LullError.typeError(
+          "slice indices must be integers or None or have an __index__ method")
       }
     }
     let by = try number(parts.step) ?? 1
@@ -86,13 +90,15 @@ final class BigRange {
 func makeRange(_ start: BigInt, _ stop: BigInt, _ step: BigInt) throws(LullError) -> Value {
   if step.isZero { throw LullError.valueError("range() arg 3 must not be zero") }
   let big = BigRange(start, stop, step)
-  if let a = Int(exactly: start), let b = Int(exactly: stop), let c = Int(exactly: step), c != Int.min,
+  if let a = Int(exactly: start), let b = Int(exactly: stop), let c = Int(exactly: step),
+    c != Int.min,
     let n = Int(exactly: big.count)
   {
     return makeRange(RangeBody(h: Header(.range), start: a, stop: b, step: c, count: n, big: nil))
   }
   return makeRange(
-    RangeBody(h: Header(.range), start: 0, stop: 0, step: 1, count: Int(clamping: big.count), big: big))
+    RangeBody(
+      h: Header(.range), start: 0, stop: 0, step: 1, count: Int(clamping: big.count), big: big))
 }
 
 /// Of ends that may be of any size, or have an `__index__`.
@@ -118,7 +124,9 @@ extension UnsafeMutablePointer where Pointee == RangeBody {
     let r = pointee
     // A distance of 64 bits or more is past the ends: the length of the range fits.
     let (d, o) =
-      r.step > 0 ? x.asInt.subtractingReportingOverflow(r.start) : r.start.subtractingReportingOverflow(x.asInt)
+      r.step > 0
+      ? x.asInt.subtractingReportingOverflow(r.start)
+      : r.start.subtractingReportingOverflow(x.asInt)
     if o || d < 0 { return nil }
     let (q, rest) = d.magnitude.quotientAndRemainder(dividingBy: r.step.magnitude)
     return rest == 0 && q < UInt(r.count) ? Value(Int(q)) : nil
@@ -149,7 +157,9 @@ extension UnsafeMutablePointer where Pointee == RangeBody {
 }
 
 /// How often a value occurs in a range when it is no integer: compared with each item, as CPython does.
-func rangeItems(_ range: Value, equalTo x: Value, stopAtFirst: Bool) throws(LullError) -> (count: Int, first: Int?) {
+func rangeItems(_ range: Value, equalTo x: Value, stopAtFirst: Bool) throws(LullError) -> (
+  count: Int, first: Int?
+) {
   var n = 0
   var place = 0
   var first: Int?

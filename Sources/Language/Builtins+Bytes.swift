@@ -81,7 +81,8 @@ private func source(_ a: Args, _ name: String) throws(LullError) -> [UInt8] {
     let i = try indexValue(x)
     defer { i.release() }
     guard i.tag == .int, i.asInt >= 0, i.asInt < 256 else {
-      throw LullError.valueError(name == "bytes" ? "bytes must be in range(0, 256)" : "byte must be in range(0, 256)")
+      throw LullError.valueError(
+        name == "bytes" ? "bytes must be in range(0, 256)" : "byte must be in range(0, 256)")
     }
     out.append(UInt8(i.asInt))
   }
@@ -105,7 +106,8 @@ private func range(_ n: Int, _ a: Args, _ i: Int) throws(LullError) -> Range<Int
   return start > end ? nil : start..<end
 }
 private func first(_ h: ArraySlice<UInt8>, _ n: [UInt8]) -> Int {
-  let at = h.withUnsafeBufferPointer { x in n.withUnsafeBufferPointer { findBytes(x, $0, from: 0) } }
+  let at = h.withUnsafeBufferPointer { x in n.withUnsafeBufferPointer { findBytes(x, $0, from: 0) }
+  }
   return at < 0 ? -1 : at + h.startIndex
 }
 private func last(_ h: ArraySlice<UInt8>, _ n: [UInt8]) -> Int {
@@ -116,12 +118,18 @@ private func last(_ h: ArraySlice<UInt8>, _ n: [UInt8]) -> Int {
 private func needle(_ v: Value) throws(LullError) -> [UInt8] {
   if let b = v.bytesLike { return b }
   guard v.isInteger else {
-    throw LullError.typeError("argument should be integer or bytes-like object, not '\(typeName(v))'")
+    throw LullError.typeError(
+      "argument should be integer or bytes-like object, not '\(typeName(v))'")
   }
   return [try byteOf(v)]
 }
-private func find(_ name: String, _ doc: String, _ example: String, fromEnd: Bool, fails: Bool) -> Builtin {
-  Builtin(name, "\(name)(self, sub, start=None, end=None, /)", chapter: "bytes", doc: doc, examples: [example]) {
+private func find(_ name: String, _ doc: String, _ example: String, fromEnd: Bool, fails: Bool)
+  -> Builtin
+{
+  Builtin(
+    name, "\(name)(self, sub, start=None, end=None, /)", chapter: "bytes", doc: doc,
+    examples: [example]
+  ) {
     (a) throws(LullError) in
     let n = try needle(a[1])
     if let r = try range(a[0].bytes.count, a, 2) {
@@ -134,10 +142,14 @@ private func find(_ name: String, _ doc: String, _ example: String, fromEnd: Boo
   }
 }
 private func affix(_ name: String, _ doc: String, _ example: String, atEnd: Bool) -> Builtin {
-  Builtin(name, "\(name)(self, prefix, start=None, end=None, /)", chapter: "bytes", doc: doc, examples: [example]) {
+  Builtin(
+    name, "\(name)(self, prefix, start=None, end=None, /)", chapter: "bytes", doc: doc,
+    examples: [example]
+  ) {
     (a) throws(LullError) in
     if a[1].kind != .tuple, a[1].bytesLike == nil {
-      throw LullError.typeError("\(name) first arg must be bytes or a tuple of bytes, not \(typeName(a[1]))")
+      throw LullError.typeError(
+        "\(name) first arg must be bytes or a tuple of bytes, not \(typeName(a[1]))")
     }
     let taken = try range(a[0].bytes.count, a, 2)
     let h = a[0].bytes[taken ?? 0..<0]
@@ -145,7 +157,8 @@ private func affix(_ name: String, _ doc: String, _ example: String, atEnd: Bool
       guard let p = v.bytesLike else {
         throw LullError.typeError("a bytes-like object is required, not '\(typeName(v))'")
       }
-      return taken != nil && p.count <= h.count && (atEnd ? h.suffix(p.count) : h.prefix(p.count)).elementsEqual(p)
+      return taken != nil && p.count <= h.count
+        && (atEnd ? h.suffix(p.count) : h.prefix(p.count)).elementsEqual(p)
     }
     if let t = a[1].asTuple {
       for x in t.array where try check(x) { return Value(true) }
@@ -165,7 +178,9 @@ private func isDigit(_ c: UInt8) -> Bool { c >= 48 && c <= 57 }
 private func lower(_ c: UInt8) -> UInt8 { isUpper(c) ? c + 32 : c }
 private func upper(_ c: UInt8) -> UInt8 { isLower(c) ? c - 32 : c }
 
-private func split(_ h: [UInt8], _ separator: Value, _ most: Int, fromEnd: Bool) throws(LullError) -> [ArraySlice<UInt8>] {
+private func split(_ h: [UInt8], _ separator: Value, _ most: Int, fromEnd: Bool) throws(LullError)
+  -> [ArraySlice<UInt8>]
+{
   let limit = most < 0 ? Int.max : most
   var parts: [ArraySlice<UInt8>] = []
   if separator.isNone {
@@ -222,7 +237,9 @@ private func split(_ h: [UInt8], _ separator: Value, _ most: Int, fromEnd: Bool)
   parts.append(h[start...])
   return parts
 }
-private func strip(_ name: String, _ doc: String, _ example: String, left: Bool, right: Bool) -> Builtin {
+private func strip(_ name: String, _ doc: String, _ example: String, left: Bool, right: Bool)
+  -> Builtin
+{
   Builtin(name, "\(name)(self, bytes=None, /)", chapter: "bytes", doc: doc, examples: [example]) {
     (a) throws(LullError) in
     let h = a[0].bytes
@@ -235,15 +252,20 @@ private func strip(_ name: String, _ doc: String, _ example: String, left: Bool,
     return make(Array(h[i..<j]), like: a[0])
   }
 }
-private func justify(_ name: String, _ doc: String, _ example: String, _ align: Character) -> Builtin {
-  Builtin(name, "\(name)(self, width, fillchar=..., /)", chapter: "bytes", doc: doc, examples: [example]) {
+private func justify(_ name: String, _ doc: String, _ example: String, _ align: Character)
+  -> Builtin
+{
+  Builtin(
+    name, "\(name)(self, width, fillchar=..., /)", chapter: "bytes", doc: doc, examples: [example]
+  ) {
     (a) throws(LullError) in
     let h = a[0].bytes
     let width = try a.int(1)
     var fill: UInt8 = 32
     if a.has(2) {
       guard let f = a[2].bytesLike, f.count == 1 else {
-        throw LullError.typeError("\(name)() argument 2 must be a byte string of length 1, not \(typeName(a[2]))")
+        throw LullError.typeError(
+          "\(name)() argument 2 must be a byte string of length 1, not \(typeName(a[2]))")
       }
       fill = f[0]
     }
@@ -252,21 +274,28 @@ private func justify(_ name: String, _ doc: String, _ example: String, _ align: 
     let missing = width - h.count
     let left = align == "<" ? 0 : align == ">" ? missing : missing / 2 + (missing & width & 1)
     return make(
-      [UInt8](repeating: fill, count: left) + h + [UInt8](repeating: fill, count: missing - left), like: a[0])
+      [UInt8](repeating: fill, count: left) + h + [UInt8](repeating: fill, count: missing - left),
+      like: a[0])
   }
 }
-private func test(_ name: String, _ doc: String, _ example: String, _ f: @escaping ([UInt8]) -> Bool) -> Builtin {
+private func test(
+  _ name: String, _ doc: String, _ example: String, _ f: @escaping ([UInt8]) -> Bool
+) -> Builtin {
   Builtin(name, "\(name)(self, /)", chapter: "bytes", doc: doc, examples: [example]) {
     (a) throws(LullError) in Value(f(a[0].bytes))
   }
 }
-private func mapping(_ name: String, _ doc: String, _ example: String, _ f: @escaping ([UInt8]) -> [UInt8]) -> Builtin {
-  Builtin(name, "\(name)(self, /)", chapter: "bytes", doc: doc, examples: [example]) { (a) throws(LullError) in
+private func mapping(
+  _ name: String, _ doc: String, _ example: String, _ f: @escaping ([UInt8]) -> [UInt8]
+) -> Builtin {
+  Builtin(name, "\(name)(self, /)", chapter: "bytes", doc: doc, examples: [example]) {
+    (a) throws(LullError) in
     make(f(a[0].bytes), like: a[0])
   }
 }
 private func partition(_ name: String, _ doc: String, _ example: String, fromEnd: Bool) -> Builtin {
-  Builtin(name, "\(name)(self, sep, /)", chapter: "bytes", doc: doc, examples: [example]) { (a) throws(LullError) in
+  Builtin(name, "\(name)(self, sep, /)", chapter: "bytes", doc: doc, examples: [example]) {
+    (a) throws(LullError) in
     let h = a[0].bytes
     let n = try need(a[1])
     if n.isEmpty { throw LullError.valueError("empty separator") }
@@ -274,7 +303,8 @@ private func partition(_ name: String, _ doc: String, _ example: String, fromEnd
     func piece(_ x: ArraySlice<UInt8>) -> Value { make(Array(x), like: a[0]) }
     if at < 0 {
       return fromEnd
-        ? makeTuple([piece([]), piece([]), piece(h[...])]) : makeTuple([piece(h[...]), piece([]), piece([])])
+        ? makeTuple([piece([]), piece([]), piece(h[...])])
+        : makeTuple([piece(h[...]), piece([]), piece([])])
     }
     return makeTuple([piece(h[..<at]), piece(n[...]), piece(h[(at + n.count)...])])
   }
@@ -282,14 +312,21 @@ private func partition(_ name: String, _ doc: String, _ example: String, fromEnd
 
 private func sharedMethods() -> [Builtin] {
   [
-    Builtin("decode", "decode(self, encoding='utf-8', errors='strict')", chapter: "bytes", doc: "As text.", examples: [">>> b'caf\\xc3\\xa9'.decode()\n'café'"]) { (a) throws(LullError) in
+    Builtin(
+      "decode", "decode(self, encoding='utf-8', errors='strict')", chapter: "bytes",
+      doc: "As text.", examples: [">>> b'caf\\xc3\\xa9'.decode()\n'café'"]
+    ) { (a) throws(LullError) in
       try decodeBytes(a[0].bytes, try a.string(1), try a.string(2))
     },
-    Builtin("hex", "hex(self, sep=..., bytes_per_sep=1)", chapter: "bytes", doc: "As hexadecimal text.", examples: [">>> b'\\x01\\xff'.hex(':')\n'01:ff'"]) { (a) throws(LullError) in
+    Builtin(
+      "hex", "hex(self, sep=..., bytes_per_sep=1)", chapter: "bytes", doc: "As hexadecimal text.",
+      examples: [">>> b'\\x01\\xff'.hex(':')\n'01:ff'"]
+    ) { (a) throws(LullError) in
       let b = a[0].bytes
       let digits = b.map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }
       guard a.has(1) else { return makeStr(digits.joined()) }
-      let separator = a[1].kind == .bytes ? String(decoding: a[1].bytes, as: UTF8.self) : try a.string(1)
+      let separator =
+        a[1].kind == .bytes ? String(decoding: a[1].bytes, as: UTF8.self) : try a.string(1)
       if separator.unicodeScalars.count != 1 { throw LullError.valueError("sep must be length 1.") }
       let group = try a.int(2)
       if group == 0 { return makeStr(digits.joined()) }
@@ -300,10 +337,28 @@ private func sharedMethods() -> [Builtin] {
       }
       return makeStr(out)
     },
-    affix("startswith", "Whether it starts with a prefix, or one of a tuple of them.", ">>> b'banana'.startswith(b'ba')\nTrue", atEnd: false), affix("endswith", "Whether it ends with a suffix, or one of a tuple of them.", ">>> b'a.txt'.endswith((b'.txt', b'.md'))\nTrue", atEnd: true),
-    find("find", "The first index of a part, or -1.", ">>> b'banana'.find(b'an'), b'banana'.find(b'x')\n(1, -1)", fromEnd: false, fails: false), find("rfind", "The last index of a part, or -1.", ">>> b'banana'.rfind(b'an')\n3", fromEnd: true, fails: false),
-    find("index", "The first index of a part, which must be there.", ">>> b'banana'.index(b'n', 3)\n4", fromEnd: false, fails: true), find("rindex", "The last index of a part, which must be there.", ">>> b'banana'.rindex(b'an')\n3", fromEnd: true, fails: true),
-    Builtin("count", "count(self, sub, start=None, end=None, /)", chapter: "bytes", doc: "Number of occurrences.", examples: [">>> b'banana'.count(b'an')\n2"]) { (a) throws(LullError) in
+    affix(
+      "startswith", "Whether it starts with a prefix, or one of a tuple of them.",
+      ">>> b'banana'.startswith(b'ba')\nTrue", atEnd: false),
+    affix(
+      "endswith", "Whether it ends with a suffix, or one of a tuple of them.",
+      ">>> b'a.txt'.endswith((b'.txt', b'.md'))\nTrue", atEnd: true),
+    find(
+      "find", "The first index of a part, or -1.",
+      ">>> b'banana'.find(b'an'), b'banana'.find(b'x')\n(1, -1)", fromEnd: false, fails: false),
+    find(
+      "rfind", "The last index of a part, or -1.", ">>> b'banana'.rfind(b'an')\n3", fromEnd: true,
+      fails: false),
+    find(
+      "index", "The first index of a part, which must be there.", ">>> b'banana'.index(b'n', 3)\n4",
+      fromEnd: false, fails: true),
+    find(
+      "rindex", "The last index of a part, which must be there.", ">>> b'banana'.rindex(b'an')\n3",
+      fromEnd: true, fails: true),
+    Builtin(
+      "count", "count(self, sub, start=None, end=None, /)", chapter: "bytes",
+      doc: "Number of occurrences.", examples: [">>> b'banana'.count(b'an')\n2"]
+    ) { (a) throws(LullError) in
       let n = try needle(a[1])
       guard let r = try range(a[0].bytes.count, a, 2) else { return Value(0) }
       if n.isEmpty { return Value(r.count + 1) }
@@ -317,13 +372,17 @@ private func sharedMethods() -> [Builtin] {
         start = at + n.count
       }
     },
-    Builtin("join", "join(self, iterable, /)", chapter: "bytes", doc: "The parts with this between them.", examples: [">>> b', '.join([b'a', b'b'])\nb'a, b'"]) { (a) throws(LullError) in
+    Builtin(
+      "join", "join(self, iterable, /)", chapter: "bytes", doc: "The parts with this between them.",
+      examples: [">>> b', '.join([b'a', b'b'])\nb'a, b'"]
+    ) { (a) throws(LullError) in
       if !isIterable(a[1]) { throw LullError.typeError("can only join an iterable") }
       var out: [UInt8] = []
       var index = 0
       try forEach(a[1]) { (x) throws(LullError) in
         guard let b = x.bytesLike else {
-          throw LullError.typeError("sequence item \(index): expected a bytes-like object, \(typeName(x)) found")
+          throw LullError.typeError(
+            "sequence item \(index): expected a bytes-like object, \(typeName(x)) found")
         }
         if index > 0 { out += a[0].bytes }
         index += 1
@@ -331,7 +390,10 @@ private func sharedMethods() -> [Builtin] {
       }
       return make(out, like: a[0])
     },
-    Builtin("replace", "replace(self, old, new, count=-1, /)", chapter: "bytes", doc: "Occurrences replaced.", examples: [">>> b'banana'.replace(b'an', b'o')\nb'booa'"]) { (a) throws(LullError) in
+    Builtin(
+      "replace", "replace(self, old, new, count=-1, /)", chapter: "bytes",
+      doc: "Occurrences replaced.", examples: [">>> b'banana'.replace(b'an', b'o')\nb'booa'"]
+    ) { (a) throws(LullError) in
       let h = a[0].bytes
       let old = try need(a[1])
       let new = try need(a[2])
@@ -358,13 +420,28 @@ private func sharedMethods() -> [Builtin] {
       }
       return make(out + h[start...], like: a[0])
     },
-    Builtin("split", "split(self, sep=None, maxsplit=-1)", chapter: "bytes", doc: "The parts between separators.", examples: [">>> b'a,b,c'.split(b',')\n[b'a', b'b', b'c']"]) { (a) throws(LullError) in
-      makeList(try split(a[0].bytes, a[1], try a.int(2), fromEnd: false).map { make(Array($0), like: a[0]) })
+    Builtin(
+      "split", "split(self, sep=None, maxsplit=-1)", chapter: "bytes",
+      doc: "The parts between separators.",
+      examples: [">>> b'a,b,c'.split(b',')\n[b'a', b'b', b'c']"]
+    ) { (a) throws(LullError) in
+      makeList(
+        try split(a[0].bytes, a[1], try a.int(2), fromEnd: false).map {
+          make(Array($0), like: a[0])
+        })
     },
-    Builtin("rsplit", "rsplit(self, sep=None, maxsplit=-1)", chapter: "bytes", doc: "Like split, from the right.", examples: [">>> b'a,b,c'.rsplit(b',', 1)\n[b'a,b', b'c']"]) { (a) throws(LullError) in
-      makeList(try split(a[0].bytes, a[1], try a.int(2), fromEnd: true).map { make(Array($0), like: a[0]) })
+    Builtin(
+      "rsplit", "rsplit(self, sep=None, maxsplit=-1)", chapter: "bytes",
+      doc: "Like split, from the right.", examples: [">>> b'a,b,c'.rsplit(b',', 1)\n[b'a,b', b'c']"]
+    ) { (a) throws(LullError) in
+      makeList(
+        try split(a[0].bytes, a[1], try a.int(2), fromEnd: true).map { make(Array($0), like: a[0]) }
+      )
     },
-    Builtin("splitlines", "splitlines(self, keepends=False)", chapter: "bytes", doc: "The lines.", examples: [">>> b'one\\ntwo'.splitlines()\n[b'one', b'two']"]) { (a) throws(LullError) in
+    Builtin(
+      "splitlines", "splitlines(self, keepends=False)", chapter: "bytes", doc: "The lines.",
+      examples: [">>> b'one\\ntwo'.splitlines()\n[b'one', b'two']"]
+    ) { (a) throws(LullError) in
       let h = a[0].bytes
       let keep = try truth(a[1])
       let out = makeList()
@@ -379,30 +456,61 @@ private func sharedMethods() -> [Builtin] {
       }
       return out
     },
-    strip("strip", "Without white space, or given bytes, at both ends.", ">>> b' a '.strip()\nb'a'", left: true, right: true), strip("lstrip", "Without white space, or given bytes, at the start.", ">>> b'xxa'.lstrip(b'x')\nb'a'", left: true, right: false),
-    strip("rstrip", "Without white space, or given bytes, at the end.", ">>> b'line\\n'.rstrip()\nb'line'", left: false, right: true),
-    partition("partition", "Before the first separator, the separator, after it.", ">>> b'key=a=b'.partition(b'=')\n(b'key', b'=', b'a=b')", fromEnd: false), partition("rpartition", "Before the last separator, the separator, after it.", ">>> b'key=a=b'.rpartition(b'=')\n(b'key=a', b'=', b'b')", fromEnd: true),
-    Builtin("removeprefix", "removeprefix(self, prefix, /)", chapter: "bytes", doc: "Without a prefix.", examples: [">>> b'test_add'.removeprefix(b'test_')\nb'add'"]) { (a) throws(LullError) in
+    strip(
+      "strip", "Without white space, or given bytes, at both ends.", ">>> b' a '.strip()\nb'a'",
+      left: true, right: true),
+    strip(
+      "lstrip", "Without white space, or given bytes, at the start.",
+      ">>> b'xxa'.lstrip(b'x')\nb'a'", left: true, right: false),
+    strip(
+      "rstrip", "Without white space, or given bytes, at the end.",
+      ">>> b'line\\n'.rstrip()\nb'line'", left: false, right: true),
+    partition(
+      "partition", "Before the first separator, the separator, after it.",
+      ">>> b'key=a=b'.partition(b'=')\n(b'key', b'=', b'a=b')", fromEnd: false),
+    partition(
+      "rpartition", "Before the last separator, the separator, after it.",
+      ">>> b'key=a=b'.rpartition(b'=')\n(b'key=a', b'=', b'b')", fromEnd: true),
+    Builtin(
+      "removeprefix", "removeprefix(self, prefix, /)", chapter: "bytes", doc: "Without a prefix.",
+      examples: [">>> b'test_add'.removeprefix(b'test_')\nb'add'"]
+    ) { (a) throws(LullError) in
       let p = try need(a[1])
       let h = a[0].bytes
       return make(h.starts(with: p) ? Array(h.dropFirst(p.count)) : h, like: a[0])
     },
-    Builtin("removesuffix", "removesuffix(self, suffix, /)", chapter: "bytes", doc: "Without a suffix.", examples: [">>> b'notes.txt'.removesuffix(b'.txt')\nb'notes'"]) { (a) throws(LullError) in
+    Builtin(
+      "removesuffix", "removesuffix(self, suffix, /)", chapter: "bytes", doc: "Without a suffix.",
+      examples: [">>> b'notes.txt'.removesuffix(b'.txt')\nb'notes'"]
+    ) { (a) throws(LullError) in
       let p = try need(a[1])
       let h = a[0].bytes
-      return make(h.count >= p.count && h.suffix(p.count).elementsEqual(p) ? Array(h.dropLast(p.count)) : h, like: a[0])
+      return make(
+        h.count >= p.count && h.suffix(p.count).elementsEqual(p) ? Array(h.dropLast(p.count)) : h,
+        like: a[0])
     },
-    justify("ljust", "Padded on the right to a width.", ">>> b'ab'.ljust(5, b'.')\nb'ab...'", "<"), justify("rjust", "Padded on the left to a width.", ">>> b'42'.rjust(5)\nb'   42'", ">"), justify("center", "Padded on both sides to a width.", ">>> b'ab'.center(6, b'*')\nb'**ab**'", "^"),
-    Builtin("zfill", "zfill(self, width, /)", chapter: "bytes", doc: "Padded with zeros on the left.", examples: [">>> b'-42'.zfill(6)\nb'-00042'"]) { (a) throws(LullError) in
+    justify("ljust", "Padded on the right to a width.", ">>> b'ab'.ljust(5, b'.')\nb'ab...'", "<"),
+    justify("rjust", "Padded on the left to a width.", ">>> b'42'.rjust(5)\nb'   42'", ">"),
+    justify(
+      "center", "Padded on both sides to a width.", ">>> b'ab'.center(6, b'*')\nb'**ab**'", "^"),
+    Builtin(
+      "zfill", "zfill(self, width, /)", chapter: "bytes", doc: "Padded with zeros on the left.",
+      examples: [">>> b'-42'.zfill(6)\nb'-00042'"]
+    ) { (a) throws(LullError) in
       let h = a[0].bytes
       let width = try a.int(1)
       if width <= h.count { return make(h, like: a[0]) }
       let missing = width - h.count
       try checkBytes(width, mutable: a[0].isByteArray)
       let sign = h.first == 43 || h.first == 45 ? 1 : 0
-      return make(Array(h.prefix(sign)) + [UInt8](repeating: 48, count: missing) + h.dropFirst(sign), like: a[0])
+      return make(
+        Array(h.prefix(sign)) + [UInt8](repeating: 48, count: missing) + h.dropFirst(sign),
+        like: a[0])
     },
-    Builtin("expandtabs", "expandtabs(self, tabsize=8)", chapter: "bytes", doc: "Tabs as spaces.", examples: [">>> b'a\\tb'.expandtabs(4)\nb'a   b'"]) { (a) throws(LullError) in
+    Builtin(
+      "expandtabs", "expandtabs(self, tabsize=8)", chapter: "bytes", doc: "Tabs as spaces.",
+      examples: [">>> b'a\\tb'.expandtabs(4)\nb'a   b'"]
+    ) { (a) throws(LullError) in
       let size = try a.int32(1)
       var column = 0
       var out: [UInt8] = []
@@ -421,15 +529,26 @@ private func sharedMethods() -> [Builtin] {
       }
       return make(out, like: a[0])
     },
-    Builtin("translate", "translate(self, table, /, delete=...)", chapter: "bytes", doc: "Bytes mapped by a table of 256.", examples: [">>> b'banana'.translate(None, delete=b'a')\nb'bnn'"]) { (a) throws(LullError) in
+    Builtin(
+      "translate", "translate(self, table, /, delete=...)", chapter: "bytes",
+      doc: "Bytes mapped by a table of 256.",
+      examples: [">>> b'banana'.translate(None, delete=b'a')\nb'bnn'"]
+    ) { (a) throws(LullError) in
       let table = a[1].isNone ? nil : try need(a[1])
-      if let table, table.count != 256 { throw LullError.valueError("translation table must be 256 characters long") }
+      if let table, table.count != 256 {
+        throw LullError.valueError("translation table must be 256 characters long")
+      }
       let dropped = a.has(2) ? Set(try need(a[2])) : []
-      return make(a[0].bytes.filter { !dropped.contains($0) }.map { table?[Int($0)] ?? $0 }, like: a[0])
+      return make(
+        a[0].bytes.filter { !dropped.contains($0) }.map { table?[Int($0)] ?? $0 }, like: a[0])
     },
-    mapping("upper", "In upper case.", ">>> b'lull'.upper()\nb'LULL'") { $0.map(upper) }, mapping("lower", "In lower case.", ">>> b'LuLL'.lower()\nb'lull'") { $0.map(lower) },
-    mapping("swapcase", "Cases swapped.", ">>> b'aBC'.swapcase()\nb'Abc'") { $0.map { isUpper($0) ? lower($0) : upper($0) } },
-    mapping("capitalize", "First byte upper, rest lower.", ">>> b'hello'.capitalize()\nb'Hello'") { b in
+    mapping("upper", "In upper case.", ">>> b'lull'.upper()\nb'LULL'") { $0.map(upper) },
+    mapping("lower", "In lower case.", ">>> b'LuLL'.lower()\nb'lull'") { $0.map(lower) },
+    mapping("swapcase", "Cases swapped.", ">>> b'aBC'.swapcase()\nb'Abc'") {
+      $0.map { isUpper($0) ? lower($0) : upper($0) }
+    },
+    mapping("capitalize", "First byte upper, rest lower.", ">>> b'hello'.capitalize()\nb'Hello'") {
+      b in
       b.enumerated().map { $0.offset == 0 ? upper($0.element) : lower($0.element) }
     },
     mapping("title", "Each word capitalised.", ">>> b'hello world'.title()\nb'Hello World'") { b in
@@ -439,14 +558,30 @@ private func sharedMethods() -> [Builtin] {
         return previous ? lower(c) : upper(c)
       }
     },
-    test("isalpha", "Whether all bytes are ASCII letters.", ">>> b'abc'.isalpha()\nTrue") { !$0.isEmpty && $0.allSatisfy(isLetter) },
-    test("isdigit", "Whether all bytes are ASCII digits.", ">>> b'12'.isdigit()\nTrue") { !$0.isEmpty && $0.allSatisfy(isDigit) },
-    test("isalnum", "Whether all bytes are ASCII letters or digits.", ">>> b'a1'.isalnum()\nTrue") { !$0.isEmpty && $0.allSatisfy { isLetter($0) || isDigit($0) } },
-    test("isspace", "Whether all bytes are white space.", ">>> b' \\t'.isspace()\nTrue") { !$0.isEmpty && $0.allSatisfy(isBlank) },
-    test("isascii", "Whether all bytes are ASCII.", ">>> b'abc'.isascii(), b'\\xff'.isascii()\n(True, False)") { $0.allSatisfy { $0 < 128 } },
-    test("isupper", "Whether its ASCII letters are upper case.", ">>> b'ABC'.isupper()\nTrue") { $0.contains(where: isUpper) && !$0.contains(where: isLower) },
-    test("islower", "Whether its ASCII letters are lower case.", ">>> b'abc'.islower()\nTrue") { $0.contains(where: isLower) && !$0.contains(where: isUpper) },
-    test("istitle", "Whether each word begins with a capital.", ">>> b'Ab Cd'.istitle()\nTrue") { b in
+    test("isalpha", "Whether all bytes are ASCII letters.", ">>> b'abc'.isalpha()\nTrue") {
+      !$0.isEmpty && $0.allSatisfy(isLetter)
+    },
+    test("isdigit", "Whether all bytes are ASCII digits.", ">>> b'12'.isdigit()\nTrue") {
+      !$0.isEmpty && $0.allSatisfy(isDigit)
+    },
+    test("isalnum", "Whether all bytes are ASCII letters or digits.", ">>> b'a1'.isalnum()\nTrue") {
+      !$0.isEmpty && $0.allSatisfy { isLetter($0) || isDigit($0) }
+    },
+    test("isspace", "Whether all bytes are white space.", ">>> b' \\t'.isspace()\nTrue") {
+      !$0.isEmpty && $0.allSatisfy(isBlank)
+    },
+    test(
+      "isascii", "Whether all bytes are ASCII.",
+      ">>> b'abc'.isascii(), b'\\xff'.isascii()\n(True, False)"
+    ) { $0.allSatisfy { $0 < 128 } },
+    test("isupper", "Whether its ASCII letters are upper case.", ">>> b'ABC'.isupper()\nTrue") {
+      $0.contains(where: isUpper) && !$0.contains(where: isLower)
+    },
+    test("islower", "Whether its ASCII letters are lower case.", ">>> b'abc'.islower()\nTrue") {
+      $0.contains(where: isLower) && !$0.contains(where: isUpper)
+    },
+    test("istitle", "Whether each word begins with a capital.", ">>> b'Ab Cd'.istitle()\nTrue") {
+      b in
       var previous = false
       var any = false
       for c in b {
@@ -467,7 +602,9 @@ private func sharedMethods() -> [Builtin] {
 
 // MARK: - bytearray
 
-private func mutate<R>(_ v: Value, _ f: (inout [UInt8]) throws(LullError) -> R) throws(LullError) -> R {
+private func mutate<R>(_ v: Value, _ f: (inout [UInt8]) throws(LullError) -> R) throws(LullError)
+  -> R
+{
   try f(&v.body(BytesBody.self).pointee.value)
 }
 /// The bytes of what `extend` and a slice assignment take.
@@ -481,12 +618,18 @@ func bytesFromIterable(_ v: Value) throws(LullError) -> [UInt8] {
 }
 private func arrayMethods() -> [Builtin] {
   [
-    Builtin("append", "append(self, item, /)", chapter: "bytes", doc: "Add a byte at the end.", examples: [">>> x = bytearray(b'ab')\n>>> x.append(99)\n>>> x\nbytearray(b'abc')"]) { (a) throws(LullError) in
+    Builtin(
+      "append", "append(self, item, /)", chapter: "bytes", doc: "Add a byte at the end.",
+      examples: [">>> x = bytearray(b'ab')\n>>> x.append(99)\n>>> x\nbytearray(b'abc')"]
+    ) { (a) throws(LullError) in
       let b = try byteOf(a[1])
       try mutate(a[0]) { (v) throws(LullError) in v.append(b) }
       return .none
     },
-    Builtin("extend", "extend(self, iterable, /)", chapter: "bytes", doc: "Add bytes at the end.", examples: [">>> x = bytearray(b'ab')\n>>> x.extend(b'cd')\n>>> x\nbytearray(b'abcd')"]) { (a) throws(LullError) in
+    Builtin(
+      "extend", "extend(self, iterable, /)", chapter: "bytes", doc: "Add bytes at the end.",
+      examples: [">>> x = bytearray(b'ab')\n>>> x.extend(b'cd')\n>>> x\nbytearray(b'abcd')"]
+    ) { (a) throws(LullError) in
       if a[1].kind == .str, a[1].str.pointee.count > 0 {
         throw LullError.typeError("'str' object cannot be interpreted as an integer")
       }
@@ -494,13 +637,21 @@ private func arrayMethods() -> [Builtin] {
       try mutate(a[0]) { (v) throws(LullError) in v += b }
       return .none
     },
-    Builtin("insert", "insert(self, index, item, /)", chapter: "bytes", doc: "Put a byte in.", examples: [">>> x = bytearray(b'ac')\n>>> x.insert(1, 98)\n>>> x\nbytearray(b'abc')"]) { (a) throws(LullError) in
+    Builtin(
+      "insert", "insert(self, index, item, /)", chapter: "bytes", doc: "Put a byte in.",
+      examples: [">>> x = bytearray(b'ac')\n>>> x.insert(1, 98)\n>>> x\nbytearray(b'abc')"]
+    ) { (a) throws(LullError) in
       let i = try a.int(1)
       let b = try byteOf(a[2])
-      try mutate(a[0]) { (v) throws(LullError) in v.insert(b, at: i < 0 ? max(0, i + v.count) : min(i, v.count)) }
+      try mutate(a[0]) { (v) throws(LullError) in
+        v.insert(b, at: i < 0 ? max(0, i + v.count) : min(i, v.count))
+      }
       return .none
     },
-    Builtin("pop", "pop(self, index=-1, /)", chapter: "bytes", doc: "Take a byte out.", examples: [">>> x = bytearray(b'abc')\n>>> x.pop(), x\n(99, bytearray(b'ab'))"]) { (a) throws(LullError) in
+    Builtin(
+      "pop", "pop(self, index=-1, /)", chapter: "bytes", doc: "Take a byte out.",
+      examples: [">>> x = bytearray(b'abc')\n>>> x.pop(), x\n(99, bytearray(b'ab'))"]
+    ) { (a) throws(LullError) in
       let i = try a.int(1)
       return try mutate(a[0]) { (v) throws(LullError) in
         if v.isEmpty { throw LullError.index("pop from empty bytearray") }
@@ -509,28 +660,45 @@ private func arrayMethods() -> [Builtin] {
         return Value(Int(v.remove(at: k)))
       }
     },
-    Builtin("remove", "remove(self, value, /)", chapter: "bytes", doc: "Take the first such byte out.", examples: [">>> x = bytearray(b'abca')\n>>> x.remove(97)\n>>> x\nbytearray(b'bca')"]) { (a) throws(LullError) in
+    Builtin(
+      "remove", "remove(self, value, /)", chapter: "bytes", doc: "Take the first such byte out.",
+      examples: [">>> x = bytearray(b'abca')\n>>> x.remove(97)\n>>> x\nbytearray(b'bca')"]
+    ) { (a) throws(LullError) in
       let b = try byteOf(a[1])
       try mutate(a[0]) { (v) throws(LullError) in
-        guard let k = v.firstIndex(of: b) else { throw LullError.valueError("value not found in bytearray") }
+        guard let k = v.firstIndex(of: b) else {
+          throw LullError.valueError("value not found in bytearray")
+        }
         v.remove(at: k)
       }
       return .none
     },
-    Builtin("reverse", "reverse(self, /)", chapter: "bytes", doc: "Turn the order round.", examples: [">>> x = bytearray(b'abc')\n>>> x.reverse()\n>>> x\nbytearray(b'cba')"]) { (a) throws(LullError) in
+    Builtin(
+      "reverse", "reverse(self, /)", chapter: "bytes", doc: "Turn the order round.",
+      examples: [">>> x = bytearray(b'abc')\n>>> x.reverse()\n>>> x\nbytearray(b'cba')"]
+    ) { (a) throws(LullError) in
       try mutate(a[0]) { (v) throws(LullError) in v.reverse() }
       return .none
     },
-    Builtin("clear", "clear(self, /)", chapter: "bytes", doc: "Take all bytes out.", examples: [">>> x = bytearray(b'abc')\n>>> x.clear()\n>>> x\nbytearray(b'')"]) { (a) throws(LullError) in
+    Builtin(
+      "clear", "clear(self, /)", chapter: "bytes", doc: "Take all bytes out.",
+      examples: [">>> x = bytearray(b'abc')\n>>> x.clear()\n>>> x\nbytearray(b'')"]
+    ) { (a) throws(LullError) in
       try mutate(a[0]) { (v) throws(LullError) in v = [] }
       return .none
     },
-    Builtin("copy", "copy(self, /)", chapter: "bytes", doc: "A copy.", examples: [">>> x = bytearray(b'abc')\n>>> x.copy() is x\nFalse"]) { (a) throws(LullError) in makeByteArray(a[0].bytes) },
+    Builtin(
+      "copy", "copy(self, /)", chapter: "bytes", doc: "A copy.",
+      examples: [">>> x = bytearray(b'abc')\n>>> x.copy() is x\nFalse"]
+    ) { (a) throws(LullError) in makeByteArray(a[0].bytes) },
   ]
 }
 
 private func fromHex(_ owner: String, _ make: @escaping ([UInt8]) -> Value) -> Builtin {
-  Builtin("fromhex", "fromhex(string, /)", chapter: owner, doc: "Bytes from hexadecimal text.", examples: [">>> bytes.fromhex('01 ff')\nb'\\x01\\xff'"]) { (a) throws(LullError) in
+  Builtin(
+    "fromhex", "fromhex(string, /)", chapter: owner, doc: "Bytes from hexadecimal text.",
+    examples: [">>> bytes.fromhex('01 ff')\nb'\\x01\\xff'"]
+  ) { (a) throws(LullError) in
     guard a[0].kind == .str else {
       throw LullError.typeError("fromhex() argument must be str, not \(typeName(a[0]))")
     }
@@ -551,7 +719,8 @@ private func fromHex(_ owner: String, _ make: @escaping ([UInt8]) -> Value) -> B
         throw LullError.valueError("non-hexadecimal number found in fromhex() arg at position \(i)")
       }
       guard let y = digit(i + 1) else {
-        throw LullError.valueError("non-hexadecimal number found in fromhex() arg at position \(i + 1)")
+        throw LullError.valueError(
+          "non-hexadecimal number found in fromhex() arg at position \(i + 1)")
       }
       out.append(x << 4 | y)
       i += 2
@@ -566,12 +735,22 @@ func installBytes() {
   array.pointee.h.count = immortal
   builtinTypes["bytearray"] = array
   let makers = [
-    Builtin("bytes", "bytes(source=..., encoding=..., errors='strict')", chapter: "types", doc: "Bytes from ints, text or a length.", examples: [">>> bytes([97, 98]), bytes('é', 'utf-8'), bytes(2)\n(b'ab', b'\\xc3\\xa9', b'\\x00\\x00')"]) {
+    Builtin(
+      "bytes", "bytes(source=..., encoding=..., errors='strict')", chapter: "types",
+      doc: "Bytes from ints, text or a length.",
+      examples: [
+        ">>> bytes([97, 98]), bytes('é', 'utf-8'), bytes(2)\n(b'ab', b'\\xc3\\xa9', b'\\x00\\x00')"
+      ]
+    ) {
       (a) throws(LullError) in
       if a.has(0), !a.has(1), a[0].tag == .bytes, !a[0].isByteArray { return a[0].retained() }
       return makeBytes(try source(a, "bytes"))
     },
-    Builtin("bytearray", "bytearray(source=..., encoding=..., errors='strict')", chapter: "types", doc: "Bytes that can be changed.", examples: [">>> x = bytearray(b'abc')\n>>> x[0] = 65\n>>> x\nbytearray(b'Abc')"]) {
+    Builtin(
+      "bytearray", "bytearray(source=..., encoding=..., errors='strict')", chapter: "types",
+      doc: "Bytes that can be changed.",
+      examples: [">>> x = bytearray(b'abc')\n>>> x[0] = 65\n>>> x\nbytearray(b'Abc')"]
+    ) {
       (a) throws(LullError) in makeByteArray(try source(a, "bytearray"))
     },
   ]
@@ -585,17 +764,23 @@ func installBytes() {
       m.setOwner(t.pointee.name, [.bytes])
       t.pointee.dict.dict.set(m.name, makeBuiltin(m))
     }
-    let table = Builtin("maketrans", "maketrans(frm, to, /)", chapter: "bytes", doc: "A table for translate.", examples: [">>> b'banana'.translate(bytes.maketrans(b'an', b'oN'))\nb'boNoNo'"]) { (a) throws(LullError) in
+    let table = Builtin(
+      "maketrans", "maketrans(frm, to, /)", chapter: "bytes", doc: "A table for translate.",
+      examples: [">>> b'banana'.translate(bytes.maketrans(b'an', b'oN'))\nb'boNoNo'"]
+    ) { (a) throws(LullError) in
       let x = try need(a[0])
       let y = try need(a[1])
-      if x.count != y.count { throw LullError.valueError("maketrans arguments must have same length") }
+      if x.count != y.count {
+        throw LullError.valueError("maketrans arguments must have same length")
+      }
       var out = (0..<256).map { UInt8($0) }
       for (p, q) in zip(x, y) { out[Int(p)] = q }
       return makeBytes(out)
     }
     t.pointee.dict.dict.set("maketrans", makeWrapper(.staticMethod, registered(table)))
     let build: ([UInt8]) -> Value = t == array ? { makeByteArray($0) } : { makeBytes($0) }
-    t.pointee.dict.dict.set("fromhex", makeWrapper(.staticMethod, registered(fromHex(t.pointee.name, build))))
+    t.pointee.dict.dict.set(
+      "fromhex", makeWrapper(.staticMethod, registered(fromHex(t.pointee.name, build))))
     BuiltinRegistry.add(methods)
     t.changed()
   }

@@ -44,35 +44,38 @@ func installBuiltins() {
   d.set("__debug__", Value(true))
   d.set(
     " init",
-    makeBuiltin(Builtin("__init__", "__init__(*args, **kwargs)") { (a) throws(LullError) in
-      guard let me = a.rest(0).first else {
-        throw LullError.typeError("descriptor '__init__' of 'object' object needs an argument")
-      }
-      try initialiseBase(me, UnsafeBufferPointer(rebasing: a.rest(0).dropFirst()), a[1])
-      return .none
-    }))
+    makeBuiltin(
+      Builtin("__init__", "__init__(*args, **kwargs)") { (a) throws(LullError) in
+        guard let me = a.rest(0).first else {
+          throw LullError.typeError("descriptor '__init__' of 'object' object needs an argument")
+        }
+        try initialiseBase(me, UnsafeBufferPointer(rebasing: a.rest(0).dropFirst()), a[1])
+        return .none
+      }))
   core.pointee.baseInitializer = d.get(" init") ?? .none
   d.set(
     " new",
-    makeBuiltin(Builtin("__new__", "__new__(*args, **kwargs)") { (a) throws(LullError) in
-      guard let first = a.rest(0).first else {
-        throw LullError.typeError("object.__new__(): not enough arguments")
-      }
-      guard first.tag == .type else {
-        throw LullError.typeError("object.__new__(X): X is not a type object (\(typeName(first)))")
-      }
-      let t = first.typeObject
-      let rest = UnsafeBufferPointer(rebasing: a.rest(0).dropFirst())
-      if t.pointee.kind == .instance { return makeInstance(t) }
-      let w = UnsafeMutablePointer<Value>.allocate(capacity: rest.count + 1 + windowSlack)
-      defer { w.deallocate() }
-      for i in 0..<rest.count { w[i] = rest[i] }
-      if !t.pointee.isUserDefined {
-        for i in 0..<rest.count { w[i].retained() }
-        return try construct(t, w, rest.count, nil, 0)
-      }
-      return try allocateInstance(t, w, rest.count, nil, 0)
-    }))
+    makeBuiltin(
+      Builtin("__new__", "__new__(*args, **kwargs)") { (a) throws(LullError) in
+        guard let first = a.rest(0).first else {
+          throw LullError.typeError("object.__new__(): not enough arguments")
+        }
+        guard first.tag == .type else {
+          throw LullError.typeError(
+            "object.__new__(X): X is not a type object (\(typeName(first)))")
+        }
+        let t = first.typeObject
+        let rest = UnsafeBufferPointer(rebasing: a.rest(0).dropFirst())
+        if t.pointee.kind == .instance { return makeInstance(t) }
+        let w = UnsafeMutablePointer<Value>.allocate(capacity: rest.count + 1 + windowSlack)
+        defer { w.deallocate() }
+        for i in 0..<rest.count { w[i] = rest[i] }
+        if !t.pointee.isUserDefined {
+          for i in 0..<rest.count { w[i].retained() }
+          return try construct(t, w, rest.count, nil, 0)
+        }
+        return try allocateInstance(t, w, rest.count, nil, 0)
+      }))
   d.set(
     " setattr",
     makeBuiltin(
@@ -111,7 +114,8 @@ private func initialiseBase(_ me: Value, _ args: UnsafeBufferPointer<Value>, _ k
     }
   case .native:
     if let c = me.type.builtinBase.pointee.constructor {
-      let made = try call(makeBuiltin(c), Array(args), keywords: dictItems(kwargs).map { ($0.key.string, $0.value) })
+      let made = try call(
+        makeBuiltin(c), Array(args), keywords: dictItems(kwargs).map { ($0.key.string, $0.value) })
       if made.kind == .native { me.setNative(made.body(NativeBody.self).pointee.object) }
       made.release()
     }
@@ -263,10 +267,17 @@ func redirectOutput(_ new: Value, from old: Value) {
 }
 
 let builtinFunctions: [Builtin] = [
-  Builtin("len", "len(obj, /)", doc: "The number of items in a container.", examples: [">>> len([1, 2, 3])\n3"], fails: [("len(3)", "TypeError")]) {
+  Builtin(
+    "len", "len(obj, /)", doc: "The number of items in a container.",
+    examples: [">>> len([1, 2, 3])\n3"], fails: [("len(3)", "TypeError")]
+  ) {
     (a) throws(LullError) in Value(try length(a[0]))
   },
-  Builtin("print", "print(*args, sep=' ', end='\\n', file=None, flush=False)", doc: "Print values to the output, separated by sep and followed by end.", examples: [">>> print(1, 2, sep='-')\n1-2"]) {
+  Builtin(
+    "print", "print(*args, sep=' ', end='\\n', file=None, flush=False)",
+    doc: "Print values to the output, separated by sep and followed by end.",
+    examples: [">>> print(1, 2, sep='-')\n1-2"]
+  ) {
     (a) throws(LullError) in
     var out = TextBuilder()
     /// The first text that cannot be written to a file.
@@ -307,16 +318,27 @@ let builtinFunctions: [Builtin] = [
     }
     return .none
   },
-  Builtin("repr", "repr(obj, /)", doc: "The text that shows a value as source.", examples: [">>> repr('a')\n\"'a'\""]) {
+  Builtin(
+    "repr", "repr(obj, /)", doc: "The text that shows a value as source.",
+    examples: [">>> repr('a')\n\"'a'\""]
+  ) {
     (a) throws(LullError) in makeStr(try repr(a[0]))
   },
-  Builtin("ascii", "ascii(obj, /)", doc: "Like repr, with everything but ASCII escaped.", examples: [">>> ascii('é')\n\"'\\\\xe9'\""]) {
+  Builtin(
+    "ascii", "ascii(obj, /)", doc: "Like repr, with everything but ASCII escaped.",
+    examples: [">>> ascii('é')\n\"'\\\\xe9'\""]
+  ) {
     (a) throws(LullError) in makeStr(try asciiRepr(a[0]))
   },
-  Builtin("format", "format(value, format_spec='', /)", doc: "Format one value by a format spec.", examples: [">>> format(3.14159, '.2f')\n'3.14'"]) {
+  Builtin(
+    "format", "format(value, format_spec='', /)", doc: "Format one value by a format spec.",
+    examples: [">>> format(3.14159, '.2f')\n'3.14'"]
+  ) {
     (a) throws(LullError) in makeStr(try format(a[0], try a.string(1)))
   },
-  Builtin("chr", "chr(i, /)", doc: "The character with a code point.", examples: [">>> chr(97)\n'a'"]) {
+  Builtin(
+    "chr", "chr(i, /)", doc: "The character with a code point.", examples: [">>> chr(97)\n'a'"]
+  ) {
     (a) throws(LullError) in
     let number = try indexValue(a[0])
     defer { number.release() }
@@ -327,7 +349,8 @@ let builtinFunctions: [Builtin] = [
     if i < 128 { return asciiCharacter(UInt8(i)) }
     return makeStr(codePoints: [UInt32(i)])
   },
-  Builtin("ord", "ord(c, /)", doc: "The code point of a character.", examples: [">>> ord('a')\n97"]) {
+  Builtin("ord", "ord(c, /)", doc: "The code point of a character.", examples: [">>> ord('a')\n97"])
+  {
     (a) throws(LullError) in
     if a[0].kind == .bytes, a[0].bytes.count == 1 { return Value(Int(a[0].bytes[0])) }
     guard let s = a[0].asStr else {
@@ -346,21 +369,39 @@ let builtinFunctions: [Builtin] = [
   Builtin("hash", "hash(obj, /)", doc: "The hash of a value.", examples: [">>> hash(7)\n7"]) {
     (a) throws(LullError) in Value(try hashOf(a[0]))
   },
-  Builtin("id", "id(obj, /)", doc: "A number that identifies a living object.", examples: [">>> id(None) == id(None)\nTrue"]) {
-    (a) throws(LullError) in Value(Int(bitPattern: UInt(a[0].bits & 0x7FFF_FFFF_FFFF_FFFF)) ^ Int(a[0].tag.rawValue))
+  Builtin(
+    "id", "id(obj, /)", doc: "A number that identifies a living object.",
+    examples: [">>> id(None) == id(None)\nTrue"]
+  ) {
+    (a) throws(LullError) in
+    Value(Int(bitPattern: UInt(a[0].bits & 0x7FFF_FFFF_FFFF_FFFF)) ^ Int(a[0].tag.rawValue))
   },
-  Builtin("isinstance", "isinstance(obj, class_or_tuple, /)", doc: "Whether a value belongs to a class.", examples: [">>> isinstance(1, int)\nTrue"]) {
+  Builtin(
+    "isinstance", "isinstance(obj, class_or_tuple, /)", doc: "Whether a value belongs to a class.",
+    examples: [">>> isinstance(1, int)\nTrue"]
+  ) {
     (a) throws(LullError) in Value(try isInstanceOf(a[0], a[1]))
   },
-  Builtin("issubclass", "issubclass(cls, class_or_tuple, /)", doc: "Whether a class derives from another.", examples: [">>> issubclass(bool, int)\nTrue"]) {
+  Builtin(
+    "issubclass", "issubclass(cls, class_or_tuple, /)",
+    doc: "Whether a class derives from another.", examples: [">>> issubclass(bool, int)\nTrue"]
+  ) {
     (a) throws(LullError) in Value(try isSubclassOf(a[0], a[1]))
   },
-  Builtin("callable", "callable(obj, /)", doc: "Whether a value can be called.", examples: [">>> callable(len)\nTrue"]) {
+  Builtin(
+    "callable", "callable(obj, /)", doc: "Whether a value can be called.",
+    examples: [">>> callable(len)\nTrue"]
+  ) {
     (a) throws(LullError) in Value(isCallableValue(a[0]))
   },
-  Builtin("getattr", "getattr(object, name, default=..., /)", doc: "An attribute by name.", examples: [">>> getattr(1, 'imag')\n0"]) {
+  Builtin(
+    "getattr", "getattr(object, name, default=..., /)", doc: "An attribute by name.",
+    examples: [">>> getattr(1, 'imag')\n0"]
+  ) {
     (a) throws(LullError) in
-    guard a[1].kind == .str else { throw LullError.typeError("attribute name must be string, not '\(typeName(a[1]))'") }
+    guard a[1].kind == .str else {
+      throw LullError.typeError("attribute name must be string, not '\(typeName(a[1]))'")
+    }
     if !a.has(2) { return try getAttribute(a[0], interned(a[1])) }
     do throws(LullError) {
       return try getAttributeOrNil(a[0], interned(a[1])) ?? a[2].retained()
@@ -369,9 +410,14 @@ let builtinFunctions: [Builtin] = [
       throw error
     }
   },
-  Builtin("hasattr", "hasattr(obj, name, /)", doc: "Whether an attribute exists.", examples: [">>> hasattr([], 'append')\nTrue"]) {
+  Builtin(
+    "hasattr", "hasattr(obj, name, /)", doc: "Whether an attribute exists.",
+    examples: [">>> hasattr([], 'append')\nTrue"]
+  ) {
     (a) throws(LullError) in
-    guard a[1].kind == .str else { throw LullError.typeError("attribute name must be string, not '\(typeName(a[1]))'") }
+    guard a[1].kind == .str else {
+      throw LullError.typeError("attribute name must be string, not '\(typeName(a[1]))'")
+    }
     do throws(LullError) {
       guard let v = try getAttributeOrNil(a[0], interned(a[1])) else { return Value(false) }
       v.release()
@@ -381,24 +427,45 @@ let builtinFunctions: [Builtin] = [
       throw error
     }
   },
-  Builtin("setattr", "setattr(obj, name, value, /)", doc: "Set an attribute by name.", examples: [">>> class Box:\n...     pass\n>>> box = Box()\n>>> setattr(box, 'size', 3)\n>>> box.size\n3"]) {
+  Builtin(
+    "setattr", "setattr(obj, name, value, /)", doc: "Set an attribute by name.",
+    examples: [
+      ">>> class Box:\n...     pass\n>>> box = Box()\n>>> setattr(box, 'size', 3)\n>>> box.size\n3"
+    ]
+  ) {
     (a) throws(LullError) in
-    guard a[1].kind == .str else { throw LullError.typeError("attribute name must be string, not '\(typeName(a[1]))'") }
+    guard a[1].kind == .str else {
+      throw LullError.typeError("attribute name must be string, not '\(typeName(a[1]))'")
+    }
     try setAttribute(a[0], interned(a[1]), a[2].retained())
     return .none
   },
-  Builtin("delattr", "delattr(obj, name, /)", doc: "Delete an attribute by name.", examples: [">>> class Box:\n...     pass\n>>> box = Box()\n>>> box.size = 3\n>>> delattr(box, 'size')\n>>> hasattr(box, 'size')\nFalse"]) {
+  Builtin(
+    "delattr", "delattr(obj, name, /)", doc: "Delete an attribute by name.",
+    examples: [
+      ">>> class Box:\n...     pass\n>>> box = Box()\n>>> box.size = 3\n>>> delattr(box, 'size')\n>>> hasattr(box, 'size')\nFalse"
+    ]
+  ) {
     (a) throws(LullError) in
     try deleteAttribute(a[0], interned(a[1]))
     return .none
   },
-  Builtin("iter", "iter(object, sentinel=..., /)", doc: "An iterator over a value, or over calls until a sentinel.", examples: [">>> next(iter([5]))\n5"]) {
+  Builtin(
+    "iter", "iter(object, sentinel=..., /)",
+    doc: "An iterator over a value, or over calls until a sentinel.",
+    examples: [">>> next(iter([5]))\n5"]
+  ) {
     (a) throws(LullError) in
-    if a.has(1), !isCallableValue(a[0]) { throw LullError.typeError("iter(v, w): v must be callable") }
+    if a.has(1), !isCallableValue(a[0]) {
+      throw LullError.typeError("iter(v, w): v must be callable")
+    }
     if a.has(1) { return makeIterator(kind: .callable, a[0].retained(), a[1].retained()) }
     return try makeIterator(a[0])
   },
-  Builtin("next", "next(iterator, default=..., /)", doc: "The next element.", examples: [">>> next(iter([]), 'end')\n'end'"]) {
+  Builtin(
+    "next", "next(iterator, default=..., /)", doc: "The next element.",
+    examples: [">>> next(iter([]), 'end')\n'end'"]
+  ) {
     (a) throws(LullError) in
     let it = a[0]
     if it.tag == .instance {
@@ -411,7 +478,10 @@ let builtinFunctions: [Builtin] = [
     if it.tag == .generator { throw stopIteration(it.body(GeneratorBody.self).pointee.returned) }
     throw stopIteration(.undefined)
   },
-  Builtin("any", "any(iterable, /)", doc: "Whether any element is true.", examples: [">>> any([0, 1])\nTrue"]) {
+  Builtin(
+    "any", "any(iterable, /)", doc: "Whether any element is true.",
+    examples: [">>> any([0, 1])\nTrue"]
+  ) {
     (a) throws(LullError) in
     let it = try makeIterator(a[0])
     defer { it.release() }
@@ -421,7 +491,10 @@ let builtinFunctions: [Builtin] = [
       if try truthReleasing(x) { return Value(true) }
     }
   },
-  Builtin("all", "all(iterable, /)", doc: "Whether all elements are true.", examples: [">>> all([1, 0])\nFalse"]) {
+  Builtin(
+    "all", "all(iterable, /)", doc: "Whether all elements are true.",
+    examples: [">>> all([1, 0])\nFalse"]
+  ) {
     (a) throws(LullError) in
     let it = try makeIterator(a[0])
     defer { it.release() }
@@ -431,9 +504,14 @@ let builtinFunctions: [Builtin] = [
       if !(try truthReleasing(x)) { return Value(false) }
     }
   },
-  Builtin("sum", "sum(iterable, /, start=0)", doc: "The sum of the elements.", examples: [">>> sum([1, 2, 3])\n6"]) {
+  Builtin(
+    "sum", "sum(iterable, /, start=0)", doc: "The sum of the elements.",
+    examples: [">>> sum([1, 2, 3])\n6"]
+  ) {
     (a) throws(LullError) in
-    if a[1].kind == .str { throw LullError.typeError("sum() can't sum strings [use ''.join(seq) instead]") }
+    if a[1].kind == .str {
+      throw LullError.typeError("sum() can't sum strings [use ''.join(seq) instead]")
+    }
     var total = a[1].retained()
     do throws(LullError) {
       try forEach(a[0]) { (x) throws(LullError) in
@@ -458,10 +536,16 @@ let builtinFunctions: [Builtin] = [
     }
     return total
   },
-  Builtin("min", "min(*args, key=None, default=...)", doc: "The least element or argument.", examples: [">>> min(3, 1, 2)\n1"]) {
+  Builtin(
+    "min", "min(*args, key=None, default=...)", doc: "The least element or argument.",
+    examples: [">>> min(3, 1, 2)\n1"]
+  ) {
     (a) throws(LullError) in try fold("min", Args(a), .less)
   },
-  Builtin("max", "max(*args, key=None, default=...)", doc: "The greatest element or argument.", examples: [">>> max([3, 1, 2])\n3"]) {
+  Builtin(
+    "max", "max(*args, key=None, default=...)", doc: "The greatest element or argument.",
+    examples: [">>> max([3, 1, 2])\n3"]
+  ) {
     (a) throws(LullError) in try fold("max", Args(a), .greater)
   },
   Builtin("abs", "abs(x, /)", doc: "The absolute value.", examples: [">>> abs(-3)\n3"]) {
@@ -469,18 +553,25 @@ let builtinFunctions: [Builtin] = [
     let v = a[0]
     if v.tag == .float { return Value(Swift.abs(v.asDouble)) }
     if v.isIntOrBool { return v.asInt < 0 ? try unaryOperation(.negate, v) : Value(v.asInt) }
-    if v.kind == .float, v.tag == .derived, v.type.lookup(.__abs__).isUndefined { return Value(Swift.abs(try doubleOf(v))) }
+    if v.kind == .float, v.tag == .derived, v.type.lookup(.__abs__).isUndefined {
+      return Value(Swift.abs(try doubleOf(v)))
+    }
     let f = v.type.lookup(.__abs__)
     if !f.isUndefined { return try callMethod(f, v) }
     if v.kind == .complex, let (re, im) = complexParts(v) {
       let r = hypot(re, im)
-      if r.isInfinite, re.isFinite, im.isFinite { throw LullError.overflow("absolute value too large") }
+      if r.isInfinite, re.isFinite, im.isFinite {
+        throw LullError.overflow("absolute value too large")
+      }
       return Value(r)
     }
     if let b = v.integer { return makeBig(BigInt(b.magnitude)) }
     throw LullError.typeError("bad operand type for abs(): '\(typeName(v))'")
   },
-  Builtin("round", "round(number, ndigits=None)", doc: "Round to a number of digits, halves to even.", examples: [">>> round(2.5)\n2", ">>> round(3.14159, 2)\n3.14"]) {
+  Builtin(
+    "round", "round(number, ndigits=None)", doc: "Round to a number of digits, halves to even.",
+    examples: [">>> round(2.5)\n2", ">>> round(3.14159, 2)\n3.14"]
+  ) {
     (a) throws(LullError) in
     let v = a[0]
     if v.tag == .derived {
@@ -491,7 +582,9 @@ let builtinFunctions: [Builtin] = [
       let d = try doubleOf(v)
       if a.isNone(1) { return try truncate(d.rounded(.toNearestOrEven)) }
       let r = roundFloat(d, try a.clamped(1))
-      if r.isInfinite, d.isFinite { throw LullError.overflow("rounded value too large to represent") }
+      if r.isInfinite, d.isFinite {
+        throw LullError.overflow("rounded value too large to represent")
+      }
       return Value(r)
     }
     if v.isInteger {
@@ -512,7 +605,10 @@ let builtinFunctions: [Builtin] = [
     }
     throw LullError.typeError("type \(typeName(v)) doesn't define __round__ method")
   },
-  Builtin("divmod", "divmod(x, y, /)", doc: "Quotient and remainder.", examples: [">>> divmod(7, 2)\n(3, 1)"]) {
+  Builtin(
+    "divmod", "divmod(x, y, /)", doc: "Quotient and remainder.",
+    examples: [">>> divmod(7, 2)\n(3, 1)"]
+  ) {
     (a) throws(LullError) in
     for (me, other, name) in [(a[0], a[1], Name.__divmod__), (a[1], a[0], .__rdivmod__)]
     where me.tag == .instance || me.tag == .derived {
@@ -533,7 +629,9 @@ let builtinFunctions: [Builtin] = [
     do throws(LullError) { q = try binary(.floorDivide, a[0], a[1]) } catch {
       throw error.message.hasPrefix("unsupported operand") ? notDivisible(a) : error
     }
-    if a[0].kind == .str || a[0].kind == .bytes || !a[0].isInteger && a[0].kind != .float && a[0].kind != .native {
+    if a[0].kind == .str || a[0].kind == .bytes
+      || !a[0].isInteger && a[0].kind != .float && a[0].kind != .native
+    {
       q.release()
       throw notDivisible(a)
     }
@@ -542,7 +640,10 @@ let builtinFunctions: [Builtin] = [
       throw error
     }
   },
-  Builtin("pow", "pow(base, exp, mod=None)", doc: "Power, optionally modulo a number.", examples: [">>> pow(3, 4, 5)\n1"]) {
+  Builtin(
+    "pow", "pow(base, exp, mod=None)", doc: "Power, optionally modulo a number.",
+    examples: [">>> pow(3, 4, 5)\n1"]
+  ) {
     (a) throws(LullError) in
     if a.isNone(2) { return try binary(.power, a[0], a[1]) }
     if a[0].tag == .instance || a[0].tag == .derived {
@@ -552,7 +653,9 @@ let builtinFunctions: [Builtin] = [
         if !r.isNotImplemented { return r }
       }
     }
-    if a[0].tag == .instance, a[0].type.lookup(.__pow__).isUndefined, !a[0].type.lookup(.__rpow__).isUndefined {
+    if a[0].tag == .instance, a[0].type.lookup(.__pow__).isUndefined,
+      !a[0].type.lookup(.__rpow__).isUndefined
+    {
       throw LullError.attribute("__pow__")
     }
     guard let b = a[0].integer, let e = a[1].integer, let m = a[2].integer else {
@@ -561,12 +664,16 @@ let builtinFunctions: [Builtin] = [
       // two numbers first.
       for i in 0..<3 {
         if a[i].kind == .float {
-          throw LullError.typeError("pow() 3rd argument not allowed unless all arguments are integers")
+          throw LullError.typeError(
+            "pow() 3rd argument not allowed unless all arguments are integers")
         }
-        if a[i].kind == .complex, isNumber(a[0]), isNumber(a[1]) { throw LullError.valueError("complex modulo") }
+        if a[i].kind == .complex, isNumber(a[0]), isNumber(a[1]) {
+          throw LullError.valueError("complex modulo")
+        }
       }
       throw LullError.typeError(
-        "unsupported operand type(s) for ** or pow(): '\(typeName(a[0]))', '\(typeName(a[1]))', '\(typeName(a[2]))'")
+        "unsupported operand type(s) for ** or pow(): '\(typeName(a[0]))', '\(typeName(a[1]))', '\(typeName(a[2]))'"
+      )
     }
     if m.isZero { throw LullError.valueError("pow() 3rd argument cannot be 0") }
     if m.magnitude == 1 { return Value(0) }
@@ -582,7 +689,10 @@ let builtinFunctions: [Builtin] = [
     let r = floorDivMod(base, BigInt(m.magnitude)).1.power(exponent, modulus: BigInt(m.magnitude))
     return makeBig(floorDivMod(r, m).1)
   },
-  Builtin("sorted", "sorted(iterable, /, *, key=None, reverse=False)", doc: "A new sorted list; stable.", examples: [">>> sorted([3, 1, 2])\n[1, 2, 3]"]) {
+  Builtin(
+    "sorted", "sorted(iterable, /, *, key=None, reverse=False)", doc: "A new sorted list; stable.",
+    examples: [">>> sorted([3, 1, 2])\n[1, 2, 3]"]
+  ) {
     (a) throws(LullError) in
     try askLength(a[0])
     let l: Value
@@ -601,7 +711,10 @@ let builtinFunctions: [Builtin] = [
     }
     return l
   },
-  Builtin("reversed", "reversed(sequence, /)", doc: "An iterator from the end.", examples: [">>> list(reversed([1, 2]))\n[2, 1]"]) {
+  Builtin(
+    "reversed", "reversed(sequence, /)", doc: "An iterator from the end.",
+    examples: [">>> list(reversed([1, 2]))\n[2, 1]"]
+  ) {
     (a) throws(LullError) in
     let v = a[0]
     let f = v.type.lookup(.__reversed__)
@@ -612,7 +725,8 @@ let builtinFunctions: [Builtin] = [
     if v.tag == .instance, v.type.lookup(.__len__).isUndefined { _ = try length(v) }
     if v.kind == .dict {
       let keys = makeList(v.dict.keys.map { $0.retained() })
-      return makeIterator(kind: .reversed, keys, index: keys.list.pointee.count - 1, type: "reversed")
+      return makeIterator(
+        kind: .reversed, keys, index: keys.list.pointee.count - 1, type: "reversed")
     }
     if v.tag == .str, !v.str.isASCII {
       // A character's place in UTF-8 is found from the start: take them all once.
@@ -635,12 +749,16 @@ let builtinFunctions: [Builtin] = [
     }
     return makeIterator(kind: .reversed, v.retained(), index: n - 1, type: "reversed")
   },
-  Builtin("enumerate", "enumerate(iterable, start=0)", doc: "Pairs of index and element.", examples: [">>> list(enumerate('ab'))\n[(0, 'a'), (1, 'b')]"]) {
+  Builtin(
+    "enumerate", "enumerate(iterable, start=0)", doc: "Pairs of index and element.",
+    examples: [">>> list(enumerate('ab'))\n[(0, 'a'), (1, 'b')]"]
+  ) {
     (a) throws(LullError) in
     let start = try indexValue(a[1])
     defer { start.release() }
     if start.tag == .int, start.asInt < Int.max / 2 {
-      return makeIterator(kind: .enumerate, try makeIterator(a[0]), index: start.asInt, type: "enumerate")
+      return makeIterator(
+        kind: .enumerate, try makeIterator(a[0]), index: start.asInt, type: "enumerate")
     }
     // Counts that leave 64 bits: pairs of a counter and the elements.
     let it = try makeIterator(a[0])
@@ -652,7 +770,10 @@ let builtinFunctions: [Builtin] = [
       return makePair(makeBig(count), x)
     }
   },
-  Builtin("zip", "zip(*iterables, strict=False)", doc: "Tuples of the elements side by side.", examples: [">>> list(zip([1, 2], 'ab'))\n[(1, 'a'), (2, 'b')]"]) {
+  Builtin(
+    "zip", "zip(*iterables, strict=False)", doc: "Tuples of the elements side by side.",
+    examples: [">>> list(zip([1, 2], 'ab'))\n[(1, 'a'), (2, 'b')]"]
+  ) {
     (a) throws(LullError) in
     var its: [Value] = []
     for x in a.rest(0) {
@@ -663,21 +784,37 @@ let builtinFunctions: [Builtin] = [
     }
     return makeIterator(kind: .zip, makeTuple(its), index: try truth(a[1]) ? 1 : 0, type: "zip")
   },
-  Builtin("map", "map(function=..., *iterables)", doc: "The function applied to each element.", examples: [">>> list(map(str, [1, 2]))\n['1', '2']"]) {
+  Builtin(
+    "map", "map(function=..., *iterables)", doc: "The function applied to each element.",
+    examples: [">>> list(map(str, [1, 2]))\n['1', '2']"]
+  ) {
     (a) throws(LullError) in
     let items = a.rest(1)
-    if !a.has(0) || items.count == 0 { throw LullError.typeError("map() must have at least two arguments.") }
+    if !a.has(0) || items.count == 0 {
+      throw LullError.typeError("map() must have at least two arguments.")
+    }
     var its: [Value] = []
     for x in items { its.append(try makeIterator(x)) }
     return makeIterator(kind: .map, a[0].retained(), makeTuple(its), type: "map")
   },
-  Builtin("filter", "filter(function, iterable, /)", doc: "The elements for which the function is true.", examples: [">>> list(filter(None, [0, 1]))\n[1]"]) {
+  Builtin(
+    "filter", "filter(function, iterable, /)", doc: "The elements for which the function is true.",
+    examples: [">>> list(filter(None, [0, 1]))\n[1]"]
+  ) {
     (a) throws(LullError) in
     makeIterator(kind: .filter, a[0].retained(), try makeIterator(a[1]), type: "filter")
   },
-  Builtin("vars", "vars(object=..., /)", doc: "An object's attributes as a dict.", examples: [">>> class Box:\n...     pass\n>>> box = Box()\n>>> box.size = 3\n>>> vars(box)\n{'size': 3}"]) {
+  Builtin(
+    "vars", "vars(object=..., /)", doc: "An object's attributes as a dict.",
+    examples: [
+      ">>> class Box:\n...     pass\n>>> box = Box()\n>>> box.size = 3\n>>> vars(box)\n{'size': 3}"
+    ]
+  ) {
     (a) throws(LullError) in
-    if !a.has(0) { return Value(.dict, (vm.pointee.frame?.pointee.globals ?? core.pointee.builtins.dict)).retained() }
+    if !a.has(0) {
+      return Value(.dict, (vm.pointee.frame?.pointee.globals ?? core.pointee.builtins.dict))
+        .retained()
+    }
     do throws(LullError) {
       if let d = try getAttributeOrNil(a[0], Name.__dict__.str) { return d }
     } catch {
@@ -685,18 +822,28 @@ let builtinFunctions: [Builtin] = [
     }
     throw LullError.typeError("vars() argument must have __dict__ attribute")
   },
-  Builtin("dir", "dir(object=..., /)", doc: "The names of an object's attributes.", examples: [">>> [name for name in dir([]) if name.startswith('co')]\n['copy', 'count']"]) {
+  Builtin(
+    "dir", "dir(object=..., /)", doc: "The names of an object's attributes.",
+    examples: [">>> [name for name in dir([]) if name.startswith('co')]\n['copy', 'count']"]
+  ) {
     (a) throws(LullError) in
     if !a.has(0) {
-      return makeList((vm.pointee.frame?.pointee.globals.keys ?? []).map(\.string).sorted().map { makeStr($0) })
+      return makeList(
+        (vm.pointee.frame?.pointee.globals.keys ?? []).map(\.string).sorted().map { makeStr($0) })
     }
     return makeList(attributeNames(a[0]).map { makeStr($0) })
   },
-  Builtin("globals", "globals()", doc: "The names of the running module.", examples: [">>> answer = 42\n>>> globals()['answer']\n42"]) {
+  Builtin(
+    "globals", "globals()", doc: "The names of the running module.",
+    examples: [">>> answer = 42\n>>> globals()['answer']\n42"]
+  ) {
     (a) throws(LullError) in
     Value(.dict, vm.pointee.frame?.pointee.globals ?? core.pointee.builtins.dict).retained()
   },
-  Builtin("locals", "locals()", doc: "The variables of the running function, as a new dict.", examples: [">>> def f(a, b):\n...     return locals()\n>>> f(1, 2)\n{'a': 1, 'b': 2}"]) {
+  Builtin(
+    "locals", "locals()", doc: "The variables of the running function, as a new dict.",
+    examples: [">>> def f(a, b):\n...     return locals()\n>>> f(1, 2)\n{'a': 1, 'b': 2}"]
+  ) {
     (a) throws(LullError) in
     guard let f = vm.pointee.frame else { return makeDict() }
     let code = f.pointee.code.takeUnretainedValue()
@@ -710,11 +857,15 @@ let builtinFunctions: [Builtin] = [
     return d
   },
   openFunction,
-  Builtin("__import__", "__import__(name, globals=None, locals=None, fromlist=(), level=0)", doc: "A module by name.", examples: [">>> __import__('math').sqrt(9)\n3.0"]) {
+  Builtin(
+    "__import__", "__import__(name, globals=None, locals=None, fromlist=(), level=0)",
+    doc: "A module by name.", examples: [">>> __import__('math').sqrt(9)\n3.0"]
+  ) {
     (a) throws(LullError) in
     try importModule(
       try a.string(0), level: try a.int(4),
-      globals: a[1].asDict ?? vm.pointee.frame?.pointee.globals ?? core.pointee.builtins.dict, top: !(try truth(a[3])))
+      globals: a[1].asDict ?? vm.pointee.frame?.pointee.globals ?? core.pointee.builtins.dict,
+      top: !(try truth(a[3])))
   },
   Builtin("input", "input(prompt='', /)", doc: "Read one line from standard input.") {
     (a) throws(LullError) in
@@ -728,10 +879,14 @@ extension Args {
   init(_ a: Args) { self = a }
 }
 private func notDivisible(_ a: Args) -> LullError {
-  .typeError("unsupported operand type(s) for divmod(): '\(typeName(a[0]))' and '\(typeName(a[1]))'")
+  .typeError(
+    "unsupported operand type(s) for divmod(): '\(typeName(a[0]))' and '\(typeName(a[1]))'")
 }
 private func radixFunction(_ name: String, _ radix: Int, _ prefix: String) -> Builtin {
-  Builtin(name, "\(name)(number, /)", doc: "The number as text in base \(radix).", examples: [">>> \(name)(10)\n'\(prefix)\(String(10, radix: radix))'"]) {
+  Builtin(
+    name, "\(name)(number, /)", doc: "The number as text in base \(radix).",
+    examples: [">>> \(name)(10)\n'\(prefix)\(String(10, radix: radix))'"]
+  ) {
     (a) throws(LullError) in
     let v = try indexValue(a[0])
     defer { v.release() }
@@ -739,4 +894,3 @@ private func radixFunction(_ name: String, _ radix: Int, _ prefix: String) -> Bu
     return makeStr((b.sign == .minus ? "-" : "") + prefix + String(b.magnitude, radix: radix))
   }
 }
-

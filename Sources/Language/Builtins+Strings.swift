@@ -158,11 +158,15 @@ private func changedCase(_ s: StrPtr, from first: UInt8) -> Value {
 }
 
 /// start and end as byte offsets.
-@inline(__always) private func bounds(_ s: StrPtr, _ a: Args, _ i: Int) throws(LullError) -> (Int, Int)? {
+@inline(__always) private func bounds(_ s: StrPtr, _ a: Args, _ i: Int) throws(LullError) -> (
+  Int, Int
+)? {
   if a.isNone(i), a.isNone(i + 1) { return (0, s.pointee.byteCount) }
   return try givenBounds(s, a, i)
 }
-@inline(never) private func givenBounds(_ s: StrPtr, _ a: Args, _ i: Int) throws(LullError) -> (Int, Int)? {
+@inline(never) private func givenBounds(_ s: StrPtr, _ a: Args, _ i: Int) throws(LullError) -> (
+  Int, Int
+)? {
   let n = s.pointee.count
   var start = a.isNone(i) ? 0 : try a.clamped(i)
   var end = a.isNone(i + 1) ? n : try a.clamped(i + 1)
@@ -205,7 +209,8 @@ private func trim(_ s: StrPtr, _ chars: Value, left: Bool, right: Bool) throws(L
   var set: Set<UInt32>?
   if !chars.isNone {
     guard let c = chars.asStr else {
-      throw LullError.typeError("\(left && right ? "" : left ? "l" : "r")strip arg must be None or str")
+      throw LullError.typeError(
+        "\(left && right ? "" : left ? "l" : "r")strip arg must be None or str")
     }
     set = Set(c.codePoints)
   }
@@ -223,7 +228,9 @@ private func trim(_ s: StrPtr, _ chars: Value, left: Bool, right: Bool) throws(L
   let b = s.offset(of: j)
   return makeStr(s.bytes + a, b - a)
 }
-private func split(_ s: StrPtr, _ sep: Value, _ most: Int, fromRight: Bool) throws(LullError) -> Value {
+private func split(_ s: StrPtr, _ sep: Value, _ most: Int, fromRight: Bool) throws(LullError)
+  -> Value
+{
   let out = makeList()
   let b = s.buffer
   let limit = most < 0 ? Int.max : most
@@ -322,7 +329,9 @@ private func split(_ s: StrPtr, _ sep: Value, _ most: Int, fromRight: Bool) thro
   out.list.append(piece(start, b.count))
   return out
 }
-private func replace(_ s: StrPtr, _ old: StrPtr, _ new: StrPtr, _ most: Int) throws(LullError) -> Value {
+private func replace(_ s: StrPtr, _ old: StrPtr, _ new: StrPtr, _ most: Int) throws(LullError)
+  -> Value
+{
   let b = s.buffer
   var out = TextBuilder()
   var left = most < 0 ? Int.max : most
@@ -361,7 +370,9 @@ private func replace(_ s: StrPtr, _ old: StrPtr, _ new: StrPtr, _ most: Int) thr
   return out.value()
 }
 
-private func test(_ name: String, _ doc: String, _ example: String, _ f: @escaping (UInt32) -> Bool) -> Builtin {
+private func test(_ name: String, _ doc: String, _ example: String, _ f: @escaping (UInt32) -> Bool)
+  -> Builtin
+{
   // The answers for ASCII, a bit each.
   var low: UInt64 = 0
   var high: UInt64 = 0
@@ -370,7 +381,8 @@ private func test(_ name: String, _ doc: String, _ example: String, _ f: @escapi
     if f(c + 64) { high |= 1 << UInt64(c) }
   }
   let (below, above) = (low, high)
-  return Builtin(name, "\(name)(self, /)", chapter: "str", doc: doc, examples: [example]) { (a) throws(LullError) in
+  return Builtin(name, "\(name)(self, /)", chapter: "str", doc: doc, examples: [example]) {
+    (a) throws(LullError) in
     let s = a[0].str
     if !s.isASCII { return Value(s.pointee.byteCount > 0 && every(s, f)) }
     let bytes = s.bytes
@@ -384,8 +396,13 @@ private func test(_ name: String, _ doc: String, _ example: String, _ f: @escapi
     return Value(n > 0)
   }
 }
-private func find(_ name: String, _ doc: String, _ example: String, last: Bool, fails: Bool) -> Builtin {
-  Builtin(name, "\(name)(self, sub, start=None, end=None, /)", chapter: "str", doc: doc, examples: [example]) {
+private func find(_ name: String, _ doc: String, _ example: String, last: Bool, fails: Bool)
+  -> Builtin
+{
+  Builtin(
+    name, "\(name)(self, sub, start=None, end=None, /)", chapter: "str", doc: doc,
+    examples: [example]
+  ) {
     (a) throws(LullError) in
     let s = a[0].str
     let sub = try needStr(a[1])
@@ -399,16 +416,21 @@ private func find(_ name: String, _ doc: String, _ example: String, last: Bool, 
   }
 }
 private func affix(_ name: String, _ doc: String, _ example: String, _ atEnd: Bool) -> Builtin {
-  Builtin(name, "\(name)(self, prefix, start=None, end=None, /)", chapter: "str", doc: doc, examples: [example]) {
+  Builtin(
+    name, "\(name)(self, prefix, start=None, end=None, /)", chapter: "str", doc: doc,
+    examples: [example]
+  ) {
     (a) throws(LullError) in
     let s = a[0].str
     if a[1].kind != .str, a[1].kind != .tuple {
-      throw LullError.typeError("\(name) first arg must be str or a tuple of str, not \(typeName(a[1]))")
+      throw LullError.typeError(
+        "\(name) first arg must be str or a tuple of str, not \(typeName(a[1]))")
     }
     if a[1].tag == .str, a.isNone(2), a.isNone(3) {
       let p = a[1].str
       let rest = s.pointee.byteCount &- p.pointee.byteCount
-      return Value(rest >= 0 && equalBytes(s.bytes + (atEnd ? rest : 0), p.bytes, p.pointee.byteCount))
+      return Value(
+        rest >= 0 && equalBytes(s.bytes + (atEnd ? rest : 0), p.bytes, p.pointee.byteCount))
     }
     let range = try bounds(s, a, 2)
     func check(_ v: Value) throws(LullError) -> Bool {
@@ -430,12 +452,17 @@ private func affix(_ name: String, _ doc: String, _ example: String, _ atEnd: Bo
     return Value(try check(a[1]))
   }
 }
-private func justify(_ name: String, _ doc: String, _ example: String, _ align: Character) -> Builtin {
-  Builtin(name, "\(name)(self, width, fillchar=' ', /)", chapter: "str", doc: doc, examples: [example]) {
+private func justify(_ name: String, _ doc: String, _ example: String, _ align: Character)
+  -> Builtin
+{
+  Builtin(
+    name, "\(name)(self, width, fillchar=' ', /)", chapter: "str", doc: doc, examples: [example]
+  ) {
     (a) throws(LullError) in
     let width = try a.int(1)
     guard let fill = a[2].asStr else {
-      throw LullError.typeError("The fill character must be a unicode character, not \(typeName(a[2]))")
+      throw LullError.typeError(
+        "The fill character must be a unicode character, not \(typeName(a[2]))")
     }
     if fill.pointee.count != 1 {
       throw LullError.typeError("The fill character must be exactly one character long")
@@ -462,11 +489,16 @@ private func makeTriple(_ a: Value, _ b: Value, _ c: Value) -> Value {
 }
 
 func installStrings() {
-  let str = Builtin("str", "str(object='', /, encoding=..., errors=...)", chapter: "types", doc: "The text of a value.", examples: [">>> str(1.5) + str([1])\n'1.5[1]'\n>>> str(b'abc', 'ascii')\n'abc'"]) {
+  let str = Builtin(
+    "str", "str(object='', /, encoding=..., errors=...)", chapter: "types",
+    doc: "The text of a value.",
+    examples: [">>> str(1.5) + str([1])\n'1.5[1]'\n>>> str(b'abc', 'ascii')\n'abc'"]
+  ) {
     (a) throws(LullError) in
     if a.has(1) || a.has(2) {
       if let b = a[0].bytesLike {
-        return try decodeBytes(b, a.has(1) ? try a.string(1) : "utf-8", a.has(2) ? try a.string(2) : "strict")
+        return try decodeBytes(
+          b, a.has(1) ? try a.string(1) : "utf-8", a.has(2) ? try a.string(2) : "strict")
       }
       throw LullError.typeError(
         a[0].kind == .str
@@ -478,27 +510,43 @@ func installStrings() {
   builtinTypes["str"]?.pointee.constructor = str
   BuiltinRegistry.add([str])
   let methods: [Builtin] = [
-    Builtin("upper", "upper(self, /)", chapter: "str", doc: "In upper case.", examples: [">>> 'lull'.upper()\n'LULL'"]) { (a) throws(LullError) in
+    Builtin(
+      "upper", "upper(self, /)", chapter: "str", doc: "In upper case.",
+      examples: [">>> 'lull'.upper()\n'LULL'"]
+    ) { (a) throws(LullError) in
       let s = a[0].str
       if s.isASCII { return changedCase(s, from: 97) }
       return mapped(s, upper)
     },
-    Builtin("lower", "lower(self, /)", chapter: "str", doc: "In lower case.", examples: [">>> 'LuLL'.lower()\n'lull'"]) { (a) throws(LullError) in
+    Builtin(
+      "lower", "lower(self, /)", chapter: "str", doc: "In lower case.",
+      examples: [">>> 'LuLL'.lower()\n'lull'"]
+    ) { (a) throws(LullError) in
       let s = a[0].str
       if s.isASCII { return changedCase(s, from: 65) }
       return lowered(s)
     },
-    Builtin("casefold", "casefold(self, /)", chapter: "str", doc: "For caseless comparison.", examples: [">>> 'Straße'.casefold() == 'STRASSE'.casefold()\nTrue"]) { (a) throws(LullError) in
+    Builtin(
+      "casefold", "casefold(self, /)", chapter: "str", doc: "For caseless comparison.",
+      examples: [">>> 'Straße'.casefold() == 'STRASSE'.casefold()\nTrue"]
+    ) { (a) throws(LullError) in
       mapped(a[0].str, fold)
     },
-    Builtin("swapcase", "swapcase(self, /)", chapter: "str", doc: "Cases swapped.", examples: [">>> 'aBC'.swapcase()\n'Abc'"]) { (a) throws(LullError) in
+    Builtin(
+      "swapcase", "swapcase(self, /)", chapter: "str", doc: "Cases swapped.",
+      examples: [">>> 'aBC'.swapcase()\n'Abc'"]
+    ) { (a) throws(LullError) in
       let points = a[0].str.codePoints
       return mapped(points) { i in
         let c = points[i]
         return isUpper(c) ? lowered(points, i) : isLower(c) ? upper(c) : scalarText(c)
       }
     },
-    Builtin("capitalize", "capitalize(self, /)", chapter: "str", doc: "First character upper, rest lower.", examples: [">>> 'hello WORLD'.capitalize()\n'Hello world'"]) { (a) throws(LullError) in
+    Builtin(
+      "capitalize", "capitalize(self, /)", chapter: "str",
+      doc: "First character upper, rest lower.",
+      examples: [">>> 'hello WORLD'.capitalize()\n'Hello world'"]
+    ) { (a) throws(LullError) in
       var first = true
       if a[0].str.isASCII {
         return mappedASCII(a[0].str) { c, _ in
@@ -509,7 +557,10 @@ func installStrings() {
       let points = a[0].str.codePoints
       return mapped(points) { $0 == 0 ? title(points[0]) : lowered(points, $0) }
     },
-    Builtin("title", "title(self, /)", chapter: "str", doc: "Each word capitalised.", examples: [">>> 'hello world'.title()\n'Hello World'"]) { (a) throws(LullError) in
+    Builtin(
+      "title", "title(self, /)", chapter: "str", doc: "Each word capitalised.",
+      examples: [">>> 'hello world'.title()\n'Hello World'"]
+    ) { (a) throws(LullError) in
       var previous = false
       if a[0].str.isASCII {
         return mappedASCII(a[0].str) { c, inWord in inWord ? lowerASCII(c) : upperASCII(c) }
@@ -520,22 +571,47 @@ func installStrings() {
         return previous ? lowered(points, i) : title(points[i])
       }
     },
-    Builtin("strip", "strip(self, chars=None, /)", chapter: "str", doc: "Without white space, or the characters in chars, at both ends.", examples: [">>> '  a b '.strip()\n'a b'\n>>> 'xyaxy'.strip('xy')\n'a'"]) { (a) throws(LullError) in
+    Builtin(
+      "strip", "strip(self, chars=None, /)", chapter: "str",
+      doc: "Without white space, or the characters in chars, at both ends.",
+      examples: [">>> '  a b '.strip()\n'a b'\n>>> 'xyaxy'.strip('xy')\n'a'"]
+    ) { (a) throws(LullError) in
       try trim(a[0].str, a[1], left: true, right: true)
     },
-    Builtin("lstrip", "lstrip(self, chars=None, /)", chapter: "str", doc: "Without white space, or the characters in chars, at the start.", examples: [">>> '  a b '.lstrip()\n'a b '"]) { (a) throws(LullError) in
+    Builtin(
+      "lstrip", "lstrip(self, chars=None, /)", chapter: "str",
+      doc: "Without white space, or the characters in chars, at the start.",
+      examples: [">>> '  a b '.lstrip()\n'a b '"]
+    ) { (a) throws(LullError) in
       try trim(a[0].str, a[1], left: true, right: false)
     },
-    Builtin("rstrip", "rstrip(self, chars=None, /)", chapter: "str", doc: "Without white space, or the characters in chars, at the end.", examples: [">>> 'line\\n'.rstrip()\n'line'"]) { (a) throws(LullError) in
+    Builtin(
+      "rstrip", "rstrip(self, chars=None, /)", chapter: "str",
+      doc: "Without white space, or the characters in chars, at the end.",
+      examples: [">>> 'line\\n'.rstrip()\n'line'"]
+    ) { (a) throws(LullError) in
       try trim(a[0].str, a[1], left: false, right: true)
     },
-    Builtin("split", "split(self, sep=None, maxsplit=-1)", chapter: "str", doc: "The parts between separators; runs of white space separate if there is no sep.", examples: [">>> ' a  b '.split()\n['a', 'b']\n>>> 'a,b,,c'.split(',', maxsplit=2)\n['a', 'b', ',c']"]) { (a) throws(LullError) in
+    Builtin(
+      "split", "split(self, sep=None, maxsplit=-1)", chapter: "str",
+      doc: "The parts between separators; runs of white space separate if there is no sep.",
+      examples: [
+        ">>> ' a  b '.split()\n['a', 'b']\n>>> 'a,b,,c'.split(',', maxsplit=2)\n['a', 'b', ',c']"
+      ]
+    ) { (a) throws(LullError) in
       try split(a[0].str, a[1], try a.int(2), fromRight: false)
     },
-    Builtin("rsplit", "rsplit(self, sep=None, maxsplit=-1)", chapter: "str", doc: "Like split, from the right.", examples: [">>> 'a,b,c'.rsplit(',', maxsplit=1)\n['a,b', 'c']"]) { (a) throws(LullError) in
+    Builtin(
+      "rsplit", "rsplit(self, sep=None, maxsplit=-1)", chapter: "str",
+      doc: "Like split, from the right.",
+      examples: [">>> 'a,b,c'.rsplit(',', maxsplit=1)\n['a,b', 'c']"]
+    ) { (a) throws(LullError) in
       try split(a[0].str, a[1], try a.int(2), fromRight: true)
     },
-    Builtin("splitlines", "splitlines(self, keepends=False)", chapter: "str", doc: "The lines.", examples: [">>> 'one\\ntwo\\n'.splitlines()\n['one', 'two']"]) { (a) throws(LullError) in
+    Builtin(
+      "splitlines", "splitlines(self, keepends=False)", chapter: "str", doc: "The lines.",
+      examples: [">>> 'one\\ntwo\\n'.splitlines()\n['one', 'two']"]
+    ) { (a) throws(LullError) in
       let s = a[0].str
       let keep = try truth(a[1])
       let out = makeList()
@@ -557,7 +633,10 @@ func installStrings() {
       if start < b.count { out.list.append(makeStr(s.bytes + start, b.count - start)) }
       return out
     },
-    Builtin("join", "join(self, iterable, /)", chapter: "str", doc: "The strings with this between them.", examples: [">>> ', '.join(['a', 'b', 'c'])\n'a, b, c'"]) { (a) throws(LullError) in
+    Builtin(
+      "join", "join(self, iterable, /)", chapter: "str", doc: "The strings with this between them.",
+      examples: [">>> ', '.join(['a', 'b', 'c'])\n'a, b, c'"]
+    ) { (a) throws(LullError) in
       let sep = a[0].str
       var owned = Value.undefined
       defer { owned.release() }
@@ -576,7 +655,8 @@ func installStrings() {
       var flags = n > 1 ? sep.pointee.h.flags : Header.flagASCII
       for i in 0..<n {
         guard let s = items[i].asStr else {
-          throw LullError.typeError("sequence item \(i): expected str instance, \(typeName(items[i])) found")
+          throw LullError.typeError(
+            "sequence item \(i): expected str instance, \(typeName(items[i])) found")
         }
         total += s.pointee.byteCount
         count &+= s.pointee.count
@@ -599,16 +679,34 @@ func installStrings() {
       r.pointee.h.flags |= flags & Header.flagASCII
       return r.value
     },
-    Builtin("replace", "replace(self, old, new, count=-1, /)", chapter: "str", doc: "Occurrences replaced.", examples: [">>> 'banana'.replace('an', 'o', 1)\n'boana'"]) { (a) throws(LullError) in
+    Builtin(
+      "replace", "replace(self, old, new, count=-1, /)", chapter: "str",
+      doc: "Occurrences replaced.", examples: [">>> 'banana'.replace('an', 'o', 1)\n'boana'"]
+    ) { (a) throws(LullError) in
       try replace(a[0].str, try a.str(1), try a.str(2), try a.int(3))
     },
-    find("find", "The first index of a substring, or -1.", ">>> 'banana'.find('an'), 'banana'.find('x')\n(1, -1)", last: false, fails: false), find("rfind", "The last index of a substring, or -1.", ">>> 'banana'.rfind('an')\n3", last: true, fails: false),
-    find("index", "The first index of a substring, which must be there.", ">>> 'banana'.index('n', 3)\n4", last: false, fails: true), find("rindex", "The last index of a substring, which must be there.", ">>> 'banana'.rindex('an')\n3", last: true, fails: true),
-    Builtin("count", "count(self, sub, start=None, end=None, /)", chapter: "str", doc: "Number of non-overlapping occurrences.", examples: [">>> 'banana'.count('an')\n2"]) { (a) throws(LullError) in
+    find(
+      "find", "The first index of a substring, or -1.",
+      ">>> 'banana'.find('an'), 'banana'.find('x')\n(1, -1)", last: false, fails: false),
+    find(
+      "rfind", "The last index of a substring, or -1.", ">>> 'banana'.rfind('an')\n3", last: true,
+      fails: false),
+    find(
+      "index", "The first index of a substring, which must be there.",
+      ">>> 'banana'.index('n', 3)\n4", last: false, fails: true),
+    find(
+      "rindex", "The last index of a substring, which must be there.",
+      ">>> 'banana'.rindex('an')\n3", last: true, fails: true),
+    Builtin(
+      "count", "count(self, sub, start=None, end=None, /)", chapter: "str",
+      doc: "Number of non-overlapping occurrences.", examples: [">>> 'banana'.count('an')\n2"]
+    ) { (a) throws(LullError) in
       let s = a[0].str
       let sub = try needStr(a[1])
       guard let (i, j) = try bounds(s, a, 2) else { return Value(0) }
-      if sub.pointee.byteCount == 0 { return Value(s.index(ofOffset: j) - s.index(ofOffset: i) + 1) }
+      if sub.pointee.byteCount == 0 {
+        return Value(s.index(ofOffset: j) - s.index(ofOffset: i) + 1)
+      }
       let h = slice(s, i, j)
       var n = 0
       var at = 0
@@ -619,10 +717,17 @@ func installStrings() {
         at = p + sub.pointee.byteCount
       }
     },
-    
-    affix("startswith", "Whether the text starts with a prefix, or one of a tuple of them.", ">>> 'banana'.startswith('ba'), 'banana'.startswith(('x', 'b'))\n(True, True)", false),
-    affix("endswith", "Whether the text ends with a suffix, or one of a tuple of them.", ">>> 'a.txt'.endswith('.txt')\nTrue", true),
-    Builtin("removeprefix", "removeprefix(self, prefix, /)", chapter: "str", doc: "Without a prefix.", examples: [">>> 'test_add'.removeprefix('test_')\n'add'"]) { (a) throws(LullError) in
+
+    affix(
+      "startswith", "Whether the text starts with a prefix, or one of a tuple of them.",
+      ">>> 'banana'.startswith('ba'), 'banana'.startswith(('x', 'b'))\n(True, True)", false),
+    affix(
+      "endswith", "Whether the text ends with a suffix, or one of a tuple of them.",
+      ">>> 'a.txt'.endswith('.txt')\nTrue", true),
+    Builtin(
+      "removeprefix", "removeprefix(self, prefix, /)", chapter: "str", doc: "Without a prefix.",
+      examples: [">>> 'test_add'.removeprefix('test_')\n'add'"]
+    ) { (a) throws(LullError) in
       let s = a[0].str
       let p = try a.str(1)
       let n = p.pointee.byteCount
@@ -631,7 +736,10 @@ func installStrings() {
       }
       return makeStr(s.bytes + n, s.pointee.byteCount - n)
     },
-    Builtin("removesuffix", "removesuffix(self, suffix, /)", chapter: "str", doc: "Without a suffix.", examples: [">>> 'notes.txt'.removesuffix('.txt')\n'notes'"]) { (a) throws(LullError) in
+    Builtin(
+      "removesuffix", "removesuffix(self, suffix, /)", chapter: "str", doc: "Without a suffix.",
+      examples: [">>> 'notes.txt'.removesuffix('.txt')\n'notes'"]
+    ) { (a) throws(LullError) in
       let s = a[0].str
       let p = try a.str(1)
       let n = p.pointee.byteCount
@@ -639,7 +747,10 @@ func installStrings() {
       if n == 0 || rest < 0 || memcmp(s.bytes + rest, p.bytes, n) != 0 { return a[0].retained() }
       return makeStr(s.bytes, rest)
     },
-    Builtin("partition", "partition(self, sep, /)", chapter: "str", doc: "Before, separator, after.", examples: [">>> 'key=a=b'.partition('=')\n('key', '=', 'a=b')"]) { (a) throws(LullError) in
+    Builtin(
+      "partition", "partition(self, sep, /)", chapter: "str", doc: "Before, separator, after.",
+      examples: [">>> 'key=a=b'.partition('=')\n('key', '=', 'a=b')"]
+    ) { (a) throws(LullError) in
       let s = a[0].str
       let p = try needStr(a[1])
       if p.pointee.byteCount == 0 { throw LullError.valueError("empty separator") }
@@ -648,7 +759,11 @@ func installStrings() {
       let e = at + p.pointee.byteCount
       return makeTriple(makePiece(s, 0, at), a[1].retained(), makePiece(s, e, s.pointee.byteCount))
     },
-    Builtin("rpartition", "rpartition(self, sep, /)", chapter: "str", doc: "Like partition, at the last separator.", examples: [">>> 'key=a=b'.rpartition('=')\n('key=a', '=', 'b')"]) { (a) throws(LullError) in
+    Builtin(
+      "rpartition", "rpartition(self, sep, /)", chapter: "str",
+      doc: "Like partition, at the last separator.",
+      examples: [">>> 'key=a=b'.rpartition('=')\n('key=a', '=', 'b')"]
+    ) { (a) throws(LullError) in
       let s = a[0].str
       let p = try needStr(a[1])
       if p.pointee.byteCount == 0 { throw LullError.valueError("empty separator") }
@@ -657,8 +772,13 @@ func installStrings() {
       let e = at + p.pointee.byteCount
       return makeTriple(makePiece(s, 0, at), a[1].retained(), makePiece(s, e, s.pointee.byteCount))
     },
-    justify("ljust", "Padded on the right to a width.", ">>> 'ab'.ljust(5, '.')\n'ab...'", "<"), justify("rjust", "Padded on the left to a width.", ">>> '42'.rjust(5)\n'   42'", ">"), justify("center", "Padded on both sides to a width.", ">>> 'ab'.center(6, '*')\n'**ab**'", "^"),
-    Builtin("zfill", "zfill(self, width, /)", chapter: "str", doc: "Padded with zeros on the left.", examples: [">>> '-42'.zfill(6)\n'-00042'"]) { (a) throws(LullError) in
+    justify("ljust", "Padded on the right to a width.", ">>> 'ab'.ljust(5, '.')\n'ab...'", "<"),
+    justify("rjust", "Padded on the left to a width.", ">>> '42'.rjust(5)\n'   42'", ">"),
+    justify("center", "Padded on both sides to a width.", ">>> 'ab'.center(6, '*')\n'**ab**'", "^"),
+    Builtin(
+      "zfill", "zfill(self, width, /)", chapter: "str", doc: "Padded with zeros on the left.",
+      examples: [">>> '-42'.zfill(6)\n'-00042'"]
+    ) { (a) throws(LullError) in
       let s = a[0].str
       let width = try a.int(1)
       if width <= s.pointee.count { return a[0].retained() }
@@ -671,7 +791,10 @@ func installStrings() {
       out.append(s.bytes + sign, s.pointee.byteCount - sign)
       return out.value()
     },
-    Builtin("expandtabs", "expandtabs(self, tabsize=8)", chapter: "str", doc: "Tabs as spaces.", examples: [">>> 'a\\tb'.expandtabs(4)\n'a   b'"]) { (a) throws(LullError) in
+    Builtin(
+      "expandtabs", "expandtabs(self, tabsize=8)", chapter: "str", doc: "Tabs as spaces.",
+      examples: [">>> 'a\\tb'.expandtabs(4)\n'a   b'"]
+    ) { (a) throws(LullError) in
       let size = try a.int32(1)
       var column = 0
       var out: [UInt32] = []
@@ -690,16 +813,33 @@ func installStrings() {
       }
       return makeStr(codePoints: out)
     },
-    Builtin("format", "format(self, *args, **kwargs)", chapter: "str", doc: "Fill the replacement fields.", examples: [">>> '{} is {:.2f}, {name:>5}'.format('pi', 3.14159, name='ok')\n'pi is 3.14,    ok'"]) { (a) throws(LullError) in
+    Builtin(
+      "format", "format(self, *args, **kwargs)", chapter: "str",
+      doc: "Fill the replacement fields.",
+      examples: [
+        ">>> '{} is {:.2f}, {name:>5}'.format('pi', 3.14159, name='ok')\n'pi is 3.14,    ok'"
+      ]
+    ) { (a) throws(LullError) in
       try formatTemplate(a[0].str, Array(a.rest(1)), a[2].asDict)
     },
-    Builtin("format_map", "format_map(self, mapping, /)", chapter: "str", doc: "Fill the fields from a mapping.", examples: [">>> '{x} and {y}'.format_map({'x': 1, 'y': 2})\n'1 and 2'"]) { (a) throws(LullError) in
+    Builtin(
+      "format_map", "format_map(self, mapping, /)", chapter: "str",
+      doc: "Fill the fields from a mapping.",
+      examples: [">>> '{x} and {y}'.format_map({'x': 1, 'y': 2})\n'1 and 2'"]
+    ) { (a) throws(LullError) in
       try formatTemplate(a[0].str, [], nil, mapping: a[1])
     },
-    Builtin("encode", "encode(self, encoding='utf-8', errors='strict')", chapter: "str", doc: "As bytes.", examples: [">>> 'é'.encode(), 'é'.encode('latin-1')\n(b'\\xc3\\xa9', b'\\xe9')"]) { (a) throws(LullError) in
+    Builtin(
+      "encode", "encode(self, encoding='utf-8', errors='strict')", chapter: "str", doc: "As bytes.",
+      examples: [">>> 'é'.encode(), 'é'.encode('latin-1')\n(b'\\xc3\\xa9', b'\\xe9')"]
+    ) { (a) throws(LullError) in
       makeBytes(try encodeString(a[0].str, try a.string(1), try a.string(2)))
     },
-    Builtin("translate", "translate(self, table, /)", chapter: "str", doc: "Characters mapped by a table.", examples: [">>> 'banana'.translate({ord('a'): 'o', ord('b'): None})\n'onono'"]) { (a) throws(LullError) in
+    Builtin(
+      "translate", "translate(self, table, /)", chapter: "str",
+      doc: "Characters mapped by a table.",
+      examples: [">>> 'banana'.translate({ord('a'): 'o', ord('b'): None})\n'onono'"]
+    ) { (a) throws(LullError) in
       var out = ""
       for c in a[0].str.codePoints {
         do throws(LullError) {
@@ -722,23 +862,45 @@ func installStrings() {
       }
       return makeStr(out)
     },
-    test("isalpha", "All letters.", ">>> 'abc'.isalpha(), 'a1'.isalpha()\n(True, False)", isAlpha), test("isdigit", "All digits.", ">>> '123'.isdigit(), '1.5'.isdigit()\n(True, False)", isDigit),
-    test("isdecimal", "All decimal digits.", ">>> '123'.isdecimal(), '²'.isdecimal()\n(True, False)", isDecimal), test("isnumeric", "All numeric.", ">>> '½'.isnumeric(), 'x'.isnumeric()\n(True, False)", isNumeric),
-    test("isalnum", "All letters or digits.", ">>> 'a1'.isalnum(), 'a b'.isalnum()\n(True, False)") { isAlpha($0) || isNumeric($0) },
-    test("isspace", "All white space.", ">>> ' \\t'.isspace(), ''.isspace()\n(True, False)", isSpace),
-    Builtin("isascii", "isascii(self, /)", chapter: "str", doc: "All ASCII.", examples: [">>> 'abc'.isascii(), 'é'.isascii()\n(True, False)"]) { (a) throws(LullError) in Value(a[0].str.isASCII) },
-    Builtin("isprintable", "isprintable(self, /)", chapter: "str", doc: "All printable.", examples: [">>> 'a b'.isprintable(), 'a\\n'.isprintable()\n(True, False)"]) { (a) throws(LullError) in
+    test("isalpha", "All letters.", ">>> 'abc'.isalpha(), 'a1'.isalpha()\n(True, False)", isAlpha),
+    test("isdigit", "All digits.", ">>> '123'.isdigit(), '1.5'.isdigit()\n(True, False)", isDigit),
+    test(
+      "isdecimal", "All decimal digits.", ">>> '123'.isdecimal(), '²'.isdecimal()\n(True, False)",
+      isDecimal),
+    test(
+      "isnumeric", "All numeric.", ">>> '½'.isnumeric(), 'x'.isnumeric()\n(True, False)", isNumeric),
+    test("isalnum", "All letters or digits.", ">>> 'a1'.isalnum(), 'a b'.isalnum()\n(True, False)")
+    { isAlpha($0) || isNumeric($0) },
+    test(
+      "isspace", "All white space.", ">>> ' \\t'.isspace(), ''.isspace()\n(True, False)", isSpace),
+    Builtin(
+      "isascii", "isascii(self, /)", chapter: "str", doc: "All ASCII.",
+      examples: [">>> 'abc'.isascii(), 'é'.isascii()\n(True, False)"]
+    ) { (a) throws(LullError) in Value(a[0].str.isASCII) },
+    Builtin(
+      "isprintable", "isprintable(self, /)", chapter: "str", doc: "All printable.",
+      examples: [">>> 'a b'.isprintable(), 'a\\n'.isprintable()\n(True, False)"]
+    ) { (a) throws(LullError) in
       Value(a[0].str.codePoints.allSatisfy(isPrintable))
     },
-    Builtin("isupper", "isupper(self, /)", chapter: "str", doc: "Cased and all upper.", examples: [">>> 'ABC1'.isupper(), 'Abc'.isupper()\n(True, False)"]) { (a) throws(LullError) in
+    Builtin(
+      "isupper", "isupper(self, /)", chapter: "str", doc: "Cased and all upper.",
+      examples: [">>> 'ABC1'.isupper(), 'Abc'.isupper()\n(True, False)"]
+    ) { (a) throws(LullError) in
       let p = a[0].str.codePoints
       return Value(p.contains(where: isUpper) && !p.contains { isLower($0) || isTitle($0) })
     },
-    Builtin("islower", "islower(self, /)", chapter: "str", doc: "Cased and all lower.", examples: [">>> 'abc1'.islower(), 'Abc'.islower()\n(True, False)"]) { (a) throws(LullError) in
+    Builtin(
+      "islower", "islower(self, /)", chapter: "str", doc: "Cased and all lower.",
+      examples: [">>> 'abc1'.islower(), 'Abc'.islower()\n(True, False)"]
+    ) { (a) throws(LullError) in
       let p = a[0].str.codePoints
       return Value(p.contains(where: isLower) && !p.contains { isUpper($0) || isTitle($0) })
     },
-    Builtin("istitle", "istitle(self, /)", chapter: "str", doc: "Title-cased.", examples: [">>> 'Hello World'.istitle(), 'Hello world'.istitle()\n(True, False)"]) { (a) throws(LullError) in
+    Builtin(
+      "istitle", "istitle(self, /)", chapter: "str", doc: "Title-cased.",
+      examples: [">>> 'Hello World'.istitle(), 'Hello world'.istitle()\n(True, False)"]
+    ) { (a) throws(LullError) in
       var previous = false
       var any = false
       for c in a[0].str.codePoints {
@@ -754,10 +916,15 @@ func installStrings() {
       }
       return Value(any)
     },
-    Builtin("isidentifier", "isidentifier(self, /)", chapter: "str", doc: "A valid name.", examples: [">>> 'name_1'.isidentifier(), '1name'.isidentifier()\n(True, False)"]) { (a) throws(LullError) in
+    Builtin(
+      "isidentifier", "isidentifier(self, /)", chapter: "str", doc: "A valid name.",
+      examples: [">>> 'name_1'.isidentifier(), '1name'.isidentifier()\n(True, False)"]
+    ) { (a) throws(LullError) in
       let p = a[0].str.codePoints
       func properties(_ c: UInt32) -> Unicode.Scalar.Properties? { Unicode.Scalar(c)?.properties }
-      guard let first = p.first, first == 95 || properties(first)?.isXIDStart ?? false else { return Value(false) }
+      guard let first = p.first, first == 95 || properties(first)?.isXIDStart ?? false else {
+        return Value(false)
+      }
       return Value(p.allSatisfy { properties($0)?.isXIDContinue ?? false })
     },
   ]
@@ -769,37 +936,48 @@ func installStrings() {
   BuiltinRegistry.add(methods)
   t.pointee.dict.dict.set(
     "maketrans",
-    makeWrapper(.staticMethod, registered(
-      Builtin("maketrans", "maketrans(x, y=..., z=..., /)", chapter: "str", doc: "A table for translate: of a dict, or from the characters of x to those of y, without those of z.", examples: [">>> 'banana'.translate(str.maketrans('an', 'oN', 'b'))\n'oNoNo'"]) { (a) throws(LullError) in
-        let d = makeDict()
-        if a.has(1) {
-          guard let first = a[0].asStr else {
-            throw LullError.typeError("first maketrans argument must be a string if there is a second argument")
+    makeWrapper(
+      .staticMethod,
+      registered(
+        Builtin(
+          "maketrans", "maketrans(x, y=..., z=..., /)", chapter: "str",
+          doc:
+            "A table for translate: of a dict, or from the characters of x to those of y, without those of z.",
+          examples: [">>> 'banana'.translate(str.maketrans('an', 'oN', 'b'))\n'oNoNo'"]
+        ) { (a) throws(LullError) in
+          let d = makeDict()
+          if a.has(1) {
+            guard let first = a[0].asStr else {
+              throw LullError.typeError(
+                "first maketrans argument must be a string if there is a second argument")
+            }
+            let x = first.codePoints
+            let y = try a.str(1).codePoints
+            if x.count != y.count {
+              throw LullError.valueError("the first two maketrans arguments must have equal length")
+            }
+            for (p, q) in zip(x, y) { try d.dict.store(Value(Int(p)), Value(Int(q))) }
+            if a.has(2) {
+              for c in try a.str(2).codePoints { try d.dict.store(Value(Int(c)), .none) }
+            }
+            return d
           }
-          let x = first.codePoints
-          let y = try a.str(1).codePoints
-          if x.count != y.count {
-            throw LullError.valueError("the first two maketrans arguments must have equal length")
+          guard a[0].kind == .dict else {
+            throw LullError.typeError(
+              "if you give only one argument to maketrans it must be a dict")
           }
-          for (p, q) in zip(x, y) { try d.dict.store(Value(Int(p)), Value(Int(q))) }
-          if a.has(2) { for c in try a.str(2).codePoints { try d.dict.store(Value(Int(c)), .none) } }
+          for (k, v) in dictItems(a[0]) {
+            if k.kind == .str, k.str.pointee.count != 1 {
+              throw LullError.valueError("string keys in translate table must be of length 1")
+            }
+            if k.kind != .str, !k.isInteger {
+              throw LullError.typeError("keys in translate table must be strings or integers")
+            }
+            let key = k.kind == .str ? Value(Int(k.str.decode(0).0)) : k
+            try d.dict.store(key, v.retained())
+          }
           return d
-        }
-        guard a[0].kind == .dict else {
-          throw LullError.typeError("if you give only one argument to maketrans it must be a dict")
-        }
-        for (k, v) in dictItems(a[0]) {
-          if k.kind == .str, k.str.pointee.count != 1 {
-            throw LullError.valueError("string keys in translate table must be of length 1")
-          }
-          if k.kind != .str, !k.isInteger {
-            throw LullError.typeError("keys in translate table must be strings or integers")
-          }
-          let key = k.kind == .str ? Value(Int(k.str.decode(0).0)) : k
-          try d.dict.store(key, v.retained())
-        }
-        return d
-      })))
+        })))
   t.changed()
   installBytes()
 }

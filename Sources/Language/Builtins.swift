@@ -94,7 +94,9 @@ public final class Builtin: @unchecked Sendable {
     if let owner { return "\(owner).\(name)" }
     return Self.qualified.contains(chapter) ? "\(chapter).\(name)" : name
   }
-  private static let qualified: Set<String> = ["math", "time", "sys", "bytes", "bytearray", "float", "str"]
+  private static let qualified: Set<String> = [
+    "math", "time", "sys", "bytes", "bytearray", "float", "str",
+  ]
 
   /// A method of a class, for messages that do not count the class among the arguments.
   static func method(
@@ -272,7 +274,9 @@ public final class Signature: @unchecked Sendable {
   /// What CPython takes as a C int.
   func int32(_ i: Int) throws(LullError) -> Int {
     let x = try clamped(i)
-    guard Int32(exactly: x) != nil else { throw LullError.overflow("Python int too large to convert to C int") }
+    guard Int32(exactly: x) != nil else {
+      throw LullError.overflow("Python int too large to convert to C int")
+    }
     return x
   }
   public func double(_ i: Int) throws(LullError) -> Double {
@@ -401,7 +405,8 @@ extension Builtin {
     }
     if name.hasPrefix("__") {
       return .typeError(
-        "descriptor '\(name)' requires a '\(owner ?? "?")' object but received a '\(typeName(args[0]))'")
+        "descriptor '\(name)' requires a '\(owner ?? "?")' object but received a '\(typeName(args[0]))'"
+      )
     }
     return .typeError(
       "descriptor '\(name)' for '\(owner ?? "?")' objects doesn't apply to a "
@@ -418,7 +423,8 @@ extension Builtin {
     let mark = bindingTop
     let isStacked = mark + slots <= bindingCapacity
     let bound =
-      isStacked ? bindingStack + mark : UnsafeMutablePointer<Value>.allocate(capacity: max(slots, 1))
+      isStacked
+      ? bindingStack + mark : UnsafeMutablePointer<Value>.allocate(capacity: max(slots, 1))
     if isStacked { bindingTop = mark + slots }
     defer { if isStacked { bindingTop = mark } else { bound.deallocate() } }
     bound.initialize(repeating: .undefined, count: slots)
@@ -505,17 +511,23 @@ extension Builtin {
     let title = "\(shownName)()"
     let total = s.parameters.count - selfOffset
     if s.parameters.count > s.firstKeywordOnly, n + kwCount > total {
-      return .typeError("\(name)() takes at most \(total) argument\(total == 1 ? "" : "s") (\(n + kwCount) given)")
+      return .typeError(
+        "\(name)() takes at most \(total) argument\(total == 1 ? "" : "s") (\(n + kwCount) given)")
     }
-    if most == 0, s.parameters.count > selfOffset { return .typeError("\(name)() takes no positional arguments") }
+    if most == 0, s.parameters.count > selfOffset {
+      return .typeError("\(name)() takes no positional arguments")
+    }
     if most == 0 { return .typeError("\(title) takes no arguments (\(n) given)") }
     if most == 1, least == 1 {
-      if Self.expecting.contains(name) { return .typeError("\(name) expected 1 argument, got \(n)") }
+      if Self.expecting.contains(name) {
+        return .typeError("\(name) expected 1 argument, got \(n)")
+      }
       return .typeError("\(title) takes exactly one argument (\(n) given)")
     }
     if s.positionalOnly < s.firstKeywordOnly || isParsedByHand {
       return .typeError(
-        "\(name)() takes \(most == least ? "exactly" : "at most") \(most) argument\(most == 1 ? "" : "s") (\(n) given)")
+        "\(name)() takes \(most == least ? "exactly" : "at most") \(most) argument\(most == 1 ? "" : "s") (\(n) given)"
+      )
     }
     if most == least {
       return .typeError("\(name) expected \(most) arguments, got \(n)")
@@ -546,12 +558,15 @@ extension Builtin {
           + "(\(given) given)")
     }
     if least == 1, most == 1 {
-      if Self.expecting.contains(name) { return .typeError("\(name) expected 1 argument, got \(given)") }
+      if Self.expecting.contains(name) {
+        return .typeError("\(name) expected 1 argument, got \(given)")
+      }
       return .typeError("\(title) takes exactly one argument (\(given) given)")
     }
     if least == most { return .typeError("\(name) expected \(least) arguments, got \(given)") }
     if isParsedByHand {
-      return .typeError("\(name)() takes at least \(least) argument\(least == 1 ? "" : "s") (\(given) given)")
+      return .typeError(
+        "\(name)() takes at least \(least) argument\(least == 1 ? "" : "s") (\(given) given)")
     }
     return .typeError(
       "\(name) expected at least \(least) argument\(least == 1 ? "" : "s"), got \(given)")

@@ -17,9 +17,10 @@ func callOwned(
 /// `f(*list, **dict)`; everything borrowed.
 func callUnpacked(_ callee: Value, _ list: ListPtr, _ dict: DictPtr?) throws(LullError) -> Value {
   let n = list.pointee.count
-  let entries = dict.map { d in
-    (0..<d.pointee.used).map { d.pointee.entries[$0] }.filter { !$0.key.isUndefined }
-  } ?? []
+  let entries =
+    dict.map { d in
+      (0..<d.pointee.used).map { d.pointee.entries[$0] }.filter { !$0.key.isUndefined }
+    } ?? []
   let names = makeTuple(entries.map { $0.key.retained() })
   defer { names.release() }
   if n > 60000 { throw LullError.runtime("too many arguments in one call (\(n))") }
@@ -36,7 +37,8 @@ func callTitle(_ callee: Value) -> String {
   switch callee.tag {
   case .function:
     let module = callee.function.pointee.module.string
-    return (module == "builtins" ? "" : module + ".") + callee.function.pointee.qualname.string + "()"
+    return (module == "builtins" ? "" : module + ".") + callee.function.pointee.qualname.string
+      + "()"
   case .builtin: return "\(callee.body(BuiltinBody.self).pointee.builtin.name)()"
   case .boundMethod: return callTitle(callee.method.pointee.function)
   case .type:
@@ -55,7 +57,8 @@ func mergeKeywords(_ d: DictPtr, _ v: Value, callee: Value) throws(LullError) {
     let keys = try getAttributeOrNil(v, Name.keys.str)
     keys?.release()
     if keys == nil {
-      throw LullError.typeError("\(callTitle(callee)) argument after ** must be a mapping, not \(typeName(v))")
+      throw LullError.typeError(
+        "\(callTitle(callee)) argument after ** must be a mapping, not \(typeName(v))")
     }
     source = makeDict()
     try updateDict(source.dict, v, mappingOnly: true)
@@ -64,7 +67,8 @@ func mergeKeywords(_ d: DictPtr, _ v: Value, callee: Value) throws(LullError) {
   for (k, x) in dictItems(source) {
     guard k.kind == .str else { throw LullError.typeError("keywords must be strings") }
     if d.get(k.str) != nil {
-      throw LullError.typeError("\(callTitle(callee)) got multiple values for keyword argument '\(k.string)'")
+      throw LullError.typeError(
+        "\(callTitle(callee)) got multiple values for keyword argument '\(k.string)'")
     }
     d.set(interned(k), x.retained())
   }
@@ -175,7 +179,9 @@ private func acceptableBase(_ v: Value) throws(LullError) -> TypePtr {
 }
 
 /// `type(name, bases, namespace)`, owned.
-func makeClass(_ name: Value, _ bases: Value, _ namespace: Value, _ keywords: Value) throws(LullError) -> Value {
+func makeClass(_ name: Value, _ bases: Value, _ namespace: Value, _ keywords: Value)
+  throws(LullError) -> Value
+{
   guard name.kind == .str else {
     throw LullError.typeError("type.__new__() argument 1 must be str, not \(typeName(name))")
   }
@@ -185,7 +191,9 @@ func makeClass(_ name: Value, _ bases: Value, _ namespace: Value, _ keywords: Va
   guard let given = namespace.asDict else {
     throw LullError.typeError("type.__new__() argument 3 must be dict, not \(typeName(namespace))")
   }
-  if bases.pointee.count > 1 { throw LullError.typeError("multiple inheritance is not in the language") }
+  if bases.pointee.count > 1 {
+    throw LullError.typeError("multiple inheritance is not in the language")
+  }
   let base = try acceptableBase(bases.pointee.count == 1 ? bases.items[0] : .undefined)
   let copy = given.copy()
   defer { copy.release() }
@@ -259,15 +267,21 @@ func makeSuper(_ type: Value, _ me: Value) throws(LullError) -> Value {
 }
 
 /// The attributes that instances may have when the class and its bases name them in `__slots__`; nil: any.
-private func slotNames(_ namespace: DictPtr, _ base: TypePtr, _ name: String) throws(LullError) -> Set<StrPtr>? {
+private func slotNames(_ namespace: DictPtr, _ base: TypePtr, _ name: String) throws(LullError)
+  -> Set<StrPtr>?
+{
   guard let v = namespace.get(internedPointer("__slots__")) else { return nil }
-  let plain: Set<Tag> = [.instance, .tuple, .str, .int, .float, .bytes, .list, .dict, .set, .complex]
-  guard plain.contains(base.pointee.kind), !base.pointee.isUserDefined || base.pointee.slots != nil else { return nil }
+  let plain: Set<Tag> = [
+    .instance, .tuple, .str, .int, .float, .bytes, .list, .dict, .set, .complex,
+  ]
+  guard plain.contains(base.pointee.kind), !base.pointee.isUserDefined || base.pointee.slots != nil
+  else { return nil }
   var names = base.pointee.slots ?? []
   let items = v.kind == .str ? [v.retained()] : try collect(v)
   defer { for x in items { x.release() } }
   if !items.isEmpty, [.tuple, .int, .bytes].contains(base.pointee.kind) {
-    throw LullError.typeError("nonempty __slots__ not supported for subtype of '\(base.pointee.name)'")
+    throw LullError.typeError(
+      "nonempty __slots__ not supported for subtype of '\(base.pointee.name)'")
   }
   for x in items {
     guard x.kind == .str else {
@@ -326,7 +340,8 @@ func isCallableValue(_ v: Value) -> Bool {
   case .function, .builtin, .boundMethod, .type, .staticMethod: return true
   case .native: return v.type.pointee.native?.call != nil
   case .instance, .derived, .exception:
-    return !v.type.lookup(.__call__).isUndefined || (v.kind == .native && v.type.pointee.native?.call != nil)
+    return !v.type.lookup(.__call__).isUndefined
+      || (v.kind == .native && v.type.pointee.native?.call != nil)
   default: return false
   }
 }

@@ -176,10 +176,11 @@ final class Code {
   let nameValue: Value
   let qualnameValue: Value
 
-  init(name: String, qualname: String, source: SourceText, instructions list: [Instruction],
+  init(
+    name: String, qualname: String, source: SourceText, instructions list: [Instruction],
     constants values: [Value], cacheCount: Int, localCount: Int, registerCount: Int,
-    spans: [Span], operands: [Int: (Span, Span)], ranges: [ExceptionRange])
-  {
+    spans: [Span], operands: [Int: (Span, Span)], ranges: [ExceptionRange]
+  ) {
     self.name = name
     self.qualname = qualname
     nameValue = interned(name).retained()

@@ -37,7 +37,9 @@ private func unknownHandler(_ name: String) -> LullError {
 
 // MARK: - Decoding
 
-private func decodeError(_ codec: Codec, _ b: [UInt8], _ i: Int, _ n: Int, _ why: String) -> LullError {
+private func decodeError(_ codec: Codec, _ b: [UInt8], _ i: Int, _ n: Int, _ why: String)
+  -> LullError
+{
   let at =
     n <= 1
     ? "byte 0x\(b[i] < 16 ? "0" : "")\(String(b[i], radix: 16)) in position \(i)"
@@ -70,11 +72,14 @@ func decodeBytes(_ b: [UInt8], _ encoding: String, _ errors: String) throws(Lull
       var point: UInt32 = 0
       switch named {
       case .utf8, .utf8Signature:
-        guard i + 3 <= b.count, b[i] == 0xED, 0xA0...0xBF ~= b[i + 1], 0x80...0xBF ~= b[i + 2] else { break }
+        guard i + 3 <= b.count, b[i] == 0xED, 0xA0...0xBF ~= b[i + 1], 0x80...0xBF ~= b[i + 2]
+        else { break }
         point = 0xD000 | UInt32(b[i + 1] & 0x3F) << 6 | UInt32(b[i + 2] & 0x3F)
       case .wide(let unit, let order) where i + unit <= b.count:
         size = unit
-        for j in 0..<unit { point |= UInt32(b[i + j]) << UInt32(8 * (order ?? true ? j : unit - 1 - j)) }
+        for j in 0..<unit {
+          point |= UInt32(b[i + j]) << UInt32(8 * (order ?? true ? j : unit - 1 - j))
+        }
       default: break
       }
       guard 0xD800...0xDFFF ~= point else { throw decodeError(named, b, i, n, why) }
@@ -99,7 +104,8 @@ func decodeBytes(_ b: [UInt8], _ encoding: String, _ errors: String) throws(Lull
     if case .utf8Signature = codec, b.starts(with: [0xEF, 0xBB, 0xBF]) { i = 3 }
     while i < b.count {
       let lead = b[i]
-      let n = lead < 0x80 ? 1 : lead < 0xC2 ? 0 : lead < 0xE0 ? 2 : lead < 0xF0 ? 3 : lead < 0xF5 ? 4 : 0
+      let n =
+        lead < 0x80 ? 1 : lead < 0xC2 ? 0 : lead < 0xE0 ? 2 : lead < 0xF0 ? 3 : lead < 0xF5 ? 4 : 0
       if n == 0 {
         i += try bad(i, 1, "invalid start byte")
         continue
@@ -117,7 +123,8 @@ func decodeBytes(_ b: [UInt8], _ encoding: String, _ errors: String) throws(Lull
         out.append(point)
         i += k
       } else {
-        i += try bad(i, k, i + k >= b.count ? "unexpected end of data" : "invalid continuation byte")
+        i += try bad(
+          i, k, i + k >= b.count ? "unexpected end of data" : "invalid continuation byte")
       }
     }
   case .wide(let size, let order):
@@ -155,7 +162,10 @@ func decodeBytes(_ b: [UInt8], _ encoding: String, _ errors: String) throws(Lull
         }
         i += try bad(i, 2, "illegal UTF-16 surrogate")
       } else if x >= 0xD800, x < 0xE000 {
-        i += try bad(i, size, size == 2 ? "illegal encoding" : "code point in surrogate code point range(0xd800, 0xe000)")
+        i += try bad(
+          i, size,
+          size == 2
+            ? "illegal encoding" : "code point in surrogate code point range(0xd800, 0xe000)")
       } else if x > 0x10FFFF {
         i += try bad(i, size, "code point not in range(0x110000)")
       } else {
@@ -185,11 +195,14 @@ private enum Replacement {
 
 /// The place of code points `i..<end`, by the error handler; throws when it is strict or does not know what to do.
 private func replacement(
-  _ codec: Codec, _ s: StrPtr, _ points: [UInt32], _ i: Int, _ end: Int, _ why: String, _ errors: String
+  _ codec: Codec, _ s: StrPtr, _ points: [UInt32], _ i: Int, _ end: Int, _ why: String,
+  _ errors: String
 ) throws(LullError) -> Replacement {
   func strict() -> LullError {
     let what =
-      end == i + 1 ? "character '\(escape(points[i]))' in position \(i)" : "characters in position \(i)-\(end - 1)"
+      end == i + 1
+      ? "character '\(escape(points[i]))' in position \(i)"
+      : "characters in position \(i)-\(end - 1)"
     let e = LullError("UnicodeEncodeError", "'\(codec.name)' codec can't encode \(what): \(why)")
     e.arguments = [makeStr(codec.name), s.value.retained(), Value(i), Value(end), makeStr(why)]
     return e
@@ -202,7 +215,9 @@ private func replacement(
   case "backslashreplace": return .text(run.map(escape).joined())
   case "xmlcharrefreplace": return .text(run.map { "&#\($0);" }.joined())
   case "namereplace":
-    return .text(run.map { c in Unicode.Scalar(c)?.properties.name.map { "\\N{\($0)}" } ?? escape(c) }.joined())
+    return .text(
+      run.map { c in Unicode.Scalar(c)?.properties.name.map { "\\N{\($0)}" } ?? escape(c) }.joined()
+    )
   case "surrogateescape":
     guard run.allSatisfy({ 0xDC80...0xDCFF ~= $0 }) else { throw strict() }
     return .bytes(run.map { UInt8(truncatingIfNeeded: $0) })
@@ -214,7 +229,9 @@ private func replacement(
     case .wide(let size, let order):
       return .bytes(
         run.flatMap { c in
-          (0..<size).map { UInt8(truncatingIfNeeded: c >> UInt32(8 * (order ?? true ? $0 : size - 1 - $0))) }
+          (0..<size).map {
+            UInt8(truncatingIfNeeded: c >> UInt32(8 * (order ?? true ? $0 : size - 1 - $0)))
+          }
         })
     default: throw strict()
     }
@@ -257,7 +274,9 @@ func encodeString(_ s: StrPtr, _ encoding: String, _ errors: String) throws(Lull
   case .wide(let size, let order):
     let little = order ?? true
     func unit(_ x: UInt32, _ out: inout [UInt8]) {
-      for j in 0..<size { out.append(UInt8(truncatingIfNeeded: x >> UInt32(8 * (little ? j : size - 1 - j)))) }
+      for j in 0..<size {
+        out.append(UInt8(truncatingIfNeeded: x >> UInt32(8 * (little ? j : size - 1 - j))))
+      }
     }
     if order == nil { unit(0xFEFF, &out) }
     try write(s.codePoints, codec, s, errors, "surrogates not allowed", &out) { c, out in
@@ -276,7 +295,8 @@ func encodeString(_ s: StrPtr, _ encoding: String, _ errors: String) throws(Lull
 
 /// Writes each code point with `one`, which says whether it can, and what the handler puts in place of the others.
 private func write(
-  _ points: [UInt32], _ codec: Codec, _ s: StrPtr, _ errors: String, _ why: String, _ out: inout [UInt8],
+  _ points: [UInt32], _ codec: Codec, _ s: StrPtr, _ errors: String, _ why: String,
+  _ out: inout [UInt8],
   _ one: (UInt32, inout [UInt8]) -> Bool
 ) throws(LullError) {
   var isWide = false

@@ -28,7 +28,8 @@ private struct Chunks {
 @exclusivity(unchecked) nonisolated(unsafe) private var isReserved = false
 
 private func map(_ bytes: Int) -> UnsafeMutableRawPointer? {
-  let p = mmap(nil, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0)
+  let p = mmap(
+    nil, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0)
   return p == MAP_FAILED ? nil : p
 }
 private func reserveChunks() {
@@ -41,7 +42,8 @@ private func reserveChunks() {
       munmap(base, limit * chunkBytes)
       continue
     }
-    chunks = Chunks(base: base, limit: limit, kinds: kinds.bindMemory(to: UInt16.self, capacity: limit))
+    chunks = Chunks(
+      base: base, limit: limit, kinds: kinds.bindMemory(to: UInt16.self, capacity: limit))
     return
   }
 }
@@ -239,7 +241,8 @@ private struct Run {
       eachObject { h, k in
         let isRunning =
           h.pointee.kind == .generator
-          && UnsafeMutableRawPointer(h).assumingMemoryBound(to: GeneratorBody.self).pointee.isRunning
+          && UnsafeMutableRawPointer(h).assumingMemoryBound(to: GeneratorBody.self).pointee
+            .isRunning
         counts[k] = isRunning ? immortal : h.pointee.count
       }
       eachObject { h, _ in
@@ -356,20 +359,39 @@ private func letGo(_ h: UnsafeMutablePointer<Header>) {
 
 func collectorModule() -> NativeModule {
   NativeModule(builtins: [
-    Builtin("collect", "collect()", chapter: "gc", doc: "Free the cycles that nothing reaches; how many objects they had.", examples: [">>> import gc\n>>> gc.collect() >= 0\nTrue"]) {
+    Builtin(
+      "collect", "collect()", chapter: "gc",
+      doc: "Free the cycles that nothing reaches; how many objects they had.",
+      examples: [">>> import gc\n>>> gc.collect() >= 0\nTrue"]
+    ) {
       (_) throws(LullError) in Value(collectCycles())
     },
-    Builtin("enable", "enable()", chapter: "gc", doc: "Let it run by itself.", examples: [">>> import gc\n>>> gc.enable()\n>>> gc.isenabled()\nTrue"]) { (_) throws(LullError) in
+    Builtin(
+      "enable", "enable()", chapter: "gc", doc: "Let it run by itself.",
+      examples: [">>> import gc\n>>> gc.enable()\n>>> gc.isenabled()\nTrue"]
+    ) { (_) throws(LullError) in
       isEnabled = true
       return .none
     },
-    Builtin("disable", "disable()", chapter: "gc", doc: "Run on demand only.", examples: [">>> import gc\n>>> gc.disable()\n>>> gc.isenabled()\nFalse\n>>> gc.enable()"]) { (_) throws(LullError) in
+    Builtin(
+      "disable", "disable()", chapter: "gc", doc: "Run on demand only.",
+      examples: [">>> import gc\n>>> gc.disable()\n>>> gc.isenabled()\nFalse\n>>> gc.enable()"]
+    ) { (_) throws(LullError) in
       isEnabled = false
       return .none
     },
-    Builtin("isenabled", "isenabled()", chapter: "gc", doc: "Whether it runs by itself.", examples: [">>> import gc\n>>> gc.isenabled()\nTrue"]) { (_) throws(LullError) in Value(isEnabled) },
-    Builtin("runs", "runs()", chapter: "gc", doc: "How often it has run.") { (_) throws(LullError) in Value(collections) },
-    Builtin("is_tracked", "is_tracked(obj, /)", chapter: "gc", doc: "Whether a value can be part of a cycle.", examples: [">>> import gc\n>>> gc.is_tracked([]), gc.is_tracked(1)\n(True, False)"]) { (a) throws(LullError) in
+    Builtin(
+      "isenabled", "isenabled()", chapter: "gc", doc: "Whether it runs by itself.",
+      examples: [">>> import gc\n>>> gc.isenabled()\nTrue"]
+    ) { (_) throws(LullError) in Value(isEnabled) },
+    Builtin("runs", "runs()", chapter: "gc", doc: "How often it has run.") {
+      (_) throws(LullError) in Value(collections)
+    },
+    Builtin(
+      "is_tracked", "is_tracked(obj, /)", chapter: "gc",
+      doc: "Whether a value can be part of a cycle.",
+      examples: [">>> import gc\n>>> gc.is_tracked([]), gc.is_tracked(1)\n(True, False)"]
+    ) { (a) throws(LullError) in
       Value(a[0].isHeap && ownsReferences(a[0].header))
     },
   ])

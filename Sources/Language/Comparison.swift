@@ -110,7 +110,8 @@ func compareSymbol(_ op: CompareOperator) -> String {
   case .notIn: "not in"
   }
 }
-@inline(__always) private func decide<T: Comparable>(_ op: CompareOperator, _ a: T, _ b: T) -> Bool {
+@inline(__always) private func decide<T: Comparable>(_ op: CompareOperator, _ a: T, _ b: T) -> Bool
+{
   switch op {
   case .equal: a == b
   case .notEqual: a != b
@@ -132,7 +133,8 @@ public func compare(_ op: CompareOperator, _ a: Value, _ b: Value) throws(LullEr
   if isCustom(a) || isCustom(b) {
     let r = op == .notEqual ? try customNotEqual(a, b) : try customCompare(op, a, b)
     if !r.isNotImplemented { return r }
-    if a.tag == .derived || b.tag == .derived, a.tag != .instance, b.tag != .instance, a.kind != .native,
+    if a.tag == .derived || b.tag == .derived, a.tag != .instance, b.tag != .instance,
+      a.kind != .native,
       b.kind != .native
     {
       // The methods have nothing to say: what is left is the builtin class of an operand that has none of its own.
@@ -211,7 +213,8 @@ private func hasOwn(_ op: CompareOperator, _ v: Value) -> Bool {
     || (op == .notEqual && !v.type.lookup(.__eq__).isUndefined)
 }
 /// What the methods of the operands' classes say; NotImplemented when none decides.
-private func customCompare(_ op: CompareOperator, _ a: Value, _ b: Value) throws(LullError) -> Value {
+private func customCompare(_ op: CompareOperator, _ a: Value, _ b: Value) throws(LullError) -> Value
+{
   let (name, reflected) = compareName(op)
   let left = isCustom(a) ? a.type.lookup(name) : .undefined
   let right = isCustom(b) ? b.type.lookup(reflected) : .undefined
@@ -245,7 +248,8 @@ private func customNotEqual(_ a: Value, _ b: Value) throws(LullError) -> Value {
   }
   return .notImplemented
 }
-private func nativeCompare(_ op: CompareOperator, _ a: Value, _ b: Value) throws(LullError) -> Value?
+private func nativeCompare(_ op: CompareOperator, _ a: Value, _ b: Value) throws(LullError)
+  -> Value?
 {
   if a.kind == .native, let slot = a.type.pointee.native?.compare, let r = try slot(op, a, b) {
     return r
@@ -264,7 +268,8 @@ private func nativeCompare(_ op: CompareOperator, _ a: Value, _ b: Value) throws
   return nil
 }
 /// Order of two tuples. Items that only the language's own code compares need no references held.
-private func compareTuples(_ op: CompareOperator, _ a: Value, _ b: Value) throws(LullError) -> Value {
+private func compareTuples(_ op: CompareOperator, _ a: Value, _ b: Value) throws(LullError) -> Value
+{
   try checkNativeStack(" in comparison")
   let x = a.tuple
   let y = b.tuple
@@ -322,7 +327,8 @@ private func compareSequences(
   return Value(decide(op, n(), m()))
 }
 /// int against float, exactly.
-private func compareNumbers(_ op: CompareOperator, _ a: Value, _ b: Value) throws(LullError) -> Bool {
+private func compareNumbers(_ op: CompareOperator, _ a: Value, _ b: Value) throws(LullError) -> Bool
+{
   let x = a.kind == .float ? try doubleOf(a) : 0
   let y = b.kind == .float ? try doubleOf(b) : 0
   if a.kind == .float, b.kind == .float { return decide(op, x, y) }
@@ -477,10 +483,13 @@ extension RangeBody {
   /// Whether two ranges, one of them past 64 bits, have the same items.
   fileprivate func isSameSequence(as o: RangeBody) -> Bool {
     func parts(_ r: RangeBody) -> (count: BigInt, start: BigInt, step: BigInt) {
-      r.big.map { ($0.count, $0.start, $0.step) } ?? (BigInt(r.count), BigInt(r.start), BigInt(r.step))
+      r.big.map { ($0.count, $0.start, $0.step) } ?? (
+        BigInt(r.count), BigInt(r.start), BigInt(r.step)
+      )
     }
     let x = parts(self)
     let y = parts(o)
-    return x.count == y.count && (x.count == 0 || x.start == y.start && (x.count == 1 || x.step == y.step))
+    return x.count == y.count
+      && (x.count == 0 || x.start == y.start && (x.count == 1 || x.step == y.step))
   }
 }

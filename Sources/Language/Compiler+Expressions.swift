@@ -103,7 +103,9 @@ extension FunctionCompiler {
     default: return nil
     }
   }
-  private func isNumber(_ v: Value) -> Bool { v.isInteger || v.kind == .float || v.kind == .complex }
+  private func isNumber(_ v: Value) -> Bool {
+    v.isInteger || v.kind == .float || v.kind == .complex
+  }
   func operandIndex(_ e: Expr) throws(LullError) -> Reg { try operand(e) }
 
   func smallInt(_ e: Expr) -> Int32? {
@@ -255,7 +257,9 @@ extension FunctionCompiler {
       let t = newTemporary()
       let end = newLabel()
       for (i, item) in items.enumerated() {
-        if i < items.count - 1, case .boolean(let inner, let parts) = item.kind, inner != op, let last = parts.last {
+        if i < items.count - 1, case .boolean(let inner, let parts) = item.kind, inner != op,
+          let last = parts.last
+        {
           // What decides the inner one is not asked for its truth once more.
           let next = newLabel()
           for p in parts.dropLast() { try jump(p, to: next, when: inner == .or) }
@@ -567,12 +571,14 @@ extension FunctionCompiler {
       emit(.loadSuper, dst, UInt16(i), r, x: scope.cells.contains(first) ? 1 : 0)
       return
     }
-    let isPlain = arguments.count < 250 && !arguments.contains {
-      switch $0.kind {
-      case .unpack, .unpackKeywords: true
-      default: false
+    let isPlain =
+      arguments.count < 250
+      && !arguments.contains {
+        switch $0.kind {
+        case .unpack, .unpackKeywords: true
+        default: false
+        }
       }
-    }
     if !isPlain {
       let callee = newTemporary()
       try exprInto(f, callee)
@@ -641,7 +647,8 @@ extension FunctionCompiler {
         names = try plainArguments(arguments)
         span = e.span
         emit(
-          .callKeywords, dst, base, UInt16(arguments.count), x: Int(try addConstant(makeTuple(names))))
+          .callKeywords, dst, base, UInt16(arguments.count),
+          x: Int(try addConstant(makeTuple(names))))
         return
       }
       emit(
@@ -660,7 +667,8 @@ extension FunctionCompiler {
       emit(.call, dst, base, UInt16(arguments.count))
     } else {
       emit(
-        .callKeywords, dst, base, UInt16(arguments.count), x: Int(try addConstant(makeTuple(names))))
+        .callKeywords, dst, base, UInt16(arguments.count), x: Int(try addConstant(makeTuple(names)))
+      )
     }
   }
   private func plainArguments(_ arguments: [Argument]) throws(LullError) -> [Value] {
@@ -750,7 +758,9 @@ extension FunctionCompiler {
     // In CPython's order of evaluation.
     let noted: [(String, Expr)] =
       (p.positional + p.positionalOnly + [p.rest].compactMap({ $0 }) + p.keywordOnly
-      + [p.keywords].compactMap({ $0 })).compactMap { q in q.annotation.map { (mangled(q.name.name), $0) } }
+      + [p.keywords].compactMap({ $0 })).compactMap { q in
+        q.annotation.map { (mangled(q.name.name), $0) }
+      }
       + (returns.map { [("return", $0)] } ?? [])
     try emitFunction(code, scope, dst, s, noted) { me throws(LullError) in
       var defaults = noRegister

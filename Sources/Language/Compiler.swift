@@ -100,8 +100,9 @@ final class FunctionCompiler {
     spans.append(span)
     return instructions.count - 1
   }
-  func emitJump(_ op: Op, _ a: UInt16 = 0, _ b: UInt16 = 0, _ c: UInt16 = 0, y: UInt32 = 0, to l: Label)
-  {
+  func emitJump(
+    _ op: Op, _ a: UInt16 = 0, _ b: UInt16 = 0, _ c: UInt16 = 0, y: UInt32 = 0, to l: Label
+  ) {
     jumps.append((emit(op, a, b, c, y: y), l))
   }
   func newLabel() -> Label {
@@ -964,7 +965,8 @@ extension Expr {
 
 /// Compiles a whole module or cell. With `showsLast`, a trailing expression statement is what the
 /// code returns.
-func compileModule(_ program: [Stmt], source: SourceText, showsLast: Bool) throws(LullError) -> Code {
+func compileModule(_ program: [Stmt], source: SourceText, showsLast: Bool) throws(LullError) -> Code
+{
   var builder = ScopeBuilder(source: source)
   let scope = try builder.build(program)
   let f = FunctionCompiler(

@@ -173,7 +173,9 @@ func exceptionText(_ v: Value, own: Bool = true) throws(LullError) -> String {
   if args.pointee.count == 0 { return "" }
   if v.type.isSubtype(of: core.pointee.osError), args.pointee.count == 2 {
     var s = "[Errno \(try display(args.items[0]))] \(try display(args.items[1]))"
-    if let file = v.exceptionBody.pointee.dict.asDict?.get("filename"), !file.isNone { s += ": \(try repr(file))" }
+    if let file = v.exceptionBody.pointee.dict.asDict?.get("filename"), !file.isNone {
+      s += ": \(try repr(file))"
+    }
     return s
   }
   if let s = unicodeErrorText(v, args) { return s }
@@ -200,7 +202,8 @@ private func unicodeErrorText(_ v: Value, _ args: TuplePtr) -> String? {
     guard let b = args.items[1].byteArray else { return nil }
     place = "bytes in " + place
     if start >= 0, start < b.count, end == start + 1 {
-      place = "byte 0x\(b[start] < 16 ? "0" : "")\(String(b[start], radix: 16)) in position \(start)"
+      place =
+        "byte 0x\(b[start] < 16 ? "0" : "")\(String(b[start], radix: 16)) in position \(start)"
     }
   } else {
     guard let s = args.items[1].asStr else { return nil }
@@ -209,7 +212,8 @@ private func unicodeErrorText(_ v: Value, _ args: TuplePtr) -> String? {
       let c = s.codePoints[start]
       let hex = String(c, radix: 16)
       let (letter, width) = c < 0x100 ? ("x", 2) : c < 0x10000 ? ("u", 4) : ("U", 8)
-      place = "character '\\\(letter)\(String(repeating: "0", count: max(0, width - hex.count)))\(hex)' in position \(start)"
+      place =
+        "character '\\\(letter)\(String(repeating: "0", count: max(0, width - hex.count)))\(hex)' in position \(start)"
     }
   }
   return "'\(encoding)' codec can't \(isDecoding ? "decode" : "encode") \(place): \(why)"
@@ -236,14 +240,18 @@ func osError(_ code: Int32, _ path: String) -> LullError {
 private let errorClasses: [Int: String] = [
   1: "PermissionError", 2: "FileNotFoundError", 3: "ProcessLookupError", 4: "InterruptedError",
   10: "ChildProcessError", 11: "BlockingIOError", 13: "PermissionError", 17: "FileExistsError",
-  20: "NotADirectoryError", 21: "IsADirectoryError", 32: "BrokenPipeError", 103: "ConnectionAbortedError",
-  104: "ConnectionResetError", 108: "BrokenPipeError", 110: "TimeoutError", 111: "ConnectionRefusedError",
+  20: "NotADirectoryError", 21: "IsADirectoryError", 32: "BrokenPipeError",
+  103: "ConnectionAbortedError",
+  104: "ConnectionResetError", 108: "BrokenPipeError", 110: "TimeoutError",
+  111: "ConnectionRefusedError",
   114: "BlockingIOError", 115: "BlockingIOError",
 ]
 /// An OSError (arguments consumed): its class follows from the number, a file name is an attribute and no argument.
 func makeOSError(_ t: TypePtr, _ args: Value) -> Value {
   let items = args.tuple
-  guard items.pointee.count >= 2, items.pointee.count <= 5 else { return makeException(t, args: args) }
+  guard items.pointee.count >= 2, items.pointee.count <= 5 else {
+    return makeException(t, args: args)
+  }
   var type = t
   if t == core.pointee.osError, items.items[0].tag == .int,
     let name = errorClasses[items.items[0].asInt]
@@ -265,7 +273,9 @@ func makeOSError(_ t: TypePtr, _ args: Value) -> Value {
 func noteFrame(_ e: LullError, _ frame: FramePtr, _ code: Code, _ pc: Int) {
   let activation = UInt32(truncatingIfNeeded: UInt(bitPattern: frame) >> 4)
   if e.lastFrame == activation { return }
-  if e.lastFrame == UInt32.max, code.instructions[pc].op == .reraise, let last = e.trail.last, last.code === code {
+  if e.lastFrame == UInt32.max, code.instructions[pc].op == .reraise, let last = e.trail.last,
+    last.code === code
+  {
     e.lastFrame = activation
     return
   }
@@ -313,7 +323,8 @@ func freeVariableError(_ name: String) -> LullError {
   }
   throw nameError(name.string, frame)
 }
-func loadGlobalSlow(_ frame: UnsafeMutablePointer<Frame>, _ name: StrPtr) throws(LullError) -> Value {
+func loadGlobalSlow(_ frame: UnsafeMutablePointer<Frame>, _ name: StrPtr) throws(LullError) -> Value
+{
   if let v = frame.pointee.globals.get(name) { return v }
   if let v = core.pointee.builtins.dict.get(name) { return v }
   throw nameError(name.string, frame)

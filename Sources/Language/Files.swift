@@ -61,7 +61,9 @@ private final class FileObject {
     }
     let base = whence == 0 ? 0 : whence == 1 ? position : content.count
     let (target, overflow) = base.addingReportingOverflow(offset)
-    guard !overflow, target >= 0 else { throw LullError.valueError("negative seek value \(offset)") }
+    guard !overflow, target >= 0 else {
+      throw LullError.valueError("negative seek value \(offset)")
+    }
     position = min(target, content.count)
     return target
   }
@@ -69,7 +71,9 @@ private final class FileObject {
     guard let handle else { throw LullError("OSError", "not writable") }
     let n = size ?? tell()
     flush()
-    guard n >= 0, ftruncate(fileno(handle), n) == 0 else { throw osError(n < 0 ? EINVAL : errno, path) }
+    guard n >= 0, ftruncate(fileno(handle), n) == 0 else {
+      throw osError(n < 0 ? EINVAL : errno, path)
+    }
     return n
   }
   deinit { close() }
@@ -118,7 +122,12 @@ private func file(_ v: Value, reading: Bool? = nil) throws(LullError) -> FileObj
 private let fileType: NativeType = {
   let t = NativeType("TextIOWrapper", module: "_io", doc: "An open file.")
   t.methods = [
-    Builtin("read", "read(self, size=-1, /)", chapter: "files", doc: "The rest of the file.", examples: [">>> f = open('/tmp/lull-example.txt', 'w+')\n>>> f.write('one\\ntwo\\n')\n8\n>>> f.seek(0)\n0\n>>> f.read(3), f.read()\n('one', '\\ntwo\\n')\n>>> f.close()"]) { (a) throws(LullError) in
+    Builtin(
+      "read", "read(self, size=-1, /)", chapter: "files", doc: "The rest of the file.",
+      examples: [
+        ">>> f = open('/tmp/lull-example.txt', 'w+')\n>>> f.write('one\\ntwo\\n')\n8\n>>> f.seek(0)\n0\n>>> f.read(3), f.read()\n('one', '\\ntwo\\n')\n>>> f.close()"
+      ]
+    ) { (a) throws(LullError) in
       let f = try file(a[0], reading: true)
       let n = a.isNone(1) ? -1 : try a.int(1)
       return try f.reading { () throws(LullError) in
@@ -127,11 +136,21 @@ private let fileType: NativeType = {
         return try f.value(f.content[f.position..<end])
       }
     },
-    Builtin("readline", "readline(self, /)", chapter: "files", doc: "The next line.", examples: [">>> f = open('/tmp/lull-example.txt', 'w+')\n>>> f.write('one\\ntwo\\n')\n8\n>>> f.seek(0)\n0\n>>> f.readline()\n'one\\n'\n>>> f.close()"]) { (a) throws(LullError) in
+    Builtin(
+      "readline", "readline(self, /)", chapter: "files", doc: "The next line.",
+      examples: [
+        ">>> f = open('/tmp/lull-example.txt', 'w+')\n>>> f.write('one\\ntwo\\n')\n8\n>>> f.seek(0)\n0\n>>> f.readline()\n'one\\n'\n>>> f.close()"
+      ]
+    ) { (a) throws(LullError) in
       let f = try file(a[0], reading: true)
       return try f.reading { () throws(LullError) in try f.value(f.line()) }
     },
-    Builtin("readlines", "readlines(self, /)", chapter: "files", doc: "The remaining lines.", examples: [">>> f = open('/tmp/lull-example.txt', 'w+')\n>>> f.write('one\\ntwo\\n')\n8\n>>> f.seek(0)\n0\n>>> f.readlines()\n['one\\n', 'two\\n']\n>>> f.close()"]) { (a) throws(LullError) in
+    Builtin(
+      "readlines", "readlines(self, /)", chapter: "files", doc: "The remaining lines.",
+      examples: [
+        ">>> f = open('/tmp/lull-example.txt', 'w+')\n>>> f.write('one\\ntwo\\n')\n8\n>>> f.seek(0)\n0\n>>> f.readlines()\n['one\\n', 'two\\n']\n>>> f.close()"
+      ]
+    ) { (a) throws(LullError) in
       let f = try file(a[0], reading: true)
       let out = makeList()
       try f.reading { () throws(LullError) in
@@ -139,7 +158,12 @@ private let fileType: NativeType = {
       }
       return out
     },
-    Builtin("write", "write(self, data, /)", chapter: "files", doc: "Append text or bytes.", examples: [">>> f = open('/tmp/lull-example.txt', 'w+')\n>>> f.write('one\\n')\n4\n>>> f.close()"]) { (a) throws(LullError) in
+    Builtin(
+      "write", "write(self, data, /)", chapter: "files", doc: "Append text or bytes.",
+      examples: [
+        ">>> f = open('/tmp/lull-example.txt', 'w+')\n>>> f.write('one\\n')\n4\n>>> f.close()"
+      ]
+    ) { (a) throws(LullError) in
       let f = try file(a[0], reading: false)
       if f.isBinary {
         guard a[1].kind == .bytes else {
@@ -153,45 +177,98 @@ private let fileType: NativeType = {
       if f.pending.count > 1 << 16 { f.flush() }
       return Value(try length(a[1]))
     },
-    Builtin("writelines", "writelines(self, lines, /)", chapter: "files", doc: "Append each line.", examples: [">>> f = open('/tmp/lull-example.txt', 'w+')\n>>> f.writelines(['one\\n', 'two\\n'])\n>>> f.tell()\n8\n>>> f.close()"]) { (a) throws(LullError) in
+    Builtin(
+      "writelines", "writelines(self, lines, /)", chapter: "files", doc: "Append each line.",
+      examples: [
+        ">>> f = open('/tmp/lull-example.txt', 'w+')\n>>> f.writelines(['one\\n', 'two\\n'])\n>>> f.tell()\n8\n>>> f.close()"
+      ]
+    ) { (a) throws(LullError) in
       let f = try file(a[0], reading: false)
       try forEach(a[1]) { (x) throws(LullError) in
-        f.pending += x.kind == .bytes ? x.bytes : x.kind == .str ? try encodeString(x.str, "utf-8", "strict") : []
+        f.pending +=
+          x.kind == .bytes
+          ? x.bytes : x.kind == .str ? try encodeString(x.str, "utf-8", "strict") : []
       }
       return .none
     },
-    Builtin("tell", "tell(self, /)", chapter: "files", doc: "The position in bytes.", examples: [">>> f = open('/tmp/lull-example.txt', 'w+')\n>>> f.write('one')\n3\n>>> f.tell()\n3\n>>> f.close()"]) { (a) throws(LullError) in
+    Builtin(
+      "tell", "tell(self, /)", chapter: "files", doc: "The position in bytes.",
+      examples: [
+        ">>> f = open('/tmp/lull-example.txt', 'w+')\n>>> f.write('one')\n3\n>>> f.tell()\n3\n>>> f.close()"
+      ]
+    ) { (a) throws(LullError) in
       Value(try file(a[0]).tell())
     },
-    Builtin("seek", "seek(self, offset, whence=0, /)", chapter: "files", doc: "Go to a position: from the start, from here (1), from the end (2).", examples: [">>> f = open('/tmp/lull-example.txt', 'w+')\n>>> f.write('one')\n3\n>>> f.seek(1)\n1\n>>> f.read()\n'ne'\n>>> f.close()"]) { (a) throws(LullError) in
+    Builtin(
+      "seek", "seek(self, offset, whence=0, /)", chapter: "files",
+      doc: "Go to a position: from the start, from here (1), from the end (2).",
+      examples: [
+        ">>> f = open('/tmp/lull-example.txt', 'w+')\n>>> f.write('one')\n3\n>>> f.seek(1)\n1\n>>> f.read()\n'ne'\n>>> f.close()"
+      ]
+    ) { (a) throws(LullError) in
       let whence = try a.int(2)
-      guard (0...2).contains(whence) else { throw LullError.valueError("invalid whence (\(whence), should be 0, 1 or 2)") }
+      guard (0...2).contains(whence) else {
+        throw LullError.valueError("invalid whence (\(whence), should be 0, 1 or 2)")
+      }
       return Value(try file(a[0]).seek(try a.int(1), whence))
     },
-    Builtin("truncate", "truncate(self, size=None, /)", chapter: "files", doc: "Cut the file to a size (None: to the position).", examples: [">>> f = open('/tmp/lull-example.txt', 'w+')\n>>> f.write('one two')\n7\n>>> f.truncate(3)\n3\n>>> f.seek(0)\n0\n>>> f.read()\n'one'\n>>> f.close()"]) { (a) throws(LullError) in
+    Builtin(
+      "truncate", "truncate(self, size=None, /)", chapter: "files",
+      doc: "Cut the file to a size (None: to the position).",
+      examples: [
+        ">>> f = open('/tmp/lull-example.txt', 'w+')\n>>> f.write('one two')\n7\n>>> f.truncate(3)\n3\n>>> f.seek(0)\n0\n>>> f.read()\n'one'\n>>> f.close()"
+      ]
+    ) { (a) throws(LullError) in
       Value(try file(a[0], reading: false).truncate(a.isNone(1) ? nil : try a.int(1)))
     },
-    Builtin("readable", "readable(self, /)", chapter: "files", doc: "Whether it can be read.", examples: [">>> f = open('/tmp/lull-example.txt', 'w+')\n>>> f.readable()\nTrue\n>>> f.close()"]) { (a) throws(LullError) in
+    Builtin(
+      "readable", "readable(self, /)", chapter: "files", doc: "Whether it can be read.",
+      examples: [
+        ">>> f = open('/tmp/lull-example.txt', 'w+')\n>>> f.readable()\nTrue\n>>> f.close()"
+      ]
+    ) { (a) throws(LullError) in
       let f = try file(a[0])
       return Value(f.handle == nil || f.isUpdating)
     },
-    Builtin("writable", "writable(self, /)", chapter: "files", doc: "Whether it can be written.", examples: [">>> f = open('/tmp/lull-example.txt', 'w+')\n>>> f.writable()\nTrue\n>>> f.close()"]) { (a) throws(LullError) in
+    Builtin(
+      "writable", "writable(self, /)", chapter: "files", doc: "Whether it can be written.",
+      examples: [
+        ">>> f = open('/tmp/lull-example.txt', 'w+')\n>>> f.writable()\nTrue\n>>> f.close()"
+      ]
+    ) { (a) throws(LullError) in
       Value(try file(a[0]).handle != nil)
     },
-    Builtin("seekable", "seekable(self, /)", chapter: "files", doc: "Whether it has positions.", examples: [">>> f = open('/tmp/lull-example.txt', 'w+')\n>>> f.seekable()\nTrue\n>>> f.close()"]) { (_) throws(LullError) in Value(true) },
-    Builtin("flush", "flush(self, /)", chapter: "files", doc: "Write out what is pending.", examples: [">>> f = open('/tmp/lull-example.txt', 'w+')\n>>> f.write('one')\n3\n>>> f.flush()\n>>> open('/tmp/lull-example.txt').read()\n'one'\n>>> f.close()"]) { (a) throws(LullError) in
+    Builtin(
+      "seekable", "seekable(self, /)", chapter: "files", doc: "Whether it has positions.",
+      examples: [
+        ">>> f = open('/tmp/lull-example.txt', 'w+')\n>>> f.seekable()\nTrue\n>>> f.close()"
+      ]
+    ) { (_) throws(LullError) in Value(true) },
+    Builtin(
+      "flush", "flush(self, /)", chapter: "files", doc: "Write out what is pending.",
+      examples: [
+        ">>> f = open('/tmp/lull-example.txt', 'w+')\n>>> f.write('one')\n3\n>>> f.flush()\n>>> open('/tmp/lull-example.txt').read()\n'one'\n>>> f.close()"
+      ]
+    ) { (a) throws(LullError) in
       try file(a[0]).flush()
       return .none
     },
-    Builtin("close", "close(self, /)", chapter: "files", doc: "Close the file.", examples: [">>> f = open('/tmp/lull-example.txt', 'w')\n>>> f.close()\n>>> f.closed\nTrue"]) { (a) throws(LullError) in
+    Builtin(
+      "close", "close(self, /)", chapter: "files", doc: "Close the file.",
+      examples: [">>> f = open('/tmp/lull-example.txt', 'w')\n>>> f.close()\n>>> f.closed\nTrue"]
+    ) { (a) throws(LullError) in
       a[0].native(FileObject.self)?.close()
       return .none
     },
   ]
   t.properties = [
-    NativeProperty("name") { (v) throws(LullError) in makeStr(v.native(FileObject.self)?.path ?? "") },
-    NativeProperty("mode") { (v) throws(LullError) in makeStr(v.native(FileObject.self)?.mode ?? "") },
-    NativeProperty("closed") { (v) throws(LullError) in Value(v.native(FileObject.self)?.isClosed ?? true) },
+    NativeProperty("name") { (v) throws(LullError) in makeStr(v.native(FileObject.self)?.path ?? "")
+    },
+    NativeProperty("mode") { (v) throws(LullError) in makeStr(v.native(FileObject.self)?.mode ?? "")
+    },
+    NativeProperty("closed") { (v) throws(LullError) in
+      Value(v.native(FileObject.self)?.isClosed ?? true)
+    },
   ]
   t.next = { (v) throws(LullError) in
     let f = try file(v, reading: true)
@@ -212,7 +289,10 @@ private let fileType: NativeType = {
 
 let openFunction = Builtin(
   "open", "open(file, mode='r', buffering=-1, encoding=None, errors=None, newline=None)",
-  chapter: "files", doc: "Open a file for reading or writing.", examples: [">>> with open('/tmp/lull-example.txt', 'w') as f:\n...     print('hello', file=f)\n>>> with open('/tmp/lull-example.txt') as f:\n...     for line in f:\n...         print(line.strip())\nhello"]
+  chapter: "files", doc: "Open a file for reading or writing.",
+  examples: [
+    ">>> with open('/tmp/lull-example.txt', 'w') as f:\n...     print('hello', file=f)\n>>> with open('/tmp/lull-example.txt') as f:\n...     for line in f:\n...         print(line.strip())\nhello"
+  ]
 ) { (a) throws(LullError) in
   var path = a[0].string
   if a[0].kind != .str {

@@ -250,12 +250,16 @@ func appendFormat(
       throw LullError.valueError("Cannot specify '\(UnicodeScalar(f.grouping))' with 's'.")
     }
     if f.hasSign {
-      throw LullError.valueError("\(f.sign == 32 ? "Space" : "Sign") not allowed in string format specifier")
+      throw LullError.valueError(
+        "\(f.sign == 32 ? "Space" : "Sign") not allowed in string format specifier")
     }
     if f.negativeZero {
-      throw LullError.valueError("Negative zero coercion (z) not allowed in string format specifier")
+      throw LullError.valueError(
+        "Negative zero coercion (z) not allowed in string format specifier")
     }
-    if f.alternate { throw LullError.valueError("Alternate form (#) not allowed in string format specifier") }
+    if f.alternate {
+      throw LullError.valueError("Alternate form (#) not allowed in string format specifier")
+    }
     if f.align == 61, f.hasAlign {
       throw LullError.valueError("'=' alignment not allowed in string format specifier")
     }
@@ -283,7 +287,9 @@ func appendFormat(
     case 0, 102, 70, 101, 69, 103, 110, 71: break
     default: throw unknownCode(f.type, "complex")
     }
-    if f.fill == 48 { throw LullError.valueError("Zero padding is not allowed in complex format specifier") }
+    if f.fill == 48 {
+      throw LullError.valueError("Zero padding is not allowed in complex format specifier")
+    }
     if f.align == 61 {
       throw LullError.valueError("'=' alignment flag is not allowed in complex format specifier")
     }
@@ -294,7 +300,11 @@ func appendFormat(
     if isPlain, f.precision >= 0 { plain.type = 103 }
     func part(_ d: Double, _ b: inout TextBuilder) throws(LullError) {
       try appendFormattedFloat(d, plain, "complex", &b)
-      if isPlain, f.precision < 0, b.count >= 2, b.bytes[b.count - 1] == 48, b.bytes[b.count - 2] == 46 { b.count -= 2 }
+      if isPlain, f.precision < 0, b.count >= 2, b.bytes[b.count - 1] == 48,
+        b.bytes[b.count - 2] == 46
+      {
+        b.count -= 2
+      }
     }
     plain.width = 0
     plain.align = 0
@@ -335,11 +345,16 @@ func appendFormattedInt(_ v: Value, _ f: FormatSpec, _ out: inout TextBuilder) t
   case 111: radix = 8
   case 120, 88: radix = 16
   case 99:
-    if f.precision >= 0 { throw LullError.valueError("Precision not allowed in integer format specifier") }
-    if f.negativeZero {
-      throw LullError.valueError("Negative zero coercion (z) not allowed in integer format specifier")
+    if f.precision >= 0 {
+      throw LullError.valueError("Precision not allowed in integer format specifier")
     }
-    if f.grouping != 0 { throw LullError.valueError("Cannot specify '\(UnicodeScalar(f.grouping))' with 'c'.") }
+    if f.negativeZero {
+      throw LullError.valueError(
+        "Negative zero coercion (z) not allowed in integer format specifier")
+    }
+    if f.grouping != 0 {
+      throw LullError.valueError("Cannot specify '\(UnicodeScalar(f.grouping))' with 'c'.")
+    }
     if f.hasSign {
       throw LullError.valueError("Sign not allowed with integer format specifier 'c'")
     }
@@ -429,7 +444,8 @@ func appendFormattedFloat(
       appendFloat(abs(value), &out)
     } else {
       let conversion: UInt8 = t == 70 ? 102 : t == 110 ? 103 : UInt8(truncatingIfNeeded: t)
-      out.append(abs(value), conversion: conversion, precision: p < 0 ? 6 : p, alternate: f.alternate)
+      out.append(
+        abs(value), conversion: conversion, precision: p < 0 ? 6 : p, alternate: f.alternate)
     }
     return f.pad(&out, from: start, defaultAlign: 62, signLength: signLength)
   }

@@ -360,7 +360,8 @@ private func plainRepr(_ v: Value) throws(LullError) -> String {
   switch v.kind {
   case .bigInt: return try bigText(v.bigInt)
   case .float: return floatText(try doubleOf(v))
-  case .complex: return complexText(v.body(ComplexBody.self).pointee.re, v.body(ComplexBody.self).pointee.im)
+  case .complex:
+    return complexText(v.body(ComplexBody.self).pointee.re, v.body(ComplexBody.self).pointee.im)
   case .range:
     let (start, stop, step) = v.range.ends
     defer {
@@ -497,7 +498,8 @@ func asciiRepr(_ v: Value) throws(LullError) -> String {
     } else {
       let h = String(c, radix: 16)
       let n = c < 0x100 ? 2 : c < 0x10000 ? 4 : 8
-      out += (n == 2 ? "\\x" : n == 4 ? "\\u" : "\\U")
+      out +=
+        (n == 2 ? "\\x" : n == 4 ? "\\u" : "\\U")
         + String(repeating: "0", count: n - h.count) + h
     }
   }

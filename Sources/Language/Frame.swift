@@ -225,7 +225,8 @@ func recursionError() -> LullError {
       } else if code.hasKeywords {
         extras.dict.set(name, value.retained())
       } else {
-        failure = unexpectedKeyword(code, title, name.string, (0..<kwCount).map { kwNames[$0].string })
+        failure = unexpectedKeyword(
+          code, title, name.string, (0..<kwCount).map { kwNames[$0].string })
         break
       }
     }
@@ -324,7 +325,8 @@ private func placeKeywords(
   let defaults = f.pointee.defaults.asTuple
   let firstDefault = positional - (defaults?.pointee.count ?? 0)
   for i in given..<total where bound >> UInt64(i) & 1 == 0 {
-    if i < positional ? i < firstDefault
+    if i < positional
+      ? i < firstDefault
       : f.pointee.keywordDefaults.asDict?.get(code.parameterNames[i]) == nil
     {
       return false
@@ -380,7 +382,9 @@ private func tooManyPositional(
   return .typeError(
     "\(title)() takes \(takes) but \(given) \(given == 1 ? "was" : "were") given")
 }
-private func unexpectedKeyword(_ code: Code, _ title: String, _ name: String, _ given: [String]) -> LullError {
+private func unexpectedKeyword(_ code: Code, _ title: String, _ name: String, _ given: [String])
+  -> LullError
+{
   let wrong = code.parameterNames.prefix(code.positionalOnly).map(\.string).filter(given.contains)
   if !wrong.isEmpty {
     return .typeError(
@@ -428,7 +432,8 @@ private func unexpectedKeyword(_ code: Code, _ title: String, _ name: String, _ 
   }
   #if LULL_CHECKS
     for k in bound..<(count + windowSlack) where w[k].isHeap {
-      fatalError("a heap value above the arguments of \(f.pointee.codeOwner.qualname), register \(k)")
+      fatalError(
+        "a heap value above the arguments of \(f.pointee.codeOwner.qualname), register \(k)")
     }
   #endif
   new.pointee.regs = w
@@ -547,7 +552,8 @@ func call3(_ callee: Value, _ a: Value, _ b: Value, _ c: Value) throws(LullError
     return try callConsuming(callee, w, 3, nil, 0)
   }
 }
-func call(_ callee: Value, _ args: [Value], keywords: [(String, Value)]) throws(LullError) -> Value {
+func call(_ callee: Value, _ args: [Value], keywords: [(String, Value)]) throws(LullError) -> Value
+{
   let n = args.count + keywords.count
   let names = makeTuple(keywords.map { interned($0.0) })
   defer { names.release() }
@@ -585,7 +591,9 @@ func callConsuming(
   switch callee.tag {
   case .function:
     let f = callee.function
-    if kwCount == 0, f.pointee.head.pointee.exactCount == argc { return try callBound(callee, w, argc) }
+    if kwCount == 0, f.pointee.head.pointee.exactCount == argc {
+      return try callBound(callee, w, argc)
+    }
     let code = f.pointee.codeOwner
     if !(code.isSimple && argc == code.positionalCount && kwCount == 0) {
       do throws(LullError) {
@@ -648,7 +656,9 @@ func callConsuming(
         zip(names, (argc - kwCount)..<argc).map { ($0, w[$1]) })
     }
     let e = LullError.typeError("'\(typeName(callee))' object is not callable")
-    if callee.type.pointee.native?.getItem != nil || [.list, .tuple, .dict, .str].contains(callee.kind) {
+    if callee.type.pointee.native?.getItem != nil
+      || [.list, .tuple, .dict, .str].contains(callee.kind)
+    {
       e.notes.append("to index it, write [ ] in place of ( )")
     }
     throw e
@@ -681,7 +691,9 @@ func construct(
 ) throws(LullError) -> Value {
   if !t.pointee.isUserDefined, !t.pointee.isException {
     defer { releaseArguments(w, argc) }
-    if t == typeTable[Int(Tag.type.rawValue)], argc == 1, kwCount == 0 { return Value(w[0].type).retained() }
+    if t == typeTable[Int(Tag.type.rawValue)], argc == 1, kwCount == 0 {
+      return Value(w[0].type).retained()
+    }
     guard let c = t.pointee.constructor else {
       throw LullError.typeError("cannot create '\(t.pointee.name)' instances")
     }
@@ -774,7 +786,8 @@ func allocateInstance(
   if t.pointee.kind == .instance { return makeInstance(t) }
   let base = t.builtinBase
   let ownInit = t.lookup(.__init__).tag == .function
-  let mutable = t.pointee.kind == .list || t.pointee.kind == .dict
+  let mutable =
+    t.pointee.kind == .list || t.pointee.kind == .dict
     || (t.pointee.kind == .set && base != core.pointee.frozensetType)
     || t.pointee.kind == .native
   let plain: Value

@@ -169,7 +169,8 @@ public func doubleOf(_ v: Value) throws(LullError) -> Double {
           let r = try callMethod(f, v)
           defer { r.release() }
           if name == .__float__, r.kind != .float {
-            throw LullError.typeError("\(typeName(v)).__float__ returned non-float (type \(typeName(r)))")
+            throw LullError.typeError(
+              "\(typeName(v)).__float__ returned non-float (type \(typeName(r)))")
           }
           return try doubleOf(r)
         }

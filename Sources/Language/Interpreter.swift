@@ -219,13 +219,16 @@ private func renderChain(
       previous = head
     }
     // A whole line is only pointed at where there is something to say about it.
-    out += head + sourceLines(f.source, f.span, f.operands, always: !notes.isEmpty && k == frames.count - 1)
+    out +=
+      head
+      + sourceLines(f.source, f.span, f.operands, always: !notes.isEmpty && k == frames.count - 1)
   }
   if repeats >= 3 { out += "  [Previous line repeated \(repeats - 2) more times]\n" }
   var text = ""
   do throws(LullError) { text = try exceptionText(v) } catch { text = "<exception str() failed>" }
   let t = v.type.pointee
-  let name = t.module == "builtins" || t.module == "__main__" ? t.qualname : "\(t.module).\(t.qualname)"
+  let name =
+    t.module == "builtins" || t.module == "__main__" ? t.qualname : "\(t.module).\(t.qualname)"
   out += text.isEmpty ? "\(name)\n" : "\(name): \(text)\n"
   for n in notes { out += "  \(n)\n" }
 }

@@ -22,7 +22,8 @@ struct IteratorBody {
 }
 
 /// The types of iterators by kind, once they were looked up by name.
-@exclusivity(unchecked) nonisolated(unsafe) private var iteratorTypes: UnsafeMutablePointer<TypePtr?>? = nil
+@exclusivity(unchecked) nonisolated(unsafe) private var iteratorTypes:
+  UnsafeMutablePointer<TypePtr?>? = nil
 @inline(__always) private func iteratorType(_ kind: IteratorKind) -> TypePtr {
   if let types = iteratorTypes, let t = types[Int(kind.rawValue)] { return t }
   return findIteratorType(kind)
@@ -64,7 +65,8 @@ struct IteratorBody {
     .bindMemory(to: IteratorBody.self, capacity: 1)
   p.initialize(
     to: IteratorBody(
-      h: Header(.iterator, iteratorType(kind)), kind: kind, index: 0, limit: limit, current: current,
+      h: Header(.iterator, iteratorType(kind)), kind: kind, index: 0, limit: limit,
+      current: current,
       step: step, a: a, b: .undefined, step2: nil))
   return Value(.iterator, p)
 }
@@ -307,7 +309,9 @@ private func shorterArgument(_ k: Int) -> LullError {
   default: return try nextAny(p)
   }
 }
-@inline(never) private func nextAny(_ p: UnsafeMutablePointer<IteratorBody>) throws(LullError) -> Value {
+@inline(never) private func nextAny(_ p: UnsafeMutablePointer<IteratorBody>) throws(LullError)
+  -> Value
+{
   switch p.pointee.kind {
   case .range, .list, .tuple, .str, .dictKeys, .dictValues: return try nextNative(p)
   case .bytes:
@@ -519,7 +523,9 @@ func askLength(_ v: Value) throws(LullError) {
   guard r.isInteger else {
     throw LullError.typeError("__length_hint__ must be an integer, not \(typeName(r))")
   }
-  if (r.integer ?? 0).sign == .minus { throw LullError.valueError("__length_hint__() should return >= 0") }
+  if (r.integer ?? 0).sign == .minus {
+    throw LullError.valueError("__length_hint__() should return >= 0")
+  }
 }
 
 func extendList(_ l: ListPtr, _ v: Value) throws(LullError) {

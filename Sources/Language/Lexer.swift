@@ -30,7 +30,8 @@ enum TokenKind: UInt8 {
   case equal, notEqual, less, lessEqual, greater, greaterEqual
   case augmented  // the operator is in `Token.augmentedOperator`
   // Keywords.
-  case kFalse, kNone, kTrue, kAnd, kAs, kAssert, kAsync, kAwait, kBreak, kClass, kContinue, kDef, kDel
+  case kFalse, kNone, kTrue, kAnd, kAs, kAssert, kAsync, kAwait, kBreak, kClass, kContinue, kDef,
+    kDel
   case kElif, kElse, kExcept, kFinally, kFor, kFrom, kGlobal, kIf, kImport, kIn, kIs, kLambda
   case kNonlocal, kNot, kOr, kPass, kRaise, kReturn, kTry, kWhile, kWith, kYield
 }
@@ -377,7 +378,8 @@ struct Lexer {
       literal = .float(Double(normalised(digits)) ?? 0)
       return Token(kind: .float, start: start, end: position)
     }
-    if digits.utf8.count > 1 && digits.utf8.first == 0x30 && digits.utf8.contains(where: { $0 != 0x30 })
+    if digits.utf8.count > 1 && digits.utf8.first == 0x30
+      && digits.utf8.contains(where: { $0 != 0x30 })
     {
       throw failure(
         "leading zeros in decimal integer literals are not permitted; "
@@ -577,7 +579,8 @@ struct Lexer {
     case 0x55 where !isBytes: try hexEscape(8, "\\UXXXXXXXX", start, into: &out, isBytes: false)
     case 0x4E where !isBytes:
       guard position < count, bytes[position] == 0x7B,
-        let close = (position..<min(count, position + 100)).first(where: { bytes[$0] == 0x7D }), close > position + 1
+        let close = (position..<min(count, position + 100)).first(where: { bytes[$0] == 0x7D }),
+        close > position + 1
       else { throw failure("malformed \\N character escape", start, position) }
       let name = String(decoding: bytes[(position + 1)..<close], as: UTF8.self)
       guard let c = characterNamed(name) else {
@@ -753,7 +756,8 @@ struct Lexer {
     default:
       let shown = c >= 0x20 && c < 0x7F ? "'\(text(start, start + 1))'" : "U+00" + hex(c)
       throw failure(
-        c >= 0x20 && c < 0x7F ? "invalid syntax" : "invalid non-printable character \(shown)", start,
+        c >= 0x20 && c < 0x7F ? "invalid syntax" : "invalid non-printable character \(shown)",
+        start,
         start + 1)
     }
   }
@@ -818,7 +822,9 @@ private func characterNamed(_ text: String) -> UInt32? {
   }
   for range in [UInt32(0)...0xD7FF, 0xE000...0x2FFFF, 0xE0000...0xE01FF] {
     for c in range {
-      guard let p = Unicode.Scalar(c)?.properties, p.generalCategory != .unassigned else { continue }
+      guard let p = Unicode.Scalar(c)?.properties, p.generalCategory != .unassigned else {
+        continue
+      }
       if p.name == name || p.nameAlias == name {
         namedCharacters[name] = c
         return c

@@ -36,11 +36,14 @@ extension Loop {
     try jump(i, if: t == (i.pointee.c != 0))
   }
   /// The two jumps for operands that are neither ints nor floats.
-  @_transparent mutating func jumpAny(_ i: InstructionPtr, _ op: CompareOperator) throws(LullError) {
+  @_transparent mutating func jumpAny(_ i: InstructionPtr, _ op: CompareOperator) throws(LullError)
+  {
     let t = try compareAnyFused(frame, i, op)
     try jump(i, if: t == (i.pointee.c != 0))
   }
-  @_transparent mutating func jumpAnyImmediate(_ i: InstructionPtr, _ op: CompareOperator) throws(LullError) {
+  @_transparent mutating func jumpAnyImmediate(_ i: InstructionPtr, _ op: CompareOperator)
+    throws(LullError)
+  {
     let t = try compareAnyImmediate(frame, i, op)
     try jump(i, if: t == (i.pointee.c != 0))
   }
@@ -61,7 +64,9 @@ extension Loop {
   @_transparent func isSame(_ i: InstructionPtr, negated: Bool) throws(LullError) {
     let l = b(i)
     let r = c(i)
-    if _slowPath(l.isUndefined || r.isUndefined) { throw unbound(frame, i, i.pointee.b, i.pointee.c) }
+    if _slowPath(l.isUndefined || r.isUndefined) {
+      throw unbound(frame, i, i.pointee.b, i.pointee.c)
+    }
     let same = l.isSame(r)
     consumeB(i)
     consumeC(i)
@@ -70,7 +75,9 @@ extension Loop {
   @_transparent mutating func jumpIs(_ i: InstructionPtr, negated: Bool) throws(LullError) {
     let l = a(i).pointee
     let r = b(i)
-    if _slowPath(l.isUndefined || r.isUndefined) { throw unbound(frame, i, i.pointee.a, i.pointee.b) }
+    if _slowPath(l.isUndefined || r.isUndefined) {
+      throw unbound(frame, i, i.pointee.a, i.pointee.b)
+    }
     let t = l.isSame(r) != negated
     consumeA(i)
     consumeB(i)

@@ -44,7 +44,9 @@ extension Loop {
     save()
     let v = b(i)
     if _slowPath(v.isUndefined) { throw unboundLocal(frame, i.pointee.b) }
-    if i.pointee.x > 0, !isIterable(v) { throw notIterable(v, i.pointee.x == 1 ? c(i) : .undefined) }
+    if i.pointee.x > 0, !isIterable(v) {
+      throw notIterable(v, i.pointee.x == 1 ? c(i) : .undefined)
+    }
     try extendList(a(i).pointee.list, v)
     consumeB(i)
   }
@@ -198,7 +200,9 @@ extension Loop {
     save()
     let o = a(i).pointee
     let k = b(i)
-    if _slowPath(o.isUndefined || k.isUndefined) { throw unbound(frame, i, i.pointee.a, i.pointee.b) }
+    if _slowPath(o.isUndefined || k.isUndefined) {
+      throw unbound(frame, i, i.pointee.a, i.pointee.b)
+    }
     try Language.deleteItem(o, k)
     consumeA(i)
     consumeB(i)

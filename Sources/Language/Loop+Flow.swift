@@ -244,7 +244,8 @@ extension Loop {
       ? .undefined
       : take(regs, UInt16(truncatingIfNeeded: i.pointee.y &- 1), frame.pointee.localCount)
     set(
-      a(i), Language.makeFunction(frame, constants[Int(i.pointee.b)], defaults, keywords, annotations))
+      a(i),
+      Language.makeFunction(frame, constants[Int(i.pointee.b)], defaults, keywords, annotations))
   }
   @_transparent func makeClass(_ i: InstructionPtr) throws(LullError) {
     save()
@@ -273,7 +274,8 @@ extension Loop {
   }
 }
 
-@inline(never) private func unpackPairAny(_ frame: FramePtr, _ i: InstructionPtr) throws(LullError) {
+@inline(never) private func unpackPairAny(_ frame: FramePtr, _ i: InstructionPtr) throws(LullError)
+{
   frame.pointee.ip = i + 1
   let regs = frame.pointee.regs
   let source = take(regs, i.pointee.b, frame.pointee.localCount)

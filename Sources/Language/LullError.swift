@@ -107,7 +107,11 @@ public final class LullError: Error, @unchecked Sendable, CustomStringConvertibl
       if let given { return given }
       let text: String
       do throws(LullError) {
-        if exception.isUndefined, let argument { text = try repr(argument) } else { text = try exceptionText(exception) }
+        if exception.isUndefined, let argument {
+          text = try repr(argument)
+        } else {
+          text = try exceptionText(exception)
+        }
       } catch {
         text = "<unprintable \(kind) object>"
       }

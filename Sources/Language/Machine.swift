@@ -55,7 +55,9 @@ private func run(_ start: FramePtr) throws(LullError) -> Value {
       var r = first
       let end = first + head.pointee.ranges.count
       while r < end {
-        if r.pointee.start <= pc, pc < r.pointee.end, r.pointee.depth > innermost?.pointee.depth ?? Int.min {
+        if r.pointee.start <= pc, pc < r.pointee.end,
+          r.pointee.depth > innermost?.pointee.depth ?? Int.min
+        {
           innermost = r
         }
         r += 1
@@ -63,7 +65,8 @@ private func run(_ start: FramePtr) throws(LullError) -> Value {
     }
     if let r = innermost {
       let regs = frame.pointee.regs
-      releaseArguments(regs + head.pointee.localCount, head.pointee.registerCount - head.pointee.localCount)
+      releaseArguments(
+        regs + head.pointee.localCount, head.pointee.registerCount - head.pointee.localCount)
       set(regs + Int(r.pointee.register), exceptionValue(error, caught: true))
       frame.pointee.ip = head.pointee.instructions + r.pointee.handler
       return true
@@ -141,25 +144,32 @@ private func runLoop(_ start: FramePtr) throws(LullError) -> Value {
     case .add:
       try loop.arithmetic(i, .add, inplace: false, { $0.addingReportingOverflow($1) }, { $0 + $1 })
     case .subtract:
-      try loop.arithmetic(i, .subtract, inplace: false, { $0.subtractingReportingOverflow($1) }, { $0 - $1 })
+      try loop.arithmetic(
+        i, .subtract, inplace: false, { $0.subtractingReportingOverflow($1) }, { $0 - $1 })
     case .multiply:
-      try loop.arithmetic(i, .multiply, inplace: false, { $0.multipliedReportingOverflow(by: $1) }, { $0 * $1 })
+      try loop.arithmetic(
+        i, .multiply, inplace: false, { $0.multipliedReportingOverflow(by: $1) }, { $0 * $1 })
     case .inplaceAdd:
       try loop.arithmetic(i, .add, inplace: true, { $0.addingReportingOverflow($1) }, { $0 + $1 })
     case .inplaceSubtract:
-      try loop.arithmetic(i, .subtract, inplace: true, { $0.subtractingReportingOverflow($1) }, { $0 - $1 })
+      try loop.arithmetic(
+        i, .subtract, inplace: true, { $0.subtractingReportingOverflow($1) }, { $0 - $1 })
     case .inplaceMultiply:
-      try loop.arithmetic(i, .multiply, inplace: true, { $0.multipliedReportingOverflow(by: $1) }, { $0 * $1 })
+      try loop.arithmetic(
+        i, .multiply, inplace: true, { $0.multipliedReportingOverflow(by: $1) }, { $0 * $1 })
     case .addImm:
       try loop.immediate(i, .add, inplace: false, { $0.addingReportingOverflow($1) }, { $0 + $1 })
     case .inplaceAddImm:
       try loop.immediate(i, .add, inplace: true, { $0.addingReportingOverflow($1) }, { $0 + $1 })
     case .subtractImm:
-      try loop.immediate(i, .subtract, inplace: false, { $0.subtractingReportingOverflow($1) }, { $0 - $1 })
+      try loop.immediate(
+        i, .subtract, inplace: false, { $0.subtractingReportingOverflow($1) }, { $0 - $1 })
     case .inplaceSubtractImm:
-      try loop.immediate(i, .subtract, inplace: true, { $0.subtractingReportingOverflow($1) }, { $0 - $1 })
+      try loop.immediate(
+        i, .subtract, inplace: true, { $0.subtractingReportingOverflow($1) }, { $0 - $1 })
     case .multiplyImm:
-      try loop.immediate(i, .multiply, inplace: false, { $0.multipliedReportingOverflow(by: $1) }, { $0 * $1 })
+      try loop.immediate(
+        i, .multiply, inplace: false, { $0.multipliedReportingOverflow(by: $1) }, { $0 * $1 })
     case .floorDivideImm: try loop.floorDivideImmediate(i)
     case .moduloImm: try loop.moduloImmediate(i)
     case .divide: try loop.divide(i)

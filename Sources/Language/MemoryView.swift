@@ -79,7 +79,9 @@ final class MemoryView {
   }
 
   /// Runs with the memory viewed.
-  func withBytes<R>(_ body: (UnsafeBufferPointer<UInt8>) throws(LullError) -> R) throws(LullError) -> R {
+  func withBytes<R>(_ body: (UnsafeBufferPointer<UInt8>) throws(LullError) -> R) throws(LullError)
+    -> R
+  {
     let source = copy ?? owner.bytes
     var result: Result<R, LullError>?
     source.withUnsafeBufferPointer { p in
@@ -100,10 +102,12 @@ final class MemoryView {
     case UInt8(ascii: "d"): return Value(Double(bitPattern: u))
     case UInt8(ascii: "f"): return Value(Double(Float(bitPattern: UInt32(truncatingIfNeeded: u))))
     case UInt8(ascii: "e"): return Value(Double(Float16(bitPattern: UInt16(truncatingIfNeeded: u))))
-    case UInt8(ascii: "B"), UInt8(ascii: "H"), UInt8(ascii: "I"), UInt8(ascii: "L"), UInt8(ascii: "Q"),
+    case UInt8(ascii: "B"), UInt8(ascii: "H"), UInt8(ascii: "I"), UInt8(ascii: "L"),
+      UInt8(ascii: "Q"),
       UInt8(ascii: "N"), UInt8(ascii: "P"):
       return makeInteger(u)
-    case UInt8(ascii: "b"), UInt8(ascii: "h"), UInt8(ascii: "i"), UInt8(ascii: "l"), UInt8(ascii: "q"),
+    case UInt8(ascii: "b"), UInt8(ascii: "h"), UInt8(ascii: "i"), UInt8(ascii: "l"),
+      UInt8(ascii: "q"),
       UInt8(ascii: "n"):
       let shift = UInt64(64 - 8 * itemSize)
       return Value(Int(Int64(bitPattern: u << shift) >> Int64(shift)))
@@ -142,7 +146,9 @@ final class MemoryView {
   /// Where each element lies, in row-major order.
   func offsets() -> [Int] {
     var out = [offset]
-    for (n, s) in zip(shape, strides) { out = out.flatMap { base in (0..<n).map { base + $0 * s } } }
+    for (n, s) in zip(shape, strides) {
+      out = out.flatMap { base in (0..<n).map { base + $0 * s } }
+    }
     return out
   }
   func list(_ axis: Int, _ at: Int) throws(LullError) -> Value {
@@ -160,7 +166,9 @@ final class MemoryView {
   func encoded(_ v: Value) throws(LullError) -> [UInt8] {
     var u: UInt64
     func wrongType() -> LullError { .typeError("memoryview: invalid type for format '\(format)'") }
-    func wrongValue() -> LullError { .valueError("memoryview: invalid value for format '\(format)'") }
+    func wrongValue() -> LullError {
+      .valueError("memoryview: invalid value for format '\(format)'")
+    }
     switch code {
     case UInt8(ascii: "?"): u = try truth(v) ? 1 : 0
     case UInt8(ascii: "c"):
@@ -170,7 +178,8 @@ final class MemoryView {
     case UInt8(ascii: "d"), UInt8(ascii: "f"), UInt8(ascii: "e"):
       let d: Double
       do throws(LullError) { d = try doubleOf(v) } catch { throw wrongType() }
-      u = code == UInt8(ascii: "d")
+      u =
+        code == UInt8(ascii: "d")
         ? plainNaN(d).bitPattern
         : code == UInt8(ascii: "f") ? UInt64(Float(d).bitPattern) : UInt64(Float16(d).bitPattern)
     default:
@@ -205,7 +214,8 @@ final class MemoryView {
 extension MemoryView {
   /// An element of an array: in the copy, and in the array at its indices.
   private func storeInArray(_ bytes: ArraySlice<UInt8>, at: Int) throws(LullError) {
-    guard let place = offsets().firstIndex(of: at), let set = owner.type.pointee.native?.setItem else {
+    guard let place = offsets().firstIndex(of: at), let set = owner.type.pointee.native?.setItem
+    else {
       throw LullError.typeError("memoryview: only whole elements of an array can be assigned")
     }
     for (k, b) in bytes.enumerated() { copy?[at + k] = b }
@@ -238,7 +248,8 @@ private func sizeOf(_ format: String) -> Int? {
   case UInt8(ascii: "c"), UInt8(ascii: "b"), UInt8(ascii: "B"), UInt8(ascii: "?"): return 1
   case UInt8(ascii: "h"), UInt8(ascii: "H"), UInt8(ascii: "e"): return 2
   case UInt8(ascii: "i"), UInt8(ascii: "I"), UInt8(ascii: "f"): return 4
-  case UInt8(ascii: "l"), UInt8(ascii: "L"), UInt8(ascii: "q"), UInt8(ascii: "Q"), UInt8(ascii: "n"),
+  case UInt8(ascii: "l"), UInt8(ascii: "L"), UInt8(ascii: "q"), UInt8(ascii: "Q"),
+    UInt8(ascii: "n"),
     UInt8(ascii: "N"), UInt8(ascii: "d"), UInt8(ascii: "P"):
     return 8
   default: return nil
@@ -249,7 +260,8 @@ private func sizeOf(_ format: String) -> Int? {
 func rowMajorBytes(_ b: BufferCopy) throws(LullError) -> [UInt8] {
   guard let strides = b.strides else { return b.bytes }
   return try MemoryView(
-    owner: .none, copy: b.bytes, format: b.format, itemSize: b.itemSize, shape: b.shape, strides: strides,
+    owner: .none, copy: b.bytes, format: b.format, itemSize: b.itemSize, shape: b.shape,
+    strides: strides,
     offset: 0, isReadOnly: true
   ).gathered()
 }
@@ -263,7 +275,9 @@ private func view(_ v: Value) throws(LullError) -> MemoryView {
   guard let m = v.native(MemoryView.self) else {
     throw LullError.typeError("a memoryview is required, not '\(typeName(v))'")
   }
-  if m.isReleased { throw LullError.valueError("operation forbidden on released memoryview object") }
+  if m.isReleased {
+    throw LullError.valueError("operation forbidden on released memoryview object")
+  }
   return m
 }
 /// The bytes of a memoryview; nil for anything else and for one that was released.
@@ -276,7 +290,8 @@ private func makeView(_ v: Value) throws(LullError) -> Value {
   if v.kind == .bytes {
     return memoryViewType.make(
       MemoryView(
-        owner: v, copy: nil, format: "B", itemSize: 1, shape: [v.bytes.count], strides: [1], offset: 0,
+        owner: v, copy: nil, format: "B", itemSize: 1, shape: [v.bytes.count], strides: [1],
+        offset: 0,
         isReadOnly: !v.isByteArray))
   }
   if v.native(MemoryView.self) != nil { return memoryViewType.make(MemoryView(like: try view(v))) }
@@ -311,7 +326,8 @@ private func indices(_ m: MemoryView, _ k: Value) throws(LullError) -> [Int]? {
   guard let t = k.asTuple, t.array.allSatisfy({ $0.isInteger }) else { return nil }
   let n = t.pointee.count
   if n > m.shape.count {
-    throw LullError.typeError("cannot index \(m.shape.count)-dimension view with \(n)-element tuple")
+    throw LullError.typeError(
+      "cannot index \(m.shape.count)-dimension view with \(n)-element tuple")
   }
   if n < m.shape.count { throw LullError("NotImplementedError", "sub-views are not implemented") }
   var out: [Int] = []
@@ -331,7 +347,9 @@ private func item(_ v: Value, _ k: Value) throws(LullError) -> Value {
   guard k.isInteger || (isCustom(k) && !k.type.lookup(.__index__).isUndefined) else {
     throw LullError.typeError("memoryview: invalid slice key")
   }
-  if m.shape.count > 1 { throw LullError("NotImplementedError", "multi-dimensional sub-views are not implemented") }
+  if m.shape.count > 1 {
+    throw LullError("NotImplementedError", "multi-dimensional sub-views are not implemented")
+  }
   return try m.element(at: try position(m, try indexOf(k), 0))
 }
 private func assignItem(_ v: Value, _ k: Value, _ x: Value) throws(LullError) {
@@ -350,7 +368,8 @@ private func assignItem(_ v: Value, _ k: Value, _ x: Value) throws(LullError) {
   }
   if k.kind == .slice {
     guard m.shape.count == 1 else {
-      throw LullError("NotImplementedError", "memoryview slice assignments are currently restricted to ndim = 1")
+      throw LullError(
+        "NotImplementedError", "memoryview slice assignments are currently restricted to ndim = 1")
     }
     let target = try sliced(m, k)
     let sourceFormat: String
@@ -366,7 +385,8 @@ private func assignItem(_ v: Value, _ k: Value, _ x: Value) throws(LullError) {
       throw LullError.typeError("a bytes-like object is required, not '\(typeName(x))'")
     }
     guard sourceFormat == m.format, bytes.count == target.elementCount * m.itemSize else {
-      throw LullError.valueError("memoryview assignment: lvalue and rvalue have different structures")
+      throw LullError.valueError(
+        "memoryview assignment: lvalue and rvalue have different structures")
     }
     for (n, at) in target.offsets().enumerated() {
       try m.store(bytes[(n * m.itemSize)..<((n + 1) * m.itemSize)], at: at)
@@ -383,12 +403,17 @@ private func assignItem(_ v: Value, _ k: Value, _ x: Value) throws(LullError) {
 
 /// `cast(format, shape)`: between bytes and another format, or a new shape of contiguous memory.
 private func cast(_ m: MemoryView, _ format: String, _ shape: Value) throws(LullError) -> Value {
-  guard m.isContiguous else { throw LullError.typeError("memoryview: casts are restricted to C-contiguous views") }
+  guard m.isContiguous else {
+    throw LullError.typeError("memoryview: casts are restricted to C-contiguous views")
+  }
   guard let size = sizeOf(format) else {
     throw LullError.valueError(
-      "memoryview: destination format must be a native single character format prefixed with an optional '@'")
+      "memoryview: destination format must be a native single character format prefixed with an optional '@'"
+    )
   }
-  let isBytes: (UInt8) -> Bool = { $0 == UInt8(ascii: "B") || $0 == UInt8(ascii: "b") || $0 == UInt8(ascii: "c") }
+  let isBytes: (UInt8) -> Bool = {
+    $0 == UInt8(ascii: "B") || $0 == UInt8(ascii: "b") || $0 == UInt8(ascii: "c")
+  }
   let to = format.utf8.last ?? 0
   guard isBytes(to) || isBytes(m.code) else {
     throw LullError.typeError("memoryview: cannot cast between two non-byte formats")
@@ -464,7 +489,12 @@ private func equal(_ v: Value, _ o: Value) throws(LullError) -> Bool {
 
 func installMemoryView() {
   let t = memoryViewType
-  t.constructor = Builtin("memoryview", "memoryview(object)", chapter: "types", doc: t.doc, examples: [">>> x = bytearray(b'abc')\n>>> view = memoryview(x)\n>>> view[0] = 65\n>>> x\nbytearray(b'Abc')"]) { (a) throws(LullError) in
+  t.constructor = Builtin(
+    "memoryview", "memoryview(object)", chapter: "types", doc: t.doc,
+    examples: [
+      ">>> x = bytearray(b'abc')\n>>> view = memoryview(x)\n>>> view[0] = 65\n>>> x\nbytearray(b'Abc')"
+    ]
+  ) { (a) throws(LullError) in
     try makeView(a[0])
   }
   t.getItem = item
@@ -508,61 +538,102 @@ func installMemoryView() {
     return "<\(isReleased ? "released memory" : "memory") at 0x\(String(v.bits, radix: 16))>"
   }
   t.properties = [
-    NativeProperty("obj", doc: "The object under it.") { (v) throws(LullError) in try view(v).owner.retained() },
+    NativeProperty("obj", doc: "The object under it.") { (v) throws(LullError) in
+      try view(v).owner.retained()
+    },
     NativeProperty("nbytes", doc: "Bytes of all elements.") { (v) throws(LullError) in
       let m = try view(v)
       return Value(m.elementCount * m.itemSize)
     },
-    NativeProperty("readonly", doc: "Whether elements cannot be assigned.") { (v) throws(LullError) in Value(try view(v).isReadOnly) },
-    NativeProperty("format", doc: "The format of an element, as in struct.") { (v) throws(LullError) in makeStr(try view(v).format) },
-    NativeProperty("itemsize", doc: "Bytes of an element.") { (v) throws(LullError) in Value(try view(v).itemSize) },
-    NativeProperty("ndim", doc: "The number of axes.") { (v) throws(LullError) in Value(try view(v).shape.count) },
-    NativeProperty("shape", doc: "The sizes.") { (v) throws(LullError) in makeTuple(ints: try view(v).shape) },
-    NativeProperty("strides", doc: "Bytes from one element to the next.") { (v) throws(LullError) in makeTuple(ints: try view(v).strides) },
+    NativeProperty("readonly", doc: "Whether elements cannot be assigned.") {
+      (v) throws(LullError) in Value(try view(v).isReadOnly)
+    },
+    NativeProperty("format", doc: "The format of an element, as in struct.") {
+      (v) throws(LullError) in makeStr(try view(v).format)
+    },
+    NativeProperty("itemsize", doc: "Bytes of an element.") { (v) throws(LullError) in
+      Value(try view(v).itemSize)
+    },
+    NativeProperty("ndim", doc: "The number of axes.") { (v) throws(LullError) in
+      Value(try view(v).shape.count)
+    },
+    NativeProperty("shape", doc: "The sizes.") { (v) throws(LullError) in
+      makeTuple(ints: try view(v).shape)
+    },
+    NativeProperty("strides", doc: "Bytes from one element to the next.") { (v) throws(LullError) in
+      makeTuple(ints: try view(v).strides)
+    },
     NativeProperty("suboffsets", doc: "Always empty.") { (v) throws(LullError) in
       _ = try view(v)
       return emptyTuple()
     },
-    NativeProperty("c_contiguous", doc: "Whether elements lie in row-major order.") { (v) throws(LullError) in
+    NativeProperty("c_contiguous", doc: "Whether elements lie in row-major order.") {
+      (v) throws(LullError) in
       Value(try view(v).isContiguous)
     },
-    NativeProperty("f_contiguous", doc: "Whether elements lie in column-major order.") { (v) throws(LullError) in
+    NativeProperty("f_contiguous", doc: "Whether elements lie in column-major order.") {
+      (v) throws(LullError) in
       let m = try view(v)
-      return Value(m.elementCount == 0 || m.strides == Array(rowMajor(m.shape.reversed(), m.itemSize).reversed()))
+      return Value(
+        m.elementCount == 0
+          || m.strides == Array(rowMajor(m.shape.reversed(), m.itemSize).reversed()))
     },
-    NativeProperty("contiguous", doc: "Whether elements lie without gaps.") { (v) throws(LullError) in
+    NativeProperty("contiguous", doc: "Whether elements lie without gaps.") {
+      (v) throws(LullError) in
       let m = try view(v)
-      return Value(m.isContiguous || m.strides == Array(rowMajor(m.shape.reversed(), m.itemSize).reversed()))
+      return Value(
+        m.isContiguous || m.strides == Array(rowMajor(m.shape.reversed(), m.itemSize).reversed()))
     },
   ]
   t.methods = [
-    Builtin("tobytes", "tobytes(self, order=None)", chapter: "bytes", doc: "The elements as bytes.", examples: [">>> memoryview(b'abcd')[::2].tobytes()\nb'ac'"]) { (a) throws(LullError) in
+    Builtin(
+      "tobytes", "tobytes(self, order=None)", chapter: "bytes", doc: "The elements as bytes.",
+      examples: [">>> memoryview(b'abcd')[::2].tobytes()\nb'ac'"]
+    ) { (a) throws(LullError) in
       makeBytes(try view(a[0]).gathered())
     },
-    Builtin("tolist", "tolist(self, /)", chapter: "bytes", doc: "The elements as a list.", examples: [">>> memoryview(b'abc').tolist()\n[97, 98, 99]"]) { (a) throws(LullError) in
+    Builtin(
+      "tolist", "tolist(self, /)", chapter: "bytes", doc: "The elements as a list.",
+      examples: [">>> memoryview(b'abc').tolist()\n[97, 98, 99]"]
+    ) { (a) throws(LullError) in
       let m = try view(a[0])
       return try m.list(0, m.offset)
     },
-    Builtin("hex", "hex(self, sep=..., bytes_per_sep=1)", chapter: "bytes", doc: "The bytes in hexadecimal.", examples: [">>> memoryview(b'\\x01\\xff').hex()\n'01ff'"]) { (a) throws(LullError) in
+    Builtin(
+      "hex", "hex(self, sep=..., bytes_per_sep=1)", chapter: "bytes",
+      doc: "The bytes in hexadecimal.", examples: [">>> memoryview(b'\\x01\\xff').hex()\n'01ff'"]
+    ) { (a) throws(LullError) in
       let b = makeBytes(try view(a[0]).gathered())
       defer { b.release() }
       let f = try attribute(b, "hex")
       defer { f.release() }
       return try call(f, a.has(1) ? [a[1], a[2]] : [])
     },
-    Builtin("cast", "cast(self, format, shape=None)", chapter: "bytes", doc: "The same memory in another format or shape.", examples: [">>> memoryview(b'abcd').cast('B', (2, 2)).tolist()\n[[97, 98], [99, 100]]"]) {
+    Builtin(
+      "cast", "cast(self, format, shape=None)", chapter: "bytes",
+      doc: "The same memory in another format or shape.",
+      examples: [">>> memoryview(b'abcd').cast('B', (2, 2)).tolist()\n[[97, 98], [99, 100]]"]
+    ) {
       (a) throws(LullError) in
       guard let format = a[1].stringValue else {
         throw LullError.typeError("cast() argument 'format' must be str, not \(typeName(a[1]))")
       }
       return try cast(try view(a[0]), format, a[2])
     },
-    Builtin("toreadonly", "toreadonly(self, /)", chapter: "bytes", doc: "A view that cannot be written.", examples: [">>> memoryview(bytearray(b'abc')).toreadonly().readonly\nTrue"]) { (a) throws(LullError) in
+    Builtin(
+      "toreadonly", "toreadonly(self, /)", chapter: "bytes", doc: "A view that cannot be written.",
+      examples: [">>> memoryview(bytearray(b'abc')).toreadonly().readonly\nTrue"]
+    ) { (a) throws(LullError) in
       let m = MemoryView(like: try view(a[0]))
       m.isReadOnly = true
       return memoryViewType.make(m)
     },
-    Builtin("release", "release(self, /)", chapter: "bytes", doc: "Let the object go.", examples: [">>> x = bytearray(b'abc')\n>>> view = memoryview(x)\n>>> view.release()\n>>> x.append(100)"]) { (a) throws(LullError) in
+    Builtin(
+      "release", "release(self, /)", chapter: "bytes", doc: "Let the object go.",
+      examples: [
+        ">>> x = bytearray(b'abc')\n>>> view = memoryview(x)\n>>> view.release()\n>>> x.append(100)"
+      ]
+    ) { (a) throws(LullError) in
       a[0].native(MemoryView.self)?.release()
       return .none
     },

@@ -96,19 +96,32 @@ private func full(_ a: Args) throws(LullError) -> ListPtr {
 
 func heapModule() -> NativeModule {
   NativeModule(builtins: [
-    Builtin("heappush", "heappush(heap, item, /)", doc: "Put an item on a heap.", examples: [">>> import heapq\n>>> heap = [2, 5]\n>>> heapq.heappush(heap, 1)\n>>> heap\n[1, 5, 2]"]) { (a) throws(LullError) in
+    Builtin(
+      "heappush", "heappush(heap, item, /)", doc: "Put an item on a heap.",
+      examples: [
+        ">>> import heapq\n>>> heap = [2, 5]\n>>> heapq.heappush(heap, 1)\n>>> heap\n[1, 5, 2]"
+      ]
+    ) { (a) throws(LullError) in
       let l = try heap(a)
       l.append(a[1].retained())
       try rise(l, from: 0, l.pointee.count - 1)
       return .none
     },
-    Builtin("heappop", "heappop(heap, /)", doc: "Take the smallest item off a heap.", examples: [">>> import heapq\n>>> heap = [1, 5, 2]\n>>> heapq.heappop(heap), heap\n(1, [2, 5])"]) { (a) throws(LullError) in
+    Builtin(
+      "heappop", "heappop(heap, /)", doc: "Take the smallest item off a heap.",
+      examples: [
+        ">>> import heapq\n>>> heap = [1, 5, 2]\n>>> heapq.heappop(heap), heap\n(1, [2, 5])"
+      ]
+    ) { (a) throws(LullError) in
       let l = try full(a)
       let last = l.remove(at: l.pointee.count - 1)
       if l.pointee.count == 0 { return last }
       return try replaceLeast(l, with: last)
     },
-    Builtin("heapify", "heapify(heap, /)", doc: "Make a list a heap: its smallest item is the first.", examples: [">>> import heapq\n>>> x = [5, 2, 1]\n>>> heapq.heapify(x)\n>>> x\n[1, 2, 5]"]) { (a) throws(LullError) in
+    Builtin(
+      "heapify", "heapify(heap, /)", doc: "Make a list a heap: its smallest item is the first.",
+      examples: [">>> import heapq\n>>> x = [5, 2, 1]\n>>> heapq.heapify(x)\n>>> x\n[1, 2, 5]"]
+    ) { (a) throws(LullError) in
       let l = try heap(a)
       var i = l.pointee.count / 2
       while i > 0, i <= l.pointee.count {
@@ -117,11 +130,23 @@ func heapModule() -> NativeModule {
       }
       return .none
     },
-    Builtin("heapreplace", "heapreplace(heap, item, /)", doc: "Take the smallest item off, then put another on.", examples: [">>> import heapq\n>>> heap = [1, 5, 2]\n>>> heapq.heapreplace(heap, 9), heap\n(1, [2, 5, 9])"]) { (a) throws(LullError) in
+    Builtin(
+      "heapreplace", "heapreplace(heap, item, /)",
+      doc: "Take the smallest item off, then put another on.",
+      examples: [
+        ">>> import heapq\n>>> heap = [1, 5, 2]\n>>> heapq.heapreplace(heap, 9), heap\n(1, [2, 5, 9])"
+      ]
+    ) { (a) throws(LullError) in
       let l = try full(a)
       return try replaceLeast(l, with: a[1].retained())
     },
-    Builtin("heappushpop", "heappushpop(heap, item, /)", doc: "Put an item on, then take the smallest off.", examples: [">>> import heapq\n>>> heap = [1, 5, 2]\n>>> heapq.heappushpop(heap, 0), heap\n(0, [1, 5, 2])"]) { (a) throws(LullError) in
+    Builtin(
+      "heappushpop", "heappushpop(heap, item, /)",
+      doc: "Put an item on, then take the smallest off.",
+      examples: [
+        ">>> import heapq\n>>> heap = [1, 5, 2]\n>>> heapq.heappushpop(heap, 0), heap\n(0, [1, 5, 2])"
+      ]
+    ) { (a) throws(LullError) in
       let l = try heap(a)
       if l.pointee.count == 0 { return a[1].retained() }
       if !(try less(l.pointee.items[0], a[1])) { return a[1].retained() }

@@ -437,7 +437,9 @@ private struct JSONWriter {
     return keys
   }
   /// A dict that no code of the program changes meanwhile, in the order of `keys` if there are some.
-  private mutating func write(entries d: DictPtr, _ keys: ListPtr?, _ out: inout TextBuilder) throws(LullError) {
+  private mutating func write(entries d: DictPtr, _ keys: ListPtr?, _ out: inout TextBuilder)
+    throws(LullError)
+  {
     if d.pointee.count == 0 { return out.append("{}") }
     out.append(123)
     var isFirst = true
@@ -561,14 +563,16 @@ func jsonModule() -> NativeModule {
       "scan",
       "scan(text, object_hook, pairs_hook, parse_float, parse_int, strict, parse_constant=None, start=..., /)",
       chapter: "json",
-      doc: "(value,) of a JSON text, or (message, position) of what is wrong; from a start on ('', 0, value, end)."
+      doc:
+        "(value,) of a JSON text, or (message, position) of what is wrong; from a start on ('', 0, value, end)."
     ) { (a) throws(LullError) in
       let s = try a.str(0)
       let keys = makeDict()
       defer { keys.release() }
       var scanner = JSONScanner(
         bytes: s.bytes, count: s.pointee.byteCount, objectHook: a[1], pairsHook: a[2],
-        parseFloat: a[3], parseInt: a[4], parseConstant: a[6], isStrict: try truth(a[5]), keys: keys)
+        parseFloat: a[3], parseInt: a[4], parseConstant: a[6], isStrict: try truth(a[5]), keys: keys
+      )
       if a.has(7) {
         let start = try a.int(7)
         if start < 0 { throw LullError.valueError("idx cannot be negative") }

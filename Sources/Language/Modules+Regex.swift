@@ -57,7 +57,9 @@ private func findMatchNames() -> UnsafeMutablePointer<StrPtr> {
   return names
 }
 /// A Match (owned) with these attributes, which are consumed.
-private func makeMatch(_ type: TypePtr, _ a: Value, _ b: Value, _ c: Value, _ d: Value, _ e: Value) -> Value {
+private func makeMatch(_ type: TypePtr, _ a: Value, _ b: Value, _ c: Value, _ d: Value, _ e: Value)
+  -> Value
+{
   let v = makeInstance(type)
   let o = v.instance
   let names = findMatchNames()
@@ -123,7 +125,8 @@ func regexModule() -> NativeModule {
         : try m.matches(at: start, full: mode == 1, allowsEmpty: empty)
       return found ? positions(m) : .none
     },
-    Builtin("match", "match(program, pattern, text, start, stop, mode, class, /)") { (a) throws(LullError) in
+    Builtin("match", "match(program, pattern, text, start, stop, mode, class, /)") {
+      (a) throws(LullError) in
       // As `find`, but the result is an instance of `class`. NotImplemented for anything but a str and a program.
       guard let p = a[0].native(RegexProgram.self) else { return .notImplemented }
       guard a[2].tag == .str, a[6].tag == .type, a[6].typeObject.pointee.kind == .instance else {

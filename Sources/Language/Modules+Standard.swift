@@ -2,14 +2,19 @@
 import BigInt
 import Glibc
 
-private func function(_ name: String, _ doc: String, _ example: String, _ f: @escaping (Double) -> Double) -> Builtin {
-  Builtin(name, "\(name)(x, /)", chapter: "math", doc: doc, examples: [example]) { (a) throws(LullError) in
+private func function(
+  _ name: String, _ doc: String, _ example: String, _ f: @escaping (Double) -> Double
+) -> Builtin {
+  Builtin(name, "\(name)(x, /)", chapter: "math", doc: doc, examples: [example]) {
+    (a) throws(LullError) in
     let x = try a.double(0)
     let r = f(x)
     if r.isNaN, !x.isNaN { throw LullError.valueError("math domain error") }
     // Degrees may be too many for a double: then they are infinite.
     if r.isInfinite, x.isFinite, name != "degrees" {
-      if name == "atanh" || name.hasPrefix("log") { throw LullError.valueError("math domain error") }
+      if name == "atanh" || name.hasPrefix("log") {
+        throw LullError.valueError("math domain error")
+      }
       throw LullError.overflow("math range error")
     }
     return Value(r)
@@ -21,9 +26,11 @@ private func integer(_ a: Args, _ i: Int) throws(LullError) -> BigInt {
   return v.integer ?? 0
 }
 private func rounding(
-  _ name: String, _ doc: String, _ example: String, _ dunder: Name, _ rule: FloatingPointRoundingRule
+  _ name: String, _ doc: String, _ example: String, _ dunder: Name,
+  _ rule: FloatingPointRoundingRule
 ) -> Builtin {
-  Builtin(name, "\(name)(x, /)", chapter: "math", doc: doc, examples: [example]) { (a) throws(LullError) in
+  Builtin(name, "\(name)(x, /)", chapter: "math", doc: doc, examples: [example]) {
+    (a) throws(LullError) in
     let v = a[0]
     if v.kind == .float { return try truncate(try doubleOf(v).rounded(rule)) }
     if v.isInteger { return try indexValue(v) }
@@ -38,7 +45,9 @@ private func rounding(
 private func logarithm(_ v: Value, _ f: (Double) -> Double) throws(LullError) -> Double {
   if let b = v.integer {
     if b.sign == .minus || b.isZero { throw LullError.valueError("math domain error") }
-    if b.bitWidth <= 1024, let d = Double(exactly: b) ?? (try? bigToDouble(b)), d.isFinite { return f(d) }
+    if b.bitWidth <= 1024, let d = Double(exactly: b) ?? (try? bigToDouble(b)), d.isFinite {
+      return f(d)
+    }
     // Past doubles: the leading bits as a fraction of 0.5 to 1, and the exponent.
     let e = b.magnitude.bitWidth
     return f(try bigToDouble(b >> (e - 64)) * 0x1p-64) + Double(e) * f(2)
@@ -93,119 +102,257 @@ private func vectorLength(_ list: [Double]) -> Double {
 
 private func mathModule() -> NativeModule {
   var list: [Builtin] = [
-    function("sqrt", "The square root.", ">>> import math\n>>> round(math.sqrt(2), 6)\n1.414214") { sqrt($0) },
-    function("exp", "e to the power x.", ">>> import math\n>>> round(math.exp(1), 6)\n2.718282") { exp($0) },
-    function("expm1", "exp(x) - 1, exact for small x.", ">>> import math\n>>> round(math.expm1(0.5), 6)\n0.648721") { expm1($0) },
-    function("exp2", "2 to the power x.", ">>> import math\n>>> math.exp2(10)\n1024.0") { exp2($0) },
-    function("log1p", "log(1 + x), exact for small x.", ">>> import math\n>>> round(math.log1p(0.5), 6)\n0.405465") { log1p($0) },
-    function("sin", "The sine of an angle in radians.", ">>> import math\n>>> round(math.sin(math.pi / 6), 6)\n0.5") { sin($0) },
-    function("cos", "The cosine of an angle in radians.", ">>> import math\n>>> math.cos(0)\n1.0") { cos($0) },
-    function("tan", "The tangent of an angle in radians.", ">>> import math\n>>> round(math.tan(math.pi / 4), 6)\n1.0") { tan($0) },
-    function("asin", "The inverse sine, in radians.", ">>> import math\n>>> round(math.asin(1), 6)\n1.570796") { asin($0) },
-    function("acos", "The inverse cosine, in radians.", ">>> import math\n>>> math.acos(1)\n0.0") { acos($0) },
-    function("atan", "The inverse tangent, in radians.", ">>> import math\n>>> math.degrees(math.atan(1))\n45.0") { atan($0) },
-    function("sinh", "The hyperbolic sine.", ">>> import math\n>>> round(math.sinh(1), 6)\n1.175201") { sinh($0) },
-    function("cosh", "The hyperbolic cosine.", ">>> import math\n>>> round(math.cosh(1), 6)\n1.543081") { cosh($0) },
-    function("tanh", "The hyperbolic tangent.", ">>> import math\n>>> round(math.tanh(1), 6)\n0.761594") { tanh($0) },
-    function("asinh", "The inverse hyperbolic sine.", ">>> import math\n>>> round(math.asinh(1), 6)\n0.881374") { asinh($0) },
-    function("acosh", "The inverse hyperbolic cosine.", ">>> import math\n>>> round(math.acosh(2), 6)\n1.316958") { acosh($0) },
-    function("atanh", "The inverse hyperbolic tangent.", ">>> import math\n>>> round(math.atanh(0.5), 6)\n0.549306") { atanh($0) },
-    function("erf", "The error function.", ">>> import math\n>>> round(math.erf(0.5), 6)\n0.5205") { erf($0) },
-    function("erfc", "1 - erf(x), exact for large x.", ">>> import math\n>>> round(math.erfc(0.5), 6)\n0.4795") { erfc($0) },
-    function("gamma", "The gamma function, (x - 1)! of whole numbers.", ">>> import math\n>>> math.gamma(5)\n24.0") { gammaFunction($0) },
-    function("cbrt", "The cube root.", ">>> import math\n>>> round(math.cbrt(27), 6)\n3.0") { cbrt($0) },
-    function("lgamma", "The logarithm of the absolute value of gamma(x).", ">>> import math\n>>> round(math.lgamma(3), 6)\n0.693147") { logGamma($0) },
-    function("fabs", "The absolute value as a float.", ">>> import math\n>>> math.fabs(-3)\n3.0") { Swift.abs($0) },
-    function("degrees", "Radians to degrees.", ">>> import math\n>>> math.degrees(math.pi)\n180.0") { $0 * (180 / Double.pi) },
-    function("radians", "Degrees to radians.", ">>> import math\n>>> round(math.radians(180), 6)\n3.141593") { $0 * (Double.pi / 180) },
-    rounding("floor", "The largest whole number that is not larger.", ">>> import math\n>>> math.floor(-1.5)\n-2", .__floor__, .down),
-    rounding("ceil", "The smallest whole number that is not smaller.", ">>> import math\n>>> math.ceil(-1.5)\n-1", .__ceil__, .up),
-    rounding("trunc", "The number without its fraction.", ">>> import math\n>>> math.trunc(-1.5)\n-1", .__trunc__, .towardZero),
-    Builtin("log", "log(x, base=..., /)", chapter: "math", doc: "The logarithm.", examples: [">>> import math\n>>> math.log(math.e), math.log(8, 2)\n(1.0, 3.0)"]) { (a) throws(LullError) in
+    function("sqrt", "The square root.", ">>> import math\n>>> round(math.sqrt(2), 6)\n1.414214") {
+      sqrt($0)
+    },
+    function("exp", "e to the power x.", ">>> import math\n>>> round(math.exp(1), 6)\n2.718282") {
+      exp($0)
+    },
+    function(
+      "expm1", "exp(x) - 1, exact for small x.",
+      ">>> import math\n>>> round(math.expm1(0.5), 6)\n0.648721"
+    ) { expm1($0) },
+    function("exp2", "2 to the power x.", ">>> import math\n>>> math.exp2(10)\n1024.0") {
+      exp2($0)
+    },
+    function(
+      "log1p", "log(1 + x), exact for small x.",
+      ">>> import math\n>>> round(math.log1p(0.5), 6)\n0.405465"
+    ) { log1p($0) },
+    function(
+      "sin", "The sine of an angle in radians.",
+      ">>> import math\n>>> round(math.sin(math.pi / 6), 6)\n0.5"
+    ) { sin($0) },
+    function("cos", "The cosine of an angle in radians.", ">>> import math\n>>> math.cos(0)\n1.0") {
+      cos($0)
+    },
+    function(
+      "tan", "The tangent of an angle in radians.",
+      ">>> import math\n>>> round(math.tan(math.pi / 4), 6)\n1.0"
+    ) { tan($0) },
+    function(
+      "asin", "The inverse sine, in radians.",
+      ">>> import math\n>>> round(math.asin(1), 6)\n1.570796"
+    ) { asin($0) },
+    function("acos", "The inverse cosine, in radians.", ">>> import math\n>>> math.acos(1)\n0.0") {
+      acos($0)
+    },
+    function(
+      "atan", "The inverse tangent, in radians.",
+      ">>> import math\n>>> math.degrees(math.atan(1))\n45.0"
+    ) { atan($0) },
+    function(
+      "sinh", "The hyperbolic sine.", ">>> import math\n>>> round(math.sinh(1), 6)\n1.175201"
+    ) { sinh($0) },
+    function(
+      "cosh", "The hyperbolic cosine.", ">>> import math\n>>> round(math.cosh(1), 6)\n1.543081"
+    ) { cosh($0) },
+    function(
+      "tanh", "The hyperbolic tangent.", ">>> import math\n>>> round(math.tanh(1), 6)\n0.761594"
+    ) { tanh($0) },
+    function(
+      "asinh", "The inverse hyperbolic sine.",
+      ">>> import math\n>>> round(math.asinh(1), 6)\n0.881374"
+    ) { asinh($0) },
+    function(
+      "acosh", "The inverse hyperbolic cosine.",
+      ">>> import math\n>>> round(math.acosh(2), 6)\n1.316958"
+    ) { acosh($0) },
+    function(
+      "atanh", "The inverse hyperbolic tangent.",
+      ">>> import math\n>>> round(math.atanh(0.5), 6)\n0.549306"
+    ) { atanh($0) },
+    function("erf", "The error function.", ">>> import math\n>>> round(math.erf(0.5), 6)\n0.5205") {
+      erf($0)
+    },
+    function(
+      "erfc", "1 - erf(x), exact for large x.",
+      ">>> import math\n>>> round(math.erfc(0.5), 6)\n0.4795"
+    ) { erfc($0) },
+    function(
+      "gamma", "The gamma function, (x - 1)! of whole numbers.",
+      ">>> import math\n>>> math.gamma(5)\n24.0"
+    ) { gammaFunction($0) },
+    function("cbrt", "The cube root.", ">>> import math\n>>> round(math.cbrt(27), 6)\n3.0") {
+      cbrt($0)
+    },
+    function(
+      "lgamma", "The logarithm of the absolute value of gamma(x).",
+      ">>> import math\n>>> round(math.lgamma(3), 6)\n0.693147"
+    ) { logGamma($0) },
+    function("fabs", "The absolute value as a float.", ">>> import math\n>>> math.fabs(-3)\n3.0") {
+      Swift.abs($0)
+    },
+    function("degrees", "Radians to degrees.", ">>> import math\n>>> math.degrees(math.pi)\n180.0")
+    { $0 * (180 / Double.pi) },
+    function(
+      "radians", "Degrees to radians.", ">>> import math\n>>> round(math.radians(180), 6)\n3.141593"
+    ) { $0 * (Double.pi / 180) },
+    rounding(
+      "floor", "The largest whole number that is not larger.",
+      ">>> import math\n>>> math.floor(-1.5)\n-2", .__floor__, .down),
+    rounding(
+      "ceil", "The smallest whole number that is not smaller.",
+      ">>> import math\n>>> math.ceil(-1.5)\n-1", .__ceil__, .up),
+    rounding(
+      "trunc", "The number without its fraction.", ">>> import math\n>>> math.trunc(-1.5)\n-1",
+      .__trunc__, .towardZero),
+    Builtin(
+      "log", "log(x, base=..., /)", chapter: "math", doc: "The logarithm.",
+      examples: [">>> import math\n>>> math.log(math.e), math.log(8, 2)\n(1.0, 3.0)"]
+    ) { (a) throws(LullError) in
       let r = try logarithm(a[0]) { log($0) }
       if !a.has(1) { return Value(r) }
       let b = try logarithm(a[1]) { log($0) }
       if b == 0 { throw LullError.zeroDivision("float division by zero") }
       return Value(r / b)
     },
-    Builtin("log2", "log2(x, /)", chapter: "math", doc: "The base-2 logarithm.", examples: [">>> import math\n>>> math.log2(1024)\n10.0"]) { (a) throws(LullError) in
+    Builtin(
+      "log2", "log2(x, /)", chapter: "math", doc: "The base-2 logarithm.",
+      examples: [">>> import math\n>>> math.log2(1024)\n10.0"]
+    ) { (a) throws(LullError) in
       Value(try logarithm(a[0]) { log2($0) })
     },
-    Builtin("log10", "log10(x, /)", chapter: "math", doc: "The base-10 logarithm.", examples: [">>> import math\n>>> math.log10(1000)\n3.0"]) { (a) throws(LullError) in
+    Builtin(
+      "log10", "log10(x, /)", chapter: "math", doc: "The base-10 logarithm.",
+      examples: [">>> import math\n>>> math.log10(1000)\n3.0"]
+    ) { (a) throws(LullError) in
       Value(try logarithm(a[0]) { log10($0) })
     },
-    Builtin("pow", "pow(x, y, /)", chapter: "math", doc: "x to the power y, as floats.", examples: [">>> import math\n>>> math.pow(2, 0.5) == math.sqrt(2)\nTrue"]) { (a) throws(LullError) in
+    Builtin(
+      "pow", "pow(x, y, /)", chapter: "math", doc: "x to the power y, as floats.",
+      examples: [">>> import math\n>>> math.pow(2, 0.5) == math.sqrt(2)\nTrue"]
+    ) { (a) throws(LullError) in
       let x = try a.double(0)
       let y = try a.double(1)
       let r = pow(x, y)
       if r.isNaN, !x.isNaN, !y.isNaN { throw LullError.valueError("math domain error") }
       if r.isInfinite, x.isFinite, y.isFinite {
-        throw x == 0 ? LullError.valueError("math domain error") : LullError.overflow("math range error")
+        throw x == 0
+          ? LullError.valueError("math domain error") : LullError.overflow("math range error")
       }
       return Value(r)
     },
-    Builtin("atan2", "atan2(y, x, /)", chapter: "math", doc: "The angle of a point.", examples: [">>> import math\n>>> math.degrees(math.atan2(1, 1))\n45.0"]) { (a) throws(LullError) in
+    Builtin(
+      "atan2", "atan2(y, x, /)", chapter: "math", doc: "The angle of a point.",
+      examples: [">>> import math\n>>> math.degrees(math.atan2(1, 1))\n45.0"]
+    ) { (a) throws(LullError) in
       Value(atan2(try a.double(0), try a.double(1)))
     },
-    Builtin("copysign", "copysign(x, y, /)", chapter: "math", doc: "x with y's sign.", examples: [">>> import math\n>>> math.copysign(3, -0.0)\n-3.0"]) { (a) throws(LullError) in
+    Builtin(
+      "copysign", "copysign(x, y, /)", chapter: "math", doc: "x with y's sign.",
+      examples: [">>> import math\n>>> math.copysign(3, -0.0)\n-3.0"]
+    ) { (a) throws(LullError) in
       Value(copysign(try a.double(0), try a.double(1)))
     },
-    Builtin("fmod", "fmod(x, y, /)", chapter: "math", doc: "C's remainder, with the sign of x.", examples: [">>> import math\n>>> math.fmod(-7, 3), -7 % 3\n(-1.0, 2)"]) { (a) throws(LullError) in
+    Builtin(
+      "fmod", "fmod(x, y, /)", chapter: "math", doc: "C's remainder, with the sign of x.",
+      examples: [">>> import math\n>>> math.fmod(-7, 3), -7 % 3\n(-1.0, 2)"]
+    ) { (a) throws(LullError) in
       let x = try a.double(0)
       let y = try a.double(1)
-      if !x.isNaN, !y.isNaN, y == 0 || x.isInfinite { throw LullError.valueError("math domain error") }
+      if !x.isNaN, !y.isNaN, y == 0 || x.isInfinite {
+        throw LullError.valueError("math domain error")
+      }
       return Value(fmod(x, y))
     },
-    Builtin("remainder", "remainder(x, y, /)", chapter: "math", doc: "IEEE remainder.", examples: [">>> import math\n>>> math.remainder(7, 4)\n-1.0"]) { (a) throws(LullError) in
+    Builtin(
+      "remainder", "remainder(x, y, /)", chapter: "math", doc: "IEEE remainder.",
+      examples: [">>> import math\n>>> math.remainder(7, 4)\n-1.0"]
+    ) { (a) throws(LullError) in
       let x = try a.double(0)
       let y = try a.double(1)
-      if !x.isNaN, !y.isNaN, y == 0 || x.isInfinite { throw LullError.valueError("math domain error") }
+      if !x.isNaN, !y.isNaN, y == 0 || x.isInfinite {
+        throw LullError.valueError("math domain error")
+      }
       return Value(remainder(x, y))
     },
-    Builtin("ldexp", "ldexp(x, i, /)", chapter: "math", doc: "x * 2**i.", examples: [">>> import math\n>>> math.ldexp(0.75, 3)\n6.0"]) { (a) throws(LullError) in
+    Builtin(
+      "ldexp", "ldexp(x, i, /)", chapter: "math", doc: "x * 2**i.",
+      examples: [">>> import math\n>>> math.ldexp(0.75, 3)\n6.0"]
+    ) { (a) throws(LullError) in
       let x = try a.double(0)
-      if !a[1].isInteger { throw LullError.typeError("Expected an int as second argument to ldexp.") }
+      if !a[1].isInteger {
+        throw LullError.typeError("Expected an int as second argument to ldexp.")
+      }
       let r = scalbn(x, Int32(clamping: try a.clamped(1)))
       if r.isInfinite, x.isFinite { throw LullError.overflow("math range error") }
       return Value(r)
     },
-    Builtin("frexp", "frexp(x, /)", chapter: "math", doc: "Mantissa and exponent.", examples: [">>> import math\n>>> math.frexp(6.0)\n(0.75, 3)"]) { (a) throws(LullError) in
+    Builtin(
+      "frexp", "frexp(x, /)", chapter: "math", doc: "Mantissa and exponent.",
+      examples: [">>> import math\n>>> math.frexp(6.0)\n(0.75, 3)"]
+    ) { (a) throws(LullError) in
       let x = try a.double(0)
       if x == 0 || !x.isFinite { return makePair(Value(x), Value(0)) }
       let e = Int(x.exponent) + 1
       return makePair(Value(scalbn(x, Int32(-e))), Value(e))
     },
-    Builtin("modf", "modf(x, /)", chapter: "math", doc: "Fraction and integer parts.", examples: [">>> import math\n>>> math.modf(2.5)\n(0.5, 2.0)"]) { (a) throws(LullError) in
+    Builtin(
+      "modf", "modf(x, /)", chapter: "math", doc: "Fraction and integer parts.",
+      examples: [">>> import math\n>>> math.modf(2.5)\n(0.5, 2.0)"]
+    ) { (a) throws(LullError) in
       let x = try a.double(0)
       let w = x.rounded(.towardZero)
       return makePair(Value(x.isInfinite ? copysign(0, x) : copysign(x - w, x)), Value(w))
     },
-    Builtin("isnan", "isnan(x, /)", chapter: "math", doc: "Whether not a number.", examples: [">>> import math\n>>> math.isnan(math.nan)\nTrue"]) { (a) throws(LullError) in Value(try a.double(0).isNaN) },
-    Builtin("isinf", "isinf(x, /)", chapter: "math", doc: "Whether infinite.", examples: [">>> import math\n>>> math.isinf(-math.inf)\nTrue"]) { (a) throws(LullError) in Value(try a.double(0).isInfinite) },
-    Builtin("isfinite", "isfinite(x, /)", chapter: "math", doc: "Whether finite.", examples: [">>> import math\n>>> math.isfinite(1e300), math.isfinite(math.inf)\n(True, False)"]) { (a) throws(LullError) in Value(try a.double(0).isFinite) },
-    Builtin("isclose", "isclose(a, b, *, rel_tol=1e-09, abs_tol=0.0)", chapter: "math", doc: "Whether two numbers are close.", examples: [">>> import math\n>>> 0.1 + 0.2 == 0.3, math.isclose(0.1 + 0.2, 0.3)\n(False, True)"]) { (a) throws(LullError) in
+    Builtin(
+      "isnan", "isnan(x, /)", chapter: "math", doc: "Whether not a number.",
+      examples: [">>> import math\n>>> math.isnan(math.nan)\nTrue"]
+    ) { (a) throws(LullError) in Value(try a.double(0).isNaN) },
+    Builtin(
+      "isinf", "isinf(x, /)", chapter: "math", doc: "Whether infinite.",
+      examples: [">>> import math\n>>> math.isinf(-math.inf)\nTrue"]
+    ) { (a) throws(LullError) in Value(try a.double(0).isInfinite) },
+    Builtin(
+      "isfinite", "isfinite(x, /)", chapter: "math", doc: "Whether finite.",
+      examples: [
+        ">>> import math\n>>> math.isfinite(1e300), math.isfinite(math.inf)\n(True, False)"
+      ]
+    ) { (a) throws(LullError) in Value(try a.double(0).isFinite) },
+    Builtin(
+      "isclose", "isclose(a, b, *, rel_tol=1e-09, abs_tol=0.0)", chapter: "math",
+      doc: "Whether two numbers are close.",
+      examples: [
+        ">>> import math\n>>> 0.1 + 0.2 == 0.3, math.isclose(0.1 + 0.2, 0.3)\n(False, True)"
+      ]
+    ) { (a) throws(LullError) in
       let x = try a.double(0)
       let y = try a.double(1)
       if x == y { return Value(true) }
       if x.isInfinite || y.isInfinite { return Value(false) }
       let d = Swift.abs(x - y)
-      return Value(d <= Swift.max(try a.double(2) * Swift.max(Swift.abs(x), Swift.abs(y)), try a.double(3)))
+      return Value(
+        d <= Swift.max(try a.double(2) * Swift.max(Swift.abs(x), Swift.abs(y)), try a.double(3)))
     },
-    Builtin("hypot", "hypot(*coordinates)", chapter: "math", doc: "The Euclidean length.", examples: [">>> import math\n>>> math.hypot(3, 4)\n5.0"]) { (a) throws(LullError) in
+    Builtin(
+      "hypot", "hypot(*coordinates)", chapter: "math", doc: "The Euclidean length.",
+      examples: [">>> import math\n>>> math.hypot(3, 4)\n5.0"]
+    ) { (a) throws(LullError) in
       var x: [Double] = []
       for v in a.rest(0) { x.append(Swift.abs(try doubleOf(v))) }
       return Value(vectorLength(x))
     },
-    Builtin("dist", "dist(p, q, /)", chapter: "math", doc: "The distance of two points.", examples: [">>> import math\n>>> math.dist((1, 2), (4, 6))\n5.0"]) { (a) throws(LullError) in
+    Builtin(
+      "dist", "dist(p, q, /)", chapter: "math", doc: "The distance of two points.",
+      examples: [">>> import math\n>>> math.dist((1, 2), (4, 6))\n5.0"]
+    ) { (a) throws(LullError) in
       let p = try collect(a[0])
       let q = try collect(a[1])
       defer { for v in p + q { v.release() } }
-      if p.count != q.count { throw LullError.valueError("both points must have the same number of dimensions") }
+      if p.count != q.count {
+        throw LullError.valueError("both points must have the same number of dimensions")
+      }
       var d: [Double] = []
       for (x, y) in zip(p, q) { d.append(Swift.abs(try doubleOf(x) - doubleOf(y))) }
       return Value(vectorLength(d))
     },
-    Builtin("fsum", "fsum(seq, /)", chapter: "math", doc: "An exact floating-point sum.", examples: [">>> import math\n>>> math.fsum([0.1] * 10), sum([0.1] * 10)\n(1.0, 0.9999999999999999)"]) { (a) throws(LullError) in
+    Builtin(
+      "fsum", "fsum(seq, /)", chapter: "math", doc: "An exact floating-point sum.",
+      examples: [
+        ">>> import math\n>>> math.fsum([0.1] * 10), sum([0.1] * 10)\n(1.0, 0.9999999999999999)"
+      ]
+    ) { (a) throws(LullError) in
       var partials: [Double] = []
       // Values that are no numbers or infinite are added apart, with the infinite ones in a second sum.
       var special = 0.0
@@ -256,7 +403,10 @@ private func mathModule() -> NativeModule {
       }
       return Value(sum)
     },
-    Builtin("prod", "prod(iterable, /, *, start=1)", chapter: "math", doc: "The product.", examples: [">>> import math\n>>> math.prod([1, 2, 3, 4])\n24"]) { (a) throws(LullError) in
+    Builtin(
+      "prod", "prod(iterable, /, *, start=1)", chapter: "math", doc: "The product.",
+      examples: [">>> import math\n>>> math.prod([1, 2, 3, 4])\n24"]
+    ) { (a) throws(LullError) in
       var r = a[1].retained()
       try forEach(a[0]) { (v) throws(LullError) in
         let n = try binary(.multiply, r, v)
@@ -265,7 +415,10 @@ private func mathModule() -> NativeModule {
       }
       return r
     },
-    Builtin("gcd", "gcd(*integers)", chapter: "math", doc: "The greatest common divisor.", examples: [">>> import math\n>>> math.gcd(12, 18)\n6"]) { (a) throws(LullError) in
+    Builtin(
+      "gcd", "gcd(*integers)", chapter: "math", doc: "The greatest common divisor.",
+      examples: [">>> import math\n>>> math.gcd(12, 18)\n6"]
+    ) { (a) throws(LullError) in
       var r = BigInt(0)
       for v in a.rest(0) {
         let x = try indexValue(v)
@@ -274,18 +427,26 @@ private func mathModule() -> NativeModule {
       }
       return makeBig(r)
     },
-    Builtin("lcm", "lcm(*integers)", chapter: "math", doc: "The least common multiple.", examples: [">>> import math\n>>> math.lcm(4, 6)\n12"]) { (a) throws(LullError) in
+    Builtin(
+      "lcm", "lcm(*integers)", chapter: "math", doc: "The least common multiple.",
+      examples: [">>> import math\n>>> math.lcm(4, 6)\n12"]
+    ) { (a) throws(LullError) in
       var r = BigInt(1)
       for v in a.rest(0) {
         let x = try indexValue(v)
         let b = x.integer ?? 0
         x.release()
         // The others are still looked at: they may be no integers.
-        r = r.isZero || b.isZero ? 0 : BigInt(r.magnitude / r.greatestCommonDivisor(with: b).magnitude * b.magnitude)
+        r =
+          r.isZero || b.isZero
+          ? 0 : BigInt(r.magnitude / r.greatestCommonDivisor(with: b).magnitude * b.magnitude)
       }
       return makeBig(r)
     },
-    Builtin("factorial", "factorial(n, /)", chapter: "math", doc: "n!", examples: [">>> import math\n>>> math.factorial(20)\n2432902008176640000"]) { (a) throws(LullError) in
+    Builtin(
+      "factorial", "factorial(n, /)", chapter: "math", doc: "n!",
+      examples: [">>> import math\n>>> math.factorial(20)\n2432902008176640000"]
+    ) { (a) throws(LullError) in
       let given = try indexValue(a[0])
       defer { given.release() }
       if (given.integer ?? 0).sign == .minus {
@@ -303,10 +464,15 @@ private func mathModule() -> NativeModule {
       }
       return makeBig(n < 2 ? 1 : product(1, n))
     },
-    Builtin("comb", "comb(n, k, /)", chapter: "math", doc: "n choose k.", examples: [">>> import math\n>>> math.comb(5, 2)\n10"]) { (a) throws(LullError) in
+    Builtin(
+      "comb", "comb(n, k, /)", chapter: "math", doc: "n choose k.",
+      examples: [">>> import math\n>>> math.comb(5, 2)\n10"]
+    ) { (a) throws(LullError) in
       let n = try integer(a, 0)
       let wanted = try integer(a, 1)
-      if n < 0 || wanted < 0 { throw LullError.valueError("\(n < 0 ? "n" : "k") must be a non-negative integer") }
+      if n < 0 || wanted < 0 {
+        throw LullError.valueError("\(n < 0 ? "n" : "k") must be a non-negative integer")
+      }
       if wanted > n { return Value(0) }
       guard let k = Int(exactly: Swift.min(wanted, n - wanted)) else {
         throw LullError.overflow("min(n - k, k) must not exceed \(Int.max)")
@@ -318,13 +484,22 @@ private func mathModule() -> NativeModule {
       }
       return makeBig(r)
     },
-    Builtin("perm", "perm(n, k=None, /)", chapter: "math", doc: "Ordered choices.", examples: [">>> import math\n>>> math.perm(5, 2)\n20"]) { (a) throws(LullError) in
+    Builtin(
+      "perm", "perm(n, k=None, /)", chapter: "math", doc: "Ordered choices.",
+      examples: [">>> import math\n>>> math.perm(5, 2)\n20"]
+    ) { (a) throws(LullError) in
       let n = try integer(a, 0)
       let wanted = a.isNone(1) ? n : try integer(a, 1)
-      if a.isNone(1), n < 0 { throw LullError.valueError("factorial() not defined for negative values") }
-      if n < 0 || wanted < 0 { throw LullError.valueError("\(n < 0 ? "n" : "k") must be a non-negative integer") }
+      if a.isNone(1), n < 0 {
+        throw LullError.valueError("factorial() not defined for negative values")
+      }
+      if n < 0 || wanted < 0 {
+        throw LullError.valueError("\(n < 0 ? "n" : "k") must be a non-negative integer")
+      }
       if wanted > n { return Value(0) }
-      guard let k = Int(exactly: wanted) else { throw LullError.overflow("k must not exceed \(Int.max)") }
+      guard let k = Int(exactly: wanted) else {
+        throw LullError.overflow("k must not exceed \(Int.max)")
+      }
       var r = BigInt(1)
       for i in 0..<k {
         r *= n - BigInt(i)
@@ -332,19 +507,28 @@ private func mathModule() -> NativeModule {
       }
       return makeBig(r)
     },
-    Builtin("isqrt", "isqrt(n, /)", chapter: "math", doc: "The integer square root.", examples: [">>> import math\n>>> math.isqrt(17)\n4"]) { (a) throws(LullError) in
+    Builtin(
+      "isqrt", "isqrt(n, /)", chapter: "math", doc: "The integer square root.",
+      examples: [">>> import math\n>>> math.isqrt(17)\n4"]
+    ) { (a) throws(LullError) in
       let n = try integer(a, 0)
       if n.sign == .minus { throw LullError.valueError("isqrt() argument must be nonnegative") }
       return makeBig(n.squareRoot())
     },
   ]
   list.append(
-    Builtin("ulp", "ulp(x, /)", chapter: "math", doc: "The value of the last bit.", examples: [">>> import math\n>>> math.ulp(1.0)\n2.220446049250313e-16"]) { (a) throws(LullError) in
+    Builtin(
+      "ulp", "ulp(x, /)", chapter: "math", doc: "The value of the last bit.",
+      examples: [">>> import math\n>>> math.ulp(1.0)\n2.220446049250313e-16"]
+    ) { (a) throws(LullError) in
       let x = Swift.abs(try a.double(0))
       return Value(x.isFinite ? x.ulp : x)
     })
   list.append(
-    Builtin("nextafter", "nextafter(x, y, /)", chapter: "math", doc: "The next float towards y.", examples: [">>> import math\n>>> math.nextafter(1.0, 2.0)\n1.0000000000000002"]) { (a) throws(LullError) in
+    Builtin(
+      "nextafter", "nextafter(x, y, /)", chapter: "math", doc: "The next float towards y.",
+      examples: [">>> import math\n>>> math.nextafter(1.0, 2.0)\n1.0000000000000002"]
+    ) { (a) throws(LullError) in
       Value(nextafter(try a.double(0), try a.double(1)))
     })
   return NativeModule(
@@ -368,7 +552,9 @@ private func timer(_ name: String, _ doc: String, _ id: clockid_t) -> [Builtin] 
     ) { (_) throws(LullError) in Value(clock(id)) },
     Builtin(
       name + "_ns", "\(name)_ns()", chapter: "time", doc: "\(doc), in nanoseconds.",
-      examples: [">>> import time\n>>> start = time.\(name)_ns()\n>>> time.\(name)_ns() >= start\nTrue"]
+      examples: [
+        ">>> import time\n>>> start = time.\(name)_ns()\n>>> time.\(name)_ns() >= start\nTrue"
+      ]
     ) { (_) throws(LullError) in
       var t = timespec()
       clock_gettime(id, &t)
@@ -382,7 +568,10 @@ private func timeModule() -> NativeModule {
       + timer("perf_counter", "A clock for measuring short times", CLOCK_MONOTONIC)
       + timer("monotonic", "A clock that never goes back", CLOCK_MONOTONIC)
       + timer("process_time", "The processor time of this program", CLOCK_PROCESS_CPUTIME_ID) + [
-        Builtin("sleep", "sleep(seconds, /)", chapter: "time", doc: "Wait.", examples: [">>> import time\n>>> time.sleep(0.001)"]) { (a) throws(LullError) in
+        Builtin(
+          "sleep", "sleep(seconds, /)", chapter: "time", doc: "Wait.",
+          examples: [">>> import time\n>>> time.sleep(0.001)"]
+        ) { (a) throws(LullError) in
           let s = try a.double(0)
           if s < 0 { throw LullError.valueError("sleep length must be non-negative") }
           let end = clock(CLOCK_MONOTONIC) + s
@@ -425,31 +614,60 @@ private func stream(_ name: String, _ out: @escaping () -> OutputStream) -> Valu
 private func sysModule() -> NativeModule {
   NativeModule(
     builtins: [
-      Builtin("exit", "exit(status=None, /)", chapter: "sys", doc: "Leave the program.", examples: [">>> import sys\n>>> try:\n...     sys.exit(3)\n... except SystemExit as e:\n...     print('status', e.code)\nstatus 3"]) { (a) throws(LullError) in
+      Builtin(
+        "exit", "exit(status=None, /)", chapter: "sys", doc: "Leave the program.",
+        examples: [
+          ">>> import sys\n>>> try:\n...     sys.exit(3)\n... except SystemExit as e:\n...     print('status', e.code)\nstatus 3"
+        ]
+      ) { (a) throws(LullError) in
         let v = makeException(
-          exceptionType("SystemExit"), args: a[0].isNone ? emptyTuple() : makeTuple([a[0].retained()]))
+          exceptionType("SystemExit"),
+          args: a[0].isNone ? emptyTuple() : makeTuple([a[0].retained()]))
         defer { v.release() }
         throw wrap(v)
       },
-      Builtin("exc_info", "exc_info()", chapter: "sys", doc: "Class, exception and traceback of what is being handled.", examples: [">>> import sys\n>>> try:\n...     1 / 0\n... except ZeroDivisionError:\n...     print(sys.exc_info()[0].__name__)\nZeroDivisionError"]) { (_) throws(LullError) in
+      Builtin(
+        "exc_info", "exc_info()", chapter: "sys",
+        doc: "Class, exception and traceback of what is being handled.",
+        examples: [
+          ">>> import sys\n>>> try:\n...     1 / 0\n... except ZeroDivisionError:\n...     print(sys.exc_info()[0].__name__)\nZeroDivisionError"
+        ]
+      ) { (_) throws(LullError) in
         handledException()
       },
-      Builtin("getrecursionlimit", "getrecursionlimit()", chapter: "sys", doc: "The recursion limit.", examples: [">>> import sys\n>>> sys.getrecursionlimit() > 0\nTrue"]) { (_) throws(LullError) in
+      Builtin(
+        "getrecursionlimit", "getrecursionlimit()", chapter: "sys", doc: "The recursion limit.",
+        examples: [">>> import sys\n>>> sys.getrecursionlimit() > 0\nTrue"]
+      ) { (_) throws(LullError) in
         Value(vm.pointee.recursionLimit)
       },
-      Builtin("setrecursionlimit", "setrecursionlimit(limit, /)", chapter: "sys", doc: "Set the recursion limit.", examples: [">>> import sys\n>>> limit = sys.getrecursionlimit()\n>>> sys.setrecursionlimit(5000)\n>>> sys.getrecursionlimit()\n5000\n>>> sys.setrecursionlimit(limit)"]) { (a) throws(LullError) in
+      Builtin(
+        "setrecursionlimit", "setrecursionlimit(limit, /)", chapter: "sys",
+        doc: "Set the recursion limit.",
+        examples: [
+          ">>> import sys\n>>> limit = sys.getrecursionlimit()\n>>> sys.setrecursionlimit(5000)\n>>> sys.getrecursionlimit()\n5000\n>>> sys.setrecursionlimit(limit)"
+        ]
+      ) { (a) throws(LullError) in
         let n = try a.int(0)
         if n < 1 { throw LullError.valueError("recursion limit must be greater or equal than 1") }
         if n <= vm.pointee.depth {
-          throw LullError.recursion("cannot set the recursion limit to \(n) at the recursion depth \(vm.pointee.depth): the limit is too low")
+          throw LullError.recursion(
+            "cannot set the recursion limit to \(n) at the recursion depth \(vm.pointee.depth): the limit is too low"
+          )
         }
         vm.pointee.recursionLimit = Swift.min(n, 2_000_000)
         return .none
       },
-      Builtin("intern", "intern(string, /)", chapter: "sys", doc: "The interned string.", examples: [">>> import sys\n>>> sys.intern('a' + 'b') is sys.intern('ab')\nTrue"]) { (a) throws(LullError) in
+      Builtin(
+        "intern", "intern(string, /)", chapter: "sys", doc: "The interned string.",
+        examples: [">>> import sys\n>>> sys.intern('a' + 'b') is sys.intern('ab')\nTrue"]
+      ) { (a) throws(LullError) in
         interned(a[0]).retained()
       },
-      Builtin("getsizeof", "getsizeof(object, /)", chapter: "sys", doc: "A rough size in bytes.", examples: [">>> import sys\n>>> sys.getsizeof([1, 2]) > sys.getsizeof([])\nTrue"]) { (a) throws(LullError) in
+      Builtin(
+        "getsizeof", "getsizeof(object, /)", chapter: "sys", doc: "A rough size in bytes.",
+        examples: [">>> import sys\n>>> sys.getsizeof([1, 2]) > sys.getsizeof([])\nTrue"]
+      ) { (a) throws(LullError) in
         Value(48 + 16 * (a[0].elements.count))
       },
     ],
@@ -460,7 +678,8 @@ private func sysModule() -> NativeModule {
       ("version", makeStr("3.12.0 (Lull)")), ("platform", makeStr("linux")),
       ("byteorder", makeStr("little")), ("executable", makeStr(programArguments.first ?? "")),
       ("version_info", makeTuple([Value(3), Value(12), Value(0), makeStr("final"), Value(0)])),
-      ("stdout", stream("stdout") { standardOutput }), ("stderr", stream("stderr") { standardError }),
+      ("stdout", stream("stdout") { standardOutput }),
+      ("stderr", stream("stderr") { standardError }),
     ])
 }
 
@@ -469,7 +688,10 @@ nonisolated(unsafe) public private(set) var currentThread = 0
 
 private func threadModule() -> NativeModule {
   NativeModule(builtins: [
-    Builtin("switch_to", "switch_to(number, /)", chapter: "threading", doc: "Names the thread that runs from here on; gives the one before.") {
+    Builtin(
+      "switch_to", "switch_to(number, /)", chapter: "threading",
+      doc: "Names the thread that runs from here on; gives the one before."
+    ) {
       (a) throws(LullError) in
       let number = try a.int(0)
       defer { currentThread = number }
@@ -492,9 +714,13 @@ func registerStandardModules() {
     ("_weakref", { () throws(LullError) in weakModule() }),
     ("_heapq", { () throws(LullError) in heapModule() }),
     ("_thread", { () throws(LullError) in threadModule() }),
-    ("builtins", { () throws(LullError) in
-      NativeModule(values: dictItems(core.pointee.builtins).map { ($0.key.string, $0.value.retained()) })
-    }),
+    (
+      "builtins",
+      { () throws(LullError) in
+        NativeModule(
+          values: dictItems(core.pointee.builtins).map { ($0.key.string, $0.value.retained()) })
+      }
+    ),
   ]
   for (name, make) in makers where ModuleRegistry.makers[name] == nil {
     ModuleRegistry.makers[name] = make

@@ -24,7 +24,8 @@ private struct Layout {
     } else if let b = v.byteArray {
       text = b
     } else {
-      throw LullError.typeError("Struct() argument 1 must be a str or bytes object, not \(typeName(v))")
+      throw LullError.typeError(
+        "Struct() argument 1 must be a str or bytes object, not \(typeName(v))")
     }
     var i = 0
     if let mark = text.first, "@=<>!".utf8.contains(mark) {
@@ -39,7 +40,9 @@ private struct Layout {
         if count ?? 0 > 1 << 30 { throw LullError.valueError("total struct size too long") }
         i += 1
       }
-      guard i < text.count else { throw LullError.valueError("repeat count given without format specifier") }
+      guard i < text.count else {
+        throw LullError.valueError("repeat count given without format specifier")
+      }
       let code = text[i]
       i += 1
       if code == 32 || 9...13 ~= code {
@@ -48,14 +51,17 @@ private struct Layout {
       }
       let size: Int
       switch code {
-      case UInt8(ascii: "x"), UInt8(ascii: "c"), UInt8(ascii: "b"), UInt8(ascii: "B"), UInt8(ascii: "?"),
+      case UInt8(ascii: "x"), UInt8(ascii: "c"), UInt8(ascii: "b"), UInt8(ascii: "B"),
+        UInt8(ascii: "?"),
         UInt8(ascii: "s"), UInt8(ascii: "p"):
         size = 1
       case UInt8(ascii: "h"), UInt8(ascii: "H"), UInt8(ascii: "e"): size = 2
       case UInt8(ascii: "i"), UInt8(ascii: "I"), UInt8(ascii: "f"): size = 4
       case UInt8(ascii: "l"), UInt8(ascii: "L"): size = aligned ? 8 : 4
       case UInt8(ascii: "q"), UInt8(ascii: "Q"), UInt8(ascii: "d"): size = 8
-      case UInt8(ascii: "n") where aligned, UInt8(ascii: "N") where aligned, UInt8(ascii: "P") where aligned: size = 8
+      case UInt8(ascii: "n") where aligned, UInt8(ascii: "N") where aligned,
+        UInt8(ascii: "P") where aligned:
+        size = 8
       default: throw LullError.valueError("bad char in struct format")
       }
       let field = Field(code: code, count: count ?? 1, size: size)
@@ -80,28 +86,37 @@ private func append(_ bits: UInt64, _ size: Int, _ big: Bool, _ out: inout [UInt
 }
 
 /// Sentences of C's types, in its words, where the native format has them.
-private func rangeError(_ n: BigInt, _ f: Field, _ layout: Layout, _ low: BigInt, _ high: BigInt) -> LullError {
+private func rangeError(_ n: BigInt, _ f: Field, _ layout: Layout, _ low: BigInt, _ high: BigInt)
+  -> LullError
+{
   let isWideUnsigned = f.code < 97 && (f.size >= 4 || f.size == 2 && layout.bigEndian)
-  if Int(exactly: n) == nil || f.size == 8 || isWideUnsigned && n < 0 { return .valueError("argument out of range") }
+  if Int(exactly: n) == nil || f.size == 8 || isWideUnsigned && n < 0 {
+    return .valueError("argument out of range")
+  }
   let code = f.code
   switch code {
   case UInt8(ascii: "b"): return .valueError("byte format requires -128 <= number <= 127")
   case UInt8(ascii: "B"): return .valueError("ubyte format requires 0 <= number <= 255")
-  case UInt8(ascii: "h") where !layout.bigEndian: return .valueError("short format requires -32768 <= number <= 32767")
-  case UInt8(ascii: "H") where !layout.bigEndian: return .valueError("ushort format requires 0 <= number <= 65535")
-  default: return .valueError("'\(UnicodeScalar(code))' format requires \(low) <= number <= \(high)")
+  case UInt8(ascii: "h") where !layout.bigEndian:
+    return .valueError("short format requires -32768 <= number <= 32767")
+  case UInt8(ascii: "H") where !layout.bigEndian:
+    return .valueError("ushort format requires 0 <= number <= 65535")
+  default:
+    return .valueError("'\(UnicodeScalar(code))' format requires \(low) <= number <= \(high)")
   }
 }
 
 private func tooLarge(_ v: Value, _ f: Field) -> LullError {
   v.isInteger
-    ? .valueError("int too large to convert") : .overflow("float too large to pack with \(UnicodeScalar(f.code)) format")
+    ? .valueError("int too large to convert")
+    : .overflow("float too large to pack with \(UnicodeScalar(f.code)) format")
 }
 
 private func bits(_ v: Value, _ f: Field, _ layout: Layout) throws(LullError) -> UInt64 {
   func number() throws(LullError) -> Double {
     do throws(LullError) { return try doubleOf(v) } catch {
-      throw error.kind == "TypeError" ? LullError.valueError("required argument is not a float") : error
+      throw error.kind == "TypeError"
+        ? LullError.valueError("required argument is not a float") : error
     }
   }
   switch f.code {
@@ -121,7 +136,9 @@ private func bits(_ v: Value, _ f: Field, _ layout: Layout) throws(LullError) ->
     if Float16(d).isInfinite, d.isFinite { throw tooLarge(v, f) }
     return UInt64(Float16(d).bitPattern)
   default:
-    guard v.isInteger || !v.type.lookup(.__index__).isUndefined || v.type.pointee.native?.index != nil else {
+    guard
+      v.isInteger || !v.type.lookup(.__index__).isUndefined || v.type.pointee.native?.index != nil
+    else {
       throw LullError.valueError("required argument is not an integer")
     }
     let index = try indexValue(v)
@@ -154,9 +171,12 @@ private func value(_ b: ArraySlice<UInt8>, _ f: Field, _ big: Bool) -> Value {
   }
 }
 
-private func pack(_ layout: Layout, _ values: ArraySlice<Value>, _ name: String = "pack") throws(LullError) -> [UInt8] {
+private func pack(_ layout: Layout, _ values: ArraySlice<Value>, _ name: String = "pack")
+  throws(LullError) -> [UInt8]
+{
   guard values.count == layout.valueCount else {
-    throw LullError.valueError("\(name) expected \(layout.valueCount) items for packing (got \(values.count))")
+    throw LullError.valueError(
+      "\(name) expected \(layout.valueCount) items for packing (got \(values.count))")
   }
   var out: [UInt8] = []
   out.reserveCapacity(layout.byteCount)
@@ -222,15 +242,20 @@ private func buffer(_ a: Args, _ i: Int) throws(LullError) -> [UInt8] {
 }
 
 /// Where `layout` lies in a buffer of `size` bytes, from an offset that may count from its end.
-private func place(_ layout: Layout, _ offset: Int, _ size: Int, _ isUnpacking: Bool) throws(LullError) -> Int {
+private func place(_ layout: Layout, _ offset: Int, _ size: Int, _ isUnpacking: Bool)
+  throws(LullError) -> Int
+{
   let n = layout.byteCount
   var at = offset
   if at < 0 {
     if at > -n || at == Int.min {
       throw LullError.valueError(
-        "\(isUnpacking ? "not enough data to unpack" : "no space to pack") \(n) bytes at offset \(at)")
+        "\(isUnpacking ? "not enough data to unpack" : "no space to pack") \(n) bytes at offset \(at)"
+      )
     }
-    guard at + size >= 0 else { throw LullError.valueError("offset \(at) out of range for \(size)-byte buffer") }
+    guard at + size >= 0 else {
+      throw LullError.valueError("offset \(at) out of range for \(size)-byte buffer")
+    }
     at += size
   }
   guard at <= size, size - at >= n else {
@@ -245,15 +270,22 @@ private func place(_ layout: Layout, _ offset: Int, _ size: Int, _ isUnpacking: 
 
 func structModule() -> NativeModule {
   func builtin(
-    _ name: String, _ signature: String, _ doc: String, _ example: String, run: @escaping (Args) throws(LullError) -> Value
-  ) -> Builtin { Builtin(name, signature, chapter: "struct", doc: doc, examples: [example], run: run) }
+    _ name: String, _ signature: String, _ doc: String, _ example: String,
+    run: @escaping (Args) throws(LullError) -> Value
+  ) -> Builtin {
+    Builtin(name, signature, chapter: "struct", doc: doc, examples: [example], run: run)
+  }
   return NativeModule(builtins: [
-    builtin("pack", "pack(format, /, *values)", "Values as bytes, by a format.",
-      ">>> import struct\n>>> struct.pack('<ih', 1, 2)\nb'\\x01\\x00\\x00\\x00\\x02\\x00'") { (a) throws(LullError) in
+    builtin(
+      "pack", "pack(format, /, *values)", "Values as bytes, by a format.",
+      ">>> import struct\n>>> struct.pack('<ih', 1, 2)\nb'\\x01\\x00\\x00\\x00\\x02\\x00'"
+    ) { (a) throws(LullError) in
       makeBytes(try pack(try Layout(a[0]), Array(a.rest(1))[...]))
     },
-    builtin("unpack", "unpack(format, buffer, /)", "The values in bytes, as a tuple.",
-      ">>> import struct\n>>> struct.unpack('<ih', b'\\x01\\x00\\x00\\x00\\x02\\x00')\n(1, 2)") { (a) throws(LullError) in
+    builtin(
+      "unpack", "unpack(format, buffer, /)", "The values in bytes, as a tuple.",
+      ">>> import struct\n>>> struct.unpack('<ih', b'\\x01\\x00\\x00\\x00\\x02\\x00')\n(1, 2)"
+    ) { (a) throws(LullError) in
       let layout = try Layout(a[0])
       let b = try buffer(a, 1)
       guard b.count == layout.byteCount else {
@@ -261,28 +293,37 @@ func structModule() -> NativeModule {
       }
       return unpack(layout, b[...])
     },
-    builtin("unpack_from", "unpack_from(format, /, buffer, offset=0)", "The values in bytes from an offset on.",
-      ">>> import struct\n>>> struct.unpack_from('<h', b'\\xff\\xff\\x02\\x00', 2)\n(2,)") {
+    builtin(
+      "unpack_from", "unpack_from(format, /, buffer, offset=0)",
+      "The values in bytes from an offset on.",
+      ">>> import struct\n>>> struct.unpack_from('<h', b'\\xff\\xff\\x02\\x00', 2)\n(2,)"
+    ) {
       (a) throws(LullError) in
       let layout = try Layout(a[0])
       let b = try buffer(a, 1)
       let at = try place(layout, try a.int(2), b.count, true)
       return unpack(layout, b[at..<at + layout.byteCount])
     },
-    builtin("pack_at", "pack_at(format, size, offset, values, /)", "Where values go in a buffer, and their bytes.",
-      ">>> import _struct\n>>> _struct.pack_at('<h', 8, 2, (1,))\n(2, b'\\x01\\x00')") {
+    builtin(
+      "pack_at", "pack_at(format, size, offset, values, /)",
+      "Where values go in a buffer, and their bytes.",
+      ">>> import _struct\n>>> _struct.pack_at('<h', 8, 2, (1,))\n(2, b'\\x01\\x00')"
+    ) {
       (a) throws(LullError) in
       let layout = try Layout(a[0])
       let values = try collect(a[3])
       defer { for v in values { v.release() } }
       guard values.count == layout.valueCount else {
-        throw LullError.valueError("pack_into expected \(layout.valueCount) items for packing (got \(values.count))")
+        throw LullError.valueError(
+          "pack_into expected \(layout.valueCount) items for packing (got \(values.count))")
       }
       let at = try place(layout, try a.int(2), try a.int(1), false)
       return makePair(Value(at), makeBytes(try pack(layout, values[...], "pack_into")))
     },
-    builtin("calcsize", "calcsize(format, /)", "The bytes that a format takes.",
-      ">>> import struct\n>>> struct.calcsize('<ih')\n6") {
+    builtin(
+      "calcsize", "calcsize(format, /)", "The bytes that a format takes.",
+      ">>> import struct\n>>> struct.calcsize('<ih')\n6"
+    ) {
       (a) throws(LullError) in Value(try Layout(a[0]).byteCount)
     },
   ])

@@ -18,7 +18,9 @@ private func check(_ code: Int32, _ p: String) throws(LullError) -> Value {
 private func splitPath(_ p: String) -> (String, String) {
   guard let slash = p.lastIndex(of: "/") else { return ("", p) }
   var head = String(p[...slash])
-  while head.count > 1, head.hasSuffix("/"), head.contains(where: { $0 != "/" }) { head.removeLast() }
+  while head.count > 1, head.hasSuffix("/"), head.contains(where: { $0 != "/" }) {
+    head.removeLast()
+  }
   return (head, String(p[p.index(after: slash)...]))
 }
 private func splitExtension(_ p: String) -> (String, String) {
@@ -45,8 +47,11 @@ private func normalized(_ p: String) -> String {
   let joined = parts.joined(separator: "/")
   return p.hasPrefix("/") ? "/" + joined : joined.isEmpty ? "." : joined
 }
-private func text(_ name: String, _ doc: String, _ example: String, _ f: @escaping (String) -> Value) -> Builtin {
-  Builtin(name, "\(name)(path, /)", chapter: "os", doc: doc, examples: [example]) { (a) throws(LullError) in
+private func text(
+  _ name: String, _ doc: String, _ example: String, _ f: @escaping (String) -> Value
+) -> Builtin {
+  Builtin(name, "\(name)(path, /)", chapter: "os", doc: doc, examples: [example]) {
+    (a) throws(LullError) in
     f(try path(a[0]))
   }
 }
@@ -54,29 +59,70 @@ private func text(_ name: String, _ doc: String, _ example: String, _ f: @escapi
 private func pathModule() -> NativeModule {
   NativeModule(
     builtins: [
-      Builtin("join", "join(path, *paths)", chapter: "os", doc: "Join path parts.", examples: [">>> import os\n>>> os.path.join('data', 'train', 'a.txt')\n'data/train/a.txt'"]) { (a) throws(LullError) in
+      Builtin(
+        "join", "join(path, *paths)", chapter: "os", doc: "Join path parts.",
+        examples: [">>> import os\n>>> os.path.join('data', 'train', 'a.txt')\n'data/train/a.txt'"]
+      ) { (a) throws(LullError) in
         var p = try path(a[0])
         for v in a.rest(1) {
           let q = try path(v)
-          if q.hasPrefix("/") { p = q } else if p.isEmpty || p.hasSuffix("/") { p += q } else { p += "/" + q }
+          if q.hasPrefix("/") {
+            p = q
+          } else if p.isEmpty || p.hasSuffix("/") {
+            p += q
+          } else {
+            p += "/" + q
+          }
         }
         return makeStr(p)
       },
-      text("exists", "Whether a path exists.", ">>> import os\n>>> os.path.exists('/no/such/file')\nFalse") { Value(access($0, F_OK) == 0) },
-      text("isfile", "Whether a path is a file.", ">>> import os\n>>> os.path.isfile('/tmp')\nFalse") { Value(access($0, F_OK) == 0 && !isDirectory($0)) },
-      text("isdir", "Whether a path is a directory.", ">>> import os\n>>> os.path.isdir('/tmp')\nTrue") { Value(isDirectory($0)) },
-      text("basename", "The last part.", ">>> import os\n>>> os.path.basename('data/a.txt')\n'a.txt'") { makeStr(splitPath($0).1) },
-      text("dirname", "All but the last part.", ">>> import os\n>>> os.path.dirname('data/a.txt')\n'data'") { makeStr(splitPath($0).0) },
-      text("split", "Directory and last part.", ">>> import os\n>>> os.path.split('data/a.txt')\n('data', 'a.txt')") { makePair(makeStr(splitPath($0).0), makeStr(splitPath($0).1)) },
-      text("splitext", "Root and extension.", ">>> import os\n>>> os.path.splitext('data/a.tar.gz')\n('data/a.tar', '.gz')") { makePair(makeStr(splitExtension($0).0), makeStr(splitExtension($0).1)) },
-      text("abspath", "The absolute path.", ">>> import os\n>>> os.path.abspath('/tmp/../etc')\n'/etc'") { makeStr(normalized($0.hasPrefix("/") ? $0 : currentDirectory() + "/" + $0)) },
-      text("normpath", "Without dots and double slashes.", ">>> import os\n>>> os.path.normpath('data//./a/../b')\n'data/b'") { makeStr(normalized($0)) },
-      text("isabs", "Whether absolute.", ">>> import os\n>>> os.path.isabs('/tmp'), os.path.isabs('tmp')\n(True, False)") { Value($0.hasPrefix("/")) },
-      text("expanduser", "With ~ replaced.", ">>> import os\n>>> os.path.expanduser('a/~')\n'a/~'") { p in
+      text(
+        "exists", "Whether a path exists.",
+        ">>> import os\n>>> os.path.exists('/no/such/file')\nFalse"
+      ) { Value(access($0, F_OK) == 0) },
+      text(
+        "isfile", "Whether a path is a file.", ">>> import os\n>>> os.path.isfile('/tmp')\nFalse"
+      ) { Value(access($0, F_OK) == 0 && !isDirectory($0)) },
+      text(
+        "isdir", "Whether a path is a directory.", ">>> import os\n>>> os.path.isdir('/tmp')\nTrue"
+      ) { Value(isDirectory($0)) },
+      text(
+        "basename", "The last part.", ">>> import os\n>>> os.path.basename('data/a.txt')\n'a.txt'"
+      ) { makeStr(splitPath($0).1) },
+      text(
+        "dirname", "All but the last part.",
+        ">>> import os\n>>> os.path.dirname('data/a.txt')\n'data'"
+      ) { makeStr(splitPath($0).0) },
+      text(
+        "split", "Directory and last part.",
+        ">>> import os\n>>> os.path.split('data/a.txt')\n('data', 'a.txt')"
+      ) { makePair(makeStr(splitPath($0).0), makeStr(splitPath($0).1)) },
+      text(
+        "splitext", "Root and extension.",
+        ">>> import os\n>>> os.path.splitext('data/a.tar.gz')\n('data/a.tar', '.gz')"
+      ) { makePair(makeStr(splitExtension($0).0), makeStr(splitExtension($0).1)) },
+      text(
+        "abspath", "The absolute path.", ">>> import os\n>>> os.path.abspath('/tmp/../etc')\n'/etc'"
+      ) { makeStr(normalized($0.hasPrefix("/") ? $0 : currentDirectory() + "/" + $0)) },
+      text(
+        "normpath", "Without dots and double slashes.",
+        ">>> import os\n>>> os.path.normpath('data//./a/../b')\n'data/b'"
+      ) { makeStr(normalized($0)) },
+      text(
+        "isabs", "Whether absolute.",
+        ">>> import os\n>>> os.path.isabs('/tmp'), os.path.isabs('tmp')\n(True, False)"
+      ) { Value($0.hasPrefix("/")) },
+      text("expanduser", "With ~ replaced.", ">>> import os\n>>> os.path.expanduser('a/~')\n'a/~'")
+      { p in
         guard p == "~" || p.hasPrefix("~/"), let h = getenv("HOME") else { return makeStr(p) }
         return makeStr(String(cString: h) + p.dropFirst())
       },
-      Builtin("getsize", "getsize(path, /)", chapter: "os", doc: "The size in bytes.", examples: [">>> import os\n>>> with open('/tmp/lull-example.txt', 'w') as f:\n...     n = f.write('hello')\n>>> os.path.getsize('/tmp/lull-example.txt')\n5"]) { (a) throws(LullError) in
+      Builtin(
+        "getsize", "getsize(path, /)", chapter: "os", doc: "The size in bytes.",
+        examples: [
+          ">>> import os\n>>> with open('/tmp/lull-example.txt', 'w') as f:\n...     n = f.write('hello')\n>>> os.path.getsize('/tmp/lull-example.txt')\n5"
+        ]
+      ) { (a) throws(LullError) in
         let p = try path(a[0])
         var s = stat()
         if stat(p, &s) != 0 { throw osError(errno, p) }
@@ -118,12 +164,25 @@ private func osModule() -> NativeModule {
   }
   return NativeModule(
     builtins: [
-      Builtin("getcwd", "getcwd()", chapter: "os", doc: "The working directory.", examples: [">>> import os\n>>> os.path.isdir(os.getcwd())\nTrue"]) { (_) throws(LullError) in makeStr(currentDirectory()) },
-      Builtin("chdir", "chdir(path, /)", chapter: "os", doc: "Change the working directory.", examples: [">>> import os\n>>> here = os.getcwd()\n>>> os.chdir('/tmp')\n>>> os.getcwd()\n'/tmp'\n>>> os.chdir(here)"]) { (a) throws(LullError) in
+      Builtin(
+        "getcwd", "getcwd()", chapter: "os", doc: "The working directory.",
+        examples: [">>> import os\n>>> os.path.isdir(os.getcwd())\nTrue"]
+      ) { (_) throws(LullError) in makeStr(currentDirectory()) },
+      Builtin(
+        "chdir", "chdir(path, /)", chapter: "os", doc: "Change the working directory.",
+        examples: [
+          ">>> import os\n>>> here = os.getcwd()\n>>> os.chdir('/tmp')\n>>> os.getcwd()\n'/tmp'\n>>> os.chdir(here)"
+        ]
+      ) { (a) throws(LullError) in
         let p = try path(a[0])
         return try check(chdir(p), p)
       },
-      Builtin("listdir", "listdir(path='.', /)", chapter: "os", doc: "The names in a directory.", examples: [">>> import os, tempfile\n>>> with tempfile.TemporaryDirectory() as d:\n...     open(os.path.join(d, 'a.txt'), 'w').close()\n...     print(os.listdir(d))\n['a.txt']"]) { (a) throws(LullError) in
+      Builtin(
+        "listdir", "listdir(path='.', /)", chapter: "os", doc: "The names in a directory.",
+        examples: [
+          ">>> import os, tempfile\n>>> with tempfile.TemporaryDirectory() as d:\n...     open(os.path.join(d, 'a.txt'), 'w').close()\n...     print(os.listdir(d))\n['a.txt']"
+        ]
+      ) { (a) throws(LullError) in
         let p = try path(a[0])
         guard let d = opendir(p) else { throw osError(errno, p) }
         defer { closedir(d) }
@@ -136,11 +195,22 @@ private func osModule() -> NativeModule {
         }
         return out
       },
-      Builtin("mkdir", "mkdir(path, mode=511)", chapter: "os", doc: "Make a directory.", examples: [">>> import os, tempfile\n>>> with tempfile.TemporaryDirectory() as d:\n...     os.mkdir(os.path.join(d, 'a'))\n...     print(os.path.isdir(os.path.join(d, 'a')))\nTrue"]) { (a) throws(LullError) in
+      Builtin(
+        "mkdir", "mkdir(path, mode=511)", chapter: "os", doc: "Make a directory.",
+        examples: [
+          ">>> import os, tempfile\n>>> with tempfile.TemporaryDirectory() as d:\n...     os.mkdir(os.path.join(d, 'a'))\n...     print(os.path.isdir(os.path.join(d, 'a')))\nTrue"
+        ]
+      ) { (a) throws(LullError) in
         let p = try path(a[0])
         return try check(mkdir(p, mode_t(truncatingIfNeeded: try a.int(1))), p)
       },
-      Builtin("makedirs", "makedirs(name, mode=511, exist_ok=False)", chapter: "os", doc: "Make a directory and its parents.", examples: [">>> import os, tempfile\n>>> with tempfile.TemporaryDirectory() as d:\n...     os.makedirs(os.path.join(d, 'a', 'b'), exist_ok=True)\n...     print(os.listdir(os.path.join(d, 'a')))\n['b']"]) { (a) throws(LullError) in
+      Builtin(
+        "makedirs", "makedirs(name, mode=511, exist_ok=False)", chapter: "os",
+        doc: "Make a directory and its parents.",
+        examples: [
+          ">>> import os, tempfile\n>>> with tempfile.TemporaryDirectory() as d:\n...     os.makedirs(os.path.join(d, 'a', 'b'), exist_ok=True)\n...     print(os.listdir(os.path.join(d, 'a')))\n['b']"
+        ]
+      ) { (a) throws(LullError) in
         let p = try path(a[0])
         if isDirectory(p) {
           if try truth(a[2]) { return .none }
@@ -153,43 +223,78 @@ private func osModule() -> NativeModule {
         }
         return .none
       },
-      Builtin("remove", "remove(path, /)", chapter: "os", doc: "Delete a file.", examples: [">>> import os\n>>> open('/tmp/lull-example.txt', 'w').close()\n>>> os.remove('/tmp/lull-example.txt')\n>>> os.path.exists('/tmp/lull-example.txt')\nFalse"]) { (a) throws(LullError) in
+      Builtin(
+        "remove", "remove(path, /)", chapter: "os", doc: "Delete a file.",
+        examples: [
+          ">>> import os\n>>> open('/tmp/lull-example.txt', 'w').close()\n>>> os.remove('/tmp/lull-example.txt')\n>>> os.path.exists('/tmp/lull-example.txt')\nFalse"
+        ]
+      ) { (a) throws(LullError) in
         let p = try path(a[0])
         return try check(unlink(p), p)
       },
-      Builtin("rmdir", "rmdir(path, /)", chapter: "os", doc: "Delete an empty directory.", examples: [">>> import os, tempfile\n>>> d = tempfile.mkdtemp()\n>>> os.rmdir(d)\n>>> os.path.exists(d)\nFalse"]) { (a) throws(LullError) in
+      Builtin(
+        "rmdir", "rmdir(path, /)", chapter: "os", doc: "Delete an empty directory.",
+        examples: [
+          ">>> import os, tempfile\n>>> d = tempfile.mkdtemp()\n>>> os.rmdir(d)\n>>> os.path.exists(d)\nFalse"
+        ]
+      ) { (a) throws(LullError) in
         let p = try path(a[0])
         return try check(rmdir(p), p)
       },
-      Builtin("rename", "rename(src, dst, /)", chapter: "os", doc: "Rename.", examples: [">>> import os, tempfile\n>>> with tempfile.TemporaryDirectory() as d:\n...     os.mkdir(os.path.join(d, 'a'))\n...     os.rename(os.path.join(d, 'a'), os.path.join(d, 'b'))\n...     print(os.listdir(d))\n['b']"]) { (a) throws(LullError) in
+      Builtin(
+        "rename", "rename(src, dst, /)", chapter: "os", doc: "Rename.",
+        examples: [
+          ">>> import os, tempfile\n>>> with tempfile.TemporaryDirectory() as d:\n...     os.mkdir(os.path.join(d, 'a'))\n...     os.rename(os.path.join(d, 'a'), os.path.join(d, 'b'))\n...     print(os.listdir(d))\n['b']"
+        ]
+      ) { (a) throws(LullError) in
         let p = try path(a[0])
         return try check(rename(p, try path(a[1])), p)
       },
-      Builtin("getenv", "getenv(key, default=None, /)", chapter: "os", doc: "An environment variable.", examples: [">>> import os\n>>> os.getenv('NO_SUCH_NAME', 'a default')\n'a default'"]) { (a) throws(LullError) in
+      Builtin(
+        "getenv", "getenv(key, default=None, /)", chapter: "os", doc: "An environment variable.",
+        examples: [">>> import os\n>>> os.getenv('NO_SUCH_NAME', 'a default')\n'a default'"]
+      ) { (a) throws(LullError) in
         guard let v = getenv(try a.string(0)) else { return a[1].retain() }
         return makeStr(String(cString: v))
       },
-      Builtin("getpid", "getpid()", chapter: "os", doc: "The process id.", examples: [">>> import os\n>>> os.getpid() > 0\nTrue"]) { (_) throws(LullError) in Value(Int(getpid())) },
-      Builtin("uname", "uname()", chapter: "os", doc: "Names of the system: sysname, nodename, release, version, machine.", examples: [">>> import os\n>>> os.uname()[0]\n'Linux'"]) { (_) throws(LullError) in
+      Builtin(
+        "getpid", "getpid()", chapter: "os", doc: "The process id.",
+        examples: [">>> import os\n>>> os.getpid() > 0\nTrue"]
+      ) { (_) throws(LullError) in Value(Int(getpid())) },
+      Builtin(
+        "uname", "uname()", chapter: "os",
+        doc: "Names of the system: sysname, nodename, release, version, machine.",
+        examples: [">>> import os\n>>> os.uname()[0]\n'Linux'"]
+      ) { (_) throws(LullError) in
         var u = utsname()
         uname(&u)
         func text<T>(_ field: T) -> Value {
-          withUnsafeBytes(of: field) { makeStr(String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self)) }
+          withUnsafeBytes(of: field) {
+            makeStr(String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self))
+          }
         }
         return unameType.make(
           Uname(fields: [
-            ("sysname", text(u.sysname)), ("nodename", text(u.nodename)), ("release", text(u.release)),
+            ("sysname", text(u.sysname)), ("nodename", text(u.nodename)),
+            ("release", text(u.release)),
             ("version", text(u.version)), ("machine", text(u.machine)),
           ]))
       },
-      Builtin("cpu_count", "cpu_count()", chapter: "os", doc: "The number of processors.", examples: [">>> import os\n>>> os.cpu_count() > 0\nTrue"]) { (_) throws(LullError) in
+      Builtin(
+        "cpu_count", "cpu_count()", chapter: "os", doc: "The number of processors.",
+        examples: [">>> import os\n>>> os.cpu_count() > 0\nTrue"]
+      ) { (_) throws(LullError) in
         Value(sysconf(Int32(_SC_NPROCESSORS_ONLN)))
       },
     ],
-    values: [("environ", environment), ("sep", makeStr("/")), ("linesep", makeStr("\n")), ("name", makeStr("posix"))],
+    values: [
+      ("environ", environment), ("sep", makeStr("/")), ("linesep", makeStr("\n")),
+      ("name", makeStr("posix")),
+    ],
     lazy: { name in
       name == "path"
-        ? try importModule("os.path", level: 0, globals: core.pointee.builtins.dict, top: false) : nil
+        ? try importModule("os.path", level: 0, globals: core.pointee.builtins.dict, top: false)
+        : nil
     })
 }
 

@@ -72,7 +72,9 @@ private func loadModule(_ name: String) throws(LullError) -> Value {
   let key = makeStr(name)
   defer { key.release() }
   if let m = cache.dict.get(key.str) {
-    if m.isNone { throw LullError("ModuleNotFoundError", "import of \(name) halted; None in sys.modules") }
+    if m.isNone {
+      throw LullError("ModuleNotFoundError", "import of \(name) halted; None in sys.modules")
+    }
     return m
   }
   if let make = ModuleRegistry.makers[name] {
@@ -98,7 +100,8 @@ private func loadModule(_ name: String) throws(LullError) -> Value {
     } else if ModuleRegistry.makers[parent] != nil {
       directories = directories.map { $0 + "/" + parts.dropLast().joined(separator: "/") }
     } else {
-      throw LullError("ModuleNotFoundError", "No module named '\(name)'; '\(parent)' is not a package")
+      throw LullError(
+        "ModuleNotFoundError", "No module named '\(name)'; '\(parent)' is not a package")
     }
   }
   let last = parts.last ?? name
@@ -139,7 +142,9 @@ private func loadModule(_ name: String) throws(LullError) -> Value {
     }
   }
   let e = LullError("ModuleNotFoundError", "No module named '\(name)'")
-  if let near = nearestName(name, among: knownModules()) { e.notes.append("did you mean '\(near)'?") }
+  if let near = nearestName(name, among: knownModules()) {
+    e.notes.append("did you mean '\(near)'?")
+  }
   e.attributes = [("name", makeStr(name))]
   throw e
 }
@@ -163,7 +168,9 @@ public func knownModules() -> [String] {
 }
 
 /// `import name` (owned): the top package when `top`, else the module itself.
-func importModule(_ name: String, level: Int, globals: DictPtr, top: Bool) throws(LullError) -> Value {
+func importModule(_ name: String, level: Int, globals: DictPtr, top: Bool) throws(LullError)
+  -> Value
+{
   try checkNativeStack()
   var full = name
   if level > 0 {
@@ -209,7 +216,8 @@ func importFrom(_ m: Value, _ name: Value) throws(LullError) -> Value {
     }
     let file = m.module.pointee.dict.dict.get(Name.__file__.pointer)?.string ?? "unknown location"
     let e = LullError(
-      "ImportError", "cannot import name '\(name.string)' from '\(m.module.pointee.name)' (\(file))")
+      "ImportError", "cannot import name '\(name.string)' from '\(m.module.pointee.name)' (\(file))"
+    )
     if let near = nearestName(name.string, among: m.module.pointee.dict.dict.keys.map(\.string)) {
       e.notes.append("did you mean '\(near)'?")
     }

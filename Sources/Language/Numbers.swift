@@ -79,7 +79,9 @@ private func bigPower(_ a: BigInt, _ b: Int) throws(LullError) -> Value {
   let bits = a.magnitude.bitWidth
   let (total, o) = bits.multipliedReportingOverflow(by: b)
   // Results past some tens of megabytes would take hours to multiply out.
-  if o || total > min(1 << 30, maximumObjectBytes / 4) { throw LullError.memory("the result of ** has too many digits") }
+  if o || total > min(1 << 30, maximumObjectBytes / 4) {
+    throw LullError.memory("the result of ** has too many digits")
+  }
   if a == 2 { return makeBig(BigInt(1) << b) }
   return makeBig(a.power(b))
 }
@@ -124,7 +126,8 @@ func bigBinary(_ op: BinaryOperator, _ a: BigInt, _ b: BigInt) throws(LullError)
     if a.isZero { return Value(0) }
     guard let n = Int(exactly: b) else {
       // As CPython, whose digits are of 30 bits in 4 bytes, and the size of all is 63 bits.
-      throw b / 30 > BigInt(Int.max / 4 - 8) ? LullError.overflow("too many digits in integer") : LullError.memory()
+      throw b / 30 > BigInt(Int.max / 4 - 8)
+        ? LullError.overflow("too many digits in integer") : LullError.memory()
     }
     try checkBits(n)
     return makeBig(a << n)

@@ -204,7 +204,8 @@ extension Header {
 
 extension Value {
   @inline(__always) var type: TypePtr {
-    isHeap ? header.pointee.type : typeTable[Int(tag == .singleton ? 5 + bits : UInt64(tag.rawValue))]
+    isHeap
+      ? header.pointee.type : typeTable[Int(tag == .singleton ? 5 + bits : UInt64(tag.rawValue))]
   }
   @inline(__always) var str: StrPtr { body(StrBody.self) }
   @inline(__always) var list: ListPtr { body(ListBody.self) }
@@ -433,14 +434,17 @@ func makeRange(_ start: Int, _ stop: Int, _ step: Int) throws(LullError) -> Valu
     if o || step == Int.min { return try makeRange(BigInt(start), BigInt(stop), BigInt(step)) }
     count = (d - 1) / (-step) + 1
   }
-  return makeRange(RangeBody(h: Header(.range), start: start, stop: stop, step: step, count: count, big: nil))
+  return makeRange(
+    RangeBody(h: Header(.range), start: start, stop: stop, step: step, count: count, big: nil))
 }
 func makeRange(_ body: RangeBody) -> Value {
   let p = allocateObject(MemoryLayout<RangeBody>.size).bindMemory(to: RangeBody.self, capacity: 1)
   p.initialize(to: body)
   return Value(.range, p)
 }
-func makeWrapper(_ kind: Tag, _ a: Value, _ b: Value = .none, _ c: Value = .none, doc: Value = .none)
+func makeWrapper(
+  _ kind: Tag, _ a: Value, _ b: Value = .none, _ c: Value = .none, doc: Value = .none
+)
   -> Value
 {
   let p = allocateObject(MemoryLayout<WrapperBody>.size)

@@ -5,7 +5,9 @@
 // class is a proper subclass that overrides it). Operands are borrowed, results owned.
 import Glibc
 
-private let operatorText = ["+", "-", "*", "@", "/", "//", "%", "** or pow()", "<<", ">>", "&", "|", "^"]
+private let operatorText = [
+  "+", "-", "*", "@", "/", "//", "%", "** or pow()", "<<", ">>", "&", "|", "^",
+]
 
 func symbol(_ op: BinaryOperator) -> String { operatorText[Int(op.rawValue)] }
 
@@ -37,7 +39,9 @@ public func binary(_ op: BinaryOperator, _ a: Value, _ b: Value) throws(LullErro
       "unsupported operand type(s) for ** or pow(): '\(typeName(a))' and '\(typeName(b))'")
   }
   // A class's own __add__ has said that it does not know the other operand: no joining then.
-  if op == .add, !isCustom(a) || a.type.lookup(.__add__).tag == .builtin || a.type.lookup(.__add__).isUndefined {
+  if op == .add,
+    !isCustom(a) || a.type.lookup(.__add__).tag == .builtin || a.type.lookup(.__add__).isUndefined
+  {
     if a.kind == .str {
       throw LullError.typeError("can only concatenate str (not \"\(typeName(b))\") to str")
     }
@@ -45,7 +49,9 @@ public func binary(_ op: BinaryOperator, _ a: Value, _ b: Value) throws(LullErro
       throw LullError.typeError(
         "can only concatenate \(typeName(a)) (not \"\(typeName(b))\") to \(typeName(a))")
     }
-    if a.kind == .bytes { throw LullError.typeError("can't concat \(typeName(b)) to \(typeName(a))") }
+    if a.kind == .bytes {
+      throw LullError.typeError("can't concat \(typeName(b)) to \(typeName(a))")
+    }
   }
   if op == .bitOr, let union = try typeUnion(a, b) { return union }
   if op == .multiply {
@@ -103,7 +109,9 @@ func binaryOrNil(_ op: BinaryOperator, _ a: Value, _ b: Value) throws(LullError)
     if !left.isUndefined {
       let r = try callMethod(left, a, b)
       if !r.isNotImplemented { return r }
-    } else if (!isCustom(a) || a.tag == .derived) && !(op == .multiply && !right.isUndefined && isSequence(a)) {
+    } else if (!isCustom(a) || a.tag == .derived)
+      && !(op == .multiply && !right.isUndefined && isSequence(a))
+    {
       let r = try builtinBinary(op, a, b)
       if !r.isUndefined { return r }
     }
@@ -217,7 +225,9 @@ private func isSequence(_ v: Value) -> Bool {
 /// How often to repeat a sequence; nil when the value is no index.
 private func repeatCount(_ v: Value) throws(LullError) -> Int? {
   if v.tag == .int || v.tag == .bool { return v.asInt }
-  guard v.kind == .bigInt || v.tag == .instance && !v.type.lookup(.__index__).isUndefined else { return nil }
+  guard v.kind == .bigInt || v.tag == .instance && !v.type.lookup(.__index__).isUndefined else {
+    return nil
+  }
   let i = try indexValue(v)
   defer { i.release() }
   guard i.tag == .int else {
@@ -264,7 +274,9 @@ private func repeated(_ v: Value, _ count: Int) throws(LullError) -> Value {
     return r
   default:
     let m = v.bytes.count
-    if m > 0, n > Int.max / m, !v.isByteArray { throw LullError.overflow("repeated bytes are too long") }
+    if m > 0, n > Int.max / m, !v.isByteArray {
+      throw LullError.overflow("repeated bytes are too long")
+    }
     try checkAllocation(n, m)
     var out: [UInt8] = []
     if m > 0 { for _ in 0..<n { out += v.bytes } }
@@ -331,7 +343,8 @@ public func inplace(_ op: BinaryOperator, _ a: Value, _ b: Value) throws(LullErr
   if op == .multiply, isSequence(a) || isSequence(b) { return try binary(op, a, b) }
   if op == .bitOr, let union = try typeUnion(a, b) { return union }
   throw LullError.typeError(
-    "unsupported operand type(s) for \(op == .power ? "**" : symbol(op))=: '\(typeName(a))' and '\(typeName(b))'")
+    "unsupported operand type(s) for \(op == .power ? "**" : symbol(op))=: '\(typeName(a))' and '\(typeName(b))'"
+  )
 }
 
 // MARK: - Unary

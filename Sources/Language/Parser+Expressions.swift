@@ -428,7 +428,9 @@ extension Parser {
           }
           items.append((first, value))
         } else {
-          guard items.isEmpty else { throw failure("':' expected after dictionary key", first.span) }
+          guard items.isEmpty else {
+            throw failure("':' expected after dictionary key", first.span)
+          }
           if current.kind == .kFor && elements.isEmpty {
             let kind = try comprehensionTail { .setComprehension(first, $0) }
             try expect(.rightBrace, "invalid syntax")

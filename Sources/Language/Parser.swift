@@ -111,7 +111,9 @@ struct Parser {
   func text(_ token: Token) -> String { lexer.text(token.start, token.end) }
   /// A name as the class around it sees it: `__x` is private to the class, so it becomes `_Class__x`.
   func mangled(_ name: String) -> String {
-    guard let owner = classNames.last, name.hasPrefix("__"), !name.hasSuffix("__") else { return name }
+    guard let owner = classNames.last, name.hasPrefix("__"), !name.hasSuffix("__") else {
+      return name
+    }
     let bare = owner.drop { $0 == "_" }
     return bare.isEmpty ? name : "_" + bare + name
   }

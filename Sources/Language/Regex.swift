@@ -111,12 +111,15 @@ final class RegexProgram {
       first = nil
     }
     let startsWithRun =
-      code[0] == Op.single.rawValue && code[1] > 0 && code[2] < 0 && code[3] == 0 && code[4] == Op.set.rawValue
+      code[0] == Op.single.rawValue && code[1] > 0 && code[2] < 0 && code[3] == 0
+      && code[4] == Op.set.rawValue
     leadingSet = startsWithRun ? code[5] : -1
     // A greedy run keeps what it took when a character follows that it would not have taken.
     var at = 0
     while at < code.count, let op = Op(rawValue: code[at]) {
-      if op == .single, code[at + 3] == 0, RegexProgram.excludes(code, sets, at) { self.code[at + 3] = 2 }
+      if op == .single, code[at + 3] == 0, RegexProgram.excludes(code, sets, at) {
+        self.code[at + 3] = 2
+      }
       at += RegexProgram.length(op)
     }
   }
@@ -195,7 +198,8 @@ final class RegexProgram {
 
   /// Adds the bytes with which a match from `pc` may begin; false when it may be empty.
   private static func collectFirst(
-    _ code: [Int], _ sets: [CharacterSet], _ start: Int, _ table: inout [Bool], _ seen: inout Set<Int>
+    _ code: [Int], _ sets: [CharacterSet], _ start: Int, _ table: inout [Bool],
+    _ seen: inout Set<Int>
   ) -> Bool {
     func add(_ op: Op, _ argument: Int, _ table: inout [Bool]) {
       switch op {
@@ -303,7 +307,11 @@ struct RegexMatcher: ~Copyable {
   }
   deinit {
     slots.deallocate()
-    if capacity == stackCapacity, spareStack == nil { spareStack = stack } else { stack.deallocate() }
+    if capacity == stackCapacity, spareStack == nil {
+      spareStack = stack
+    } else {
+      stack.deallocate()
+    }
   }
 
   @inline(never) private mutating func growStack() throws(LullError) {
@@ -314,7 +322,9 @@ struct RegexMatcher: ~Copyable {
     stack = new
     capacity *= 2
   }
-  @inline(__always) private mutating func push(_ kind: Int, _ x: Int, _ y: Int, _ z: Int) throws(LullError) {
+  @inline(__always) private mutating func push(_ kind: Int, _ x: Int, _ y: Int, _ z: Int)
+    throws(LullError)
+  {
     if top &+ 4 > capacity { try growStack() }
     let p = stack + top
     p[0] = kind
@@ -452,7 +462,9 @@ struct RegexMatcher: ~Copyable {
         if holds(code[pc &+ 1], i) { pc &+= 2 } else { failed = true }
       case .back:
         let g = code[pc &+ 1]
-        let n = slots[2 &* g] < 0 ? -1 : repeated(slots[2 &* g], slots[2 &* g &+ 1], i, code[pc &+ 2] != 0)
+        let n =
+          slots[2 &* g] < 0
+          ? -1 : repeated(slots[2 &* g], slots[2 &* g &+ 1], i, code[pc &+ 2] != 0)
         if n < 0 {
           failed = true
         } else {

@@ -180,7 +180,8 @@ struct ScopeBuilder {
         }
         if !found { throw error("no binding for nonlocal '\(n.name)' found", n.span) }
         current.nonlocals.insert(current.mangled(n.name))
-        nonlocalSpans[ObjectIdentifier(current), default: []].append(Identifier(current.mangled(n.name), n.span))
+        nonlocalSpans[ObjectIdentifier(current), default: []].append(
+          Identifier(current.mangled(n.name), n.span))
       }
     case .import(let aliases):
       for a in aliases {
@@ -215,14 +216,18 @@ struct ScopeBuilder {
     for q in p.positionalOnly + p.positional + p.keywordOnly {
       if let d = q.defaultValue { try expr(d) }
     }
-    for q in p.positionalOnly + p.positional + p.keywordOnly + [p.rest, p.keywords].compactMap({ $0 }) {
+    for q in p.positionalOnly + p.positional + p.keywordOnly
+      + [p.rest, p.keywords].compactMap({ $0 })
+    {
       if let e = q.annotation { try expr(e) }
     }
     let outer = current
     let scope = Scope(kind, outer)
     outer.children.append(scope)
     scopes[id] = scope
-    for q in p.positionalOnly + p.positional + p.keywordOnly + [p.rest, p.keywords].compactMap({ $0 }) {
+    for q in p.positionalOnly + p.positional + p.keywordOnly
+      + [p.rest, p.keywords].compactMap({ $0 })
+    {
       if scope.assigned.contains(scope.mangled(q.name.name)) {
         throw error(
           "duplicate argument '\(q.name.name)' in function definition", q.name.span)

@@ -3,7 +3,9 @@ import Glibc
 
 // MARK: - Sets
 
-private func isKeysOrItems(_ v: Value) -> Bool { v.body(DictViewBody.self).pointee.which != .values }
+private func isKeysOrItems(_ v: Value) -> Bool {
+  v.body(DictViewBody.self).pointee.which != .values
+}
 
 /// A set for a set or a dict's keys or items view (owned), nil otherwise.
 func setLike(_ v: Value) -> Value? {
@@ -41,7 +43,9 @@ func compareSets(_ op: CompareOperator, _ a: SetPtr, _ b: SetPtr) throws(LullErr
 }
 func setBinary(_ op: BinaryOperator, _ a: Value, _ b: Value) throws(LullError) -> Value? {
   guard op == .bitOr || op == .bitAnd || op == .bitXor || op == .subtract else { return nil }
-  if a.kind == .dictView && isKeysOrItems(a) || b.kind == .dictView && isKeysOrItems(b) { return try viewBinary(op, a, b) }
+  if a.kind == .dictView && isKeysOrItems(a) || b.kind == .dictView && isKeysOrItems(b) {
+    return try viewBinary(op, a, b)
+  }
   guard a.kind == .set, b.kind == .set else { return nil }
   let x = a.retained()
   let y = b.retained()
@@ -81,15 +85,24 @@ private func viewBinary(_ op: BinaryOperator, _ a: Value, _ b: Value) throws(Lul
     if isView(other), dict(other).dict.pointee.count > n { swap(&view, &other) }
     let r = makeSet()
     do throws(LullError) {
-      try forEach(other) { (x) throws(LullError) in if try containsValue(view, x) { try r.set.add(x) } }
+      try forEach(other) { (x) throws(LullError) in
+        if try containsValue(view, x) { try r.set.add(x) }
+      }
     } catch {
       r.release()
       throw error
     }
     return r
   }
-  let bothItems = op == .bitXor && [a, b].allSatisfy { isView($0) && $0.body(DictViewBody.self).pointee.which == .items }
-  let r = bothItems ? makeSet() : try setFrom(isView(a) && dict(a).tag == .dict && a.body(DictViewBody.self).pointee.which == .keys ? dict(a) : a, frozen: false)
+  let bothItems =
+    op == .bitXor
+    && [a, b].allSatisfy { isView($0) && $0.body(DictViewBody.self).pointee.which == .items }
+  let r =
+    bothItems
+    ? makeSet()
+    : try setFrom(
+      isView(a) && dict(a).tag == .dict && a.body(DictViewBody.self).pointee.which == .keys
+        ? dict(a) : a, frozen: false)
   do throws(LullError) {
     switch op {
     case .bitOr: try r.set.update(b)
@@ -99,7 +112,9 @@ private func viewBinary(_ op: BinaryOperator, _ a: Value, _ b: Value) throws(Lul
         try r.set.toggle(b)
       } else {
         for (x, y) in [(b, a), (a, b)] {
-          try forEach(x) { (e) throws(LullError) in if !(try containsValue(y, e)) { try r.set.add(e) } }
+          try forEach(x) { (e) throws(LullError) in
+            if !(try containsValue(y, e)) { try r.set.add(e) }
+          }
         }
       }
     }
@@ -122,7 +137,9 @@ func setIntersection(_ a: SetPtr, _ b: Value, _ frozen: Bool) throws(LullError) 
   return r
 }
 /// With each of several; a copy when there are none.
-func setIntersection(_ a: SetPtr, all others: some Sequence<Value>, _ frozen: Bool) throws(LullError) -> Value {
+func setIntersection(_ a: SetPtr, all others: some Sequence<Value>, _ frozen: Bool)
+  throws(LullError) -> Value
+{
   var r = Value.undefined
   do throws(LullError) {
     for x in others {

@@ -151,17 +151,23 @@ extension UnsafeMutablePointer where Pointee == SetBody {
     }
   }
   /// `passed`: the last slot on the way whose element was removed, which an insertion takes.
-  @inline(__always) private func find(_ key: Value, _ hash: Int, _ passed: inout Int) throws(LullError) -> Int {
+  @inline(__always) private func find(_ key: Value, _ hash: Int, _ passed: inout Int)
+    throws(LullError) -> Int
+  {
     if key.tag == .int || key.tag == .str {
       let i = findPlain(key, hash)
       if i != -2 {
-        if pointee.fill != pointee.count, pointee.table[i].key.isUndefined { passed = lastRemoved(hash) }
+        if pointee.fill != pointee.count, pointee.table[i].key.isUndefined {
+          passed = lastRemoved(hash)
+        }
         return i
       }
     }
     return try findAny(key, hash, &passed)
   }
-  @inline(never) private func findAny(_ key: Value, _ hash: Int, _ passed: inout Int) throws(LullError) -> Int {
+  @inline(never) private func findAny(_ key: Value, _ hash: Int, _ passed: inout Int)
+    throws(LullError) -> Int
+  {
     restart: while true {
       passed = -1
       let mask = pointee.mask
@@ -336,7 +342,9 @@ extension UnsafeMutablePointer where Pointee == SetBody {
     if o.kind == .set {
       if o.set == self { return clear() }
       // Of a much larger set only what is here as well is looked up, in an order of its own.
-      let common = o.set.pointee.count >> 3 > pointee.count ? try setIntersection(self, o.set, false) : o.retained()
+      let common =
+        o.set.pointee.count >> 3 > pointee.count
+        ? try setIntersection(self, o.set, false) : o.retained()
       defer { common.release() }
       try common.set.eachElement { (e) throws(LullError) in _ = try remove(e.key) }
     } else {

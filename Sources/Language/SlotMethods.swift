@@ -10,7 +10,8 @@
 
 /// The special method of a builtin class in the chain of `t`, borrowed.
 func slotMethod(_ t: TypePtr, _ name: StrPtr) -> Value? {
-  guard name.pointee.byteCount > 4, name.bytes[0] == 95 && name.bytes[1] == 95 || t.pointee.kind == .dictView
+  guard name.pointee.byteCount > 4,
+    name.bytes[0] == 95 && name.bytes[1] == 95 || t.pointee.kind == .dictView
   else { return nil }
   if tables.isEmpty { makeTables() }
   var c: TypePtr? = t
@@ -30,7 +31,9 @@ func nativeSlotMethod(_ t: TypePtr, _ name: StrPtr) -> Value? {
 }
 private func nativeTable(_ type: TypePtr, _ n: NativeType) -> Table {
   var t = Table(type: type, kinds: [.native])
-  if let f = n.getItem { t.add("__getitem__", "self, key, /") { (a) throws(LullError) in try f(a[0], a[1]) } }
+  if let f = n.getItem {
+    t.add("__getitem__", "self, key, /") { (a) throws(LullError) in try f(a[0], a[1]) }
+  }
   if let f = n.setItem {
     t.add("__setitem__", "self, key, value, /") { (a) throws(LullError) in
       try f(a[0], a[1], a[2])
@@ -45,7 +48,9 @@ private func nativeTable(_ type: TypePtr, _ n: NativeType) -> Table {
   }
   if let f = n.len { t.add("__len__") { (a) throws(LullError) in Value(try f(a[0])) } }
   if n.contains != nil || n.getItem != nil {
-    t.add("__contains__", "self, key, /") { (a) throws(LullError) in Value(try containsValue(a[0], a[1])) }
+    t.add("__contains__", "self, key, /") { (a) throws(LullError) in
+      Value(try containsValue(a[0], a[1]))
+    }
   }
   if n.iter != nil || n.next != nil || (n.getItem != nil && n.len != nil) {
     t.add("__iter__") { (a) throws(LullError) in try makeIterator(a[0]) }
@@ -63,7 +68,8 @@ private func nativeTable(_ type: TypePtr, _ n: NativeType) -> Table {
   if let f = n.binary {
     for (name, op) in arithmetic + bitwise + [("matmul", .matmul)] {
       for isReflected in [false, true] {
-        t.add(isReflected ? "__r\(name)__" : "__\(name)__", "self, value, /") { (a) throws(LullError) in
+        t.add(isReflected ? "__r\(name)__" : "__\(name)__", "self, value, /") {
+          (a) throws(LullError) in
           try f(op, a[0], a[1], isReflected) ?? .notImplemented
         }
       }
@@ -71,13 +77,17 @@ private func nativeTable(_ type: TypePtr, _ n: NativeType) -> Table {
   }
   if let f = n.compare {
     for (name, op) in comparisons {
-      t.add("__\(name)__", "self, value, /") { (a) throws(LullError) in try f(op, a[0], a[1]) ?? .notImplemented }
+      t.add("__\(name)__", "self, value, /") { (a) throws(LullError) in
+        try f(op, a[0], a[1]) ?? .notImplemented
+      }
     }
   }
   if let f = n.unary {
     for (name, op) in [("neg", UnaryOperator.negate), ("pos", .plus), ("invert", .invert)] {
       t.add("__\(name)__") { (a) throws(LullError) in
-        guard let r = try f(op, a[0]) else { throw LullError.typeError("bad operand type for unary operator: '\(typeName(a[0]))'") }
+        guard let r = try f(op, a[0]) else {
+          throw LullError.typeError("bad operand type for unary operator: '\(typeName(a[0]))'")
+        }
         return r
       }
     }
@@ -121,38 +131,48 @@ private func builtinCall(_ name: String, _ args: [Value]) throws(LullError) -> V
 }
 
 nonisolated(unsafe) private let arithmetic: [(String, BinaryOperator)] = [
-  ("add", .add), ("sub", .subtract), ("mul", .multiply), ("truediv", .divide), ("floordiv", .floorDivide),
+  ("add", .add), ("sub", .subtract), ("mul", .multiply), ("truediv", .divide),
+  ("floordiv", .floorDivide),
   ("mod", .modulo), ("pow", .power),
 ]
 nonisolated(unsafe) private let bitwise: [(String, BinaryOperator)] = [
-  ("lshift", .leftShift), ("rshift", .rightShift), ("and", .bitAnd), ("or", .bitOr), ("xor", .bitXor),
+  ("lshift", .leftShift), ("rshift", .rightShift), ("and", .bitAnd), ("or", .bitOr),
+  ("xor", .bitXor),
 ]
 nonisolated(unsafe) private let comparisons: [(String, CompareOperator)] = [
-  ("lt", .less), ("le", .lessEqual), ("eq", .equal), ("ne", .notEqual), ("gt", .greater), ("ge", .greaterEqual),
+  ("lt", .less), ("le", .lessEqual), ("eq", .equal), ("ne", .notEqual), ("gt", .greater),
+  ("ge", .greaterEqual),
 ]
 
 // MARK: - Families of methods
 
 /// Binary operators with operands that `accepts` takes; else NotImplemented.
 private func addOperators(
-  _ t: inout Table, _ list: [(String, BinaryOperator)], reflected: Bool, _ accepts: @escaping (Value) -> Bool
+  _ t: inout Table, _ list: [(String, BinaryOperator)], reflected: Bool,
+  _ accepts: @escaping (Value) -> Bool
 ) {
   for (name, op) in list {
-    t.add("__\(name)__", op == .power ? "self, value, mod=None, /" : "self, value, /") { (a) throws(LullError) in
+    t.add("__\(name)__", op == .power ? "self, value, mod=None, /" : "self, value, /") {
+      (a) throws(LullError) in
       guard accepts(a[1]) else { return .notImplemented }
-      if op == .power, a.has(2), !a[2].isNone { return try builtinCall("pow", [plainView(a[0]), plainView(a[1]), a[2]]) }
+      if op == .power, a.has(2), !a[2].isNone {
+        return try builtinCall("pow", [plainView(a[0]), plainView(a[1]), a[2]])
+      }
       let r = try builtinBinary(op, plainView(a[0]), plainView(a[1]))
       return r.isUndefined ? .notImplemented : r
     }
     if !reflected { continue }
-    t.add("__r\(name)__", op == .power ? "self, value, mod=None, /" : "self, value, /") { (a) throws(LullError) in
+    t.add("__r\(name)__", op == .power ? "self, value, mod=None, /" : "self, value, /") {
+      (a) throws(LullError) in
       guard accepts(a[1]) else { return .notImplemented }
       let r = try builtinBinary(op, plainView(a[1]), plainView(a[0]))
       return r.isUndefined ? .notImplemented : r
     }
   }
 }
-private func addComparisons(_ t: inout Table, ordered: Bool = true, _ accepts: @escaping (Value) -> Bool) {
+private func addComparisons(
+  _ t: inout Table, ordered: Bool = true, _ accepts: @escaping (Value) -> Bool
+) {
   for (name, op) in comparisons where ordered || op == .equal || op == .notEqual {
     t.add("__\(name)__", "self, value, /") { (a) throws(LullError) in
       accepts(a[1]) ? try compare(op, plainView(a[0]), plainView(a[1])) : .notImplemented
@@ -164,7 +184,11 @@ private func addText(_ t: inout Table) {
     var b = TextBuilder()
     // A set's text names its class.
     let v = a[0].kind == .set ? a[0] : plainView(a[0])
-    if v.tag.rawValue < Tag.firstHeap { try appendRepr(v, &b) } else { try appendBuiltinRepr(v, &b) }
+    if v.tag.rawValue < Tag.firstHeap {
+      try appendRepr(v, &b)
+    } else {
+      try appendBuiltinRepr(v, &b)
+    }
     return b.value()
   }
 }
@@ -178,11 +202,13 @@ private func addSequence(_ t: inout Table, reversible: Bool = false) {
   }
   t.add("__iter__") { (a) throws(LullError) in try makeIterator(plainView(a[0])) }
   if reversible {
-    t.add("__reversed__") { (a) throws(LullError) in try builtinCall("reversed", [plainView(a[0])]) }
+    t.add("__reversed__") { (a) throws(LullError) in try builtinCall("reversed", [plainView(a[0])])
+    }
   }
 }
 private func addItem(_ t: inout Table, mutable: Bool) {
-  t.add("__getitem__", "self, key, /") { (a) throws(LullError) in try getItem(plainView(a[0]), a[1]) }
+  t.add("__getitem__", "self, key, /") { (a) throws(LullError) in try getItem(plainView(a[0]), a[1])
+  }
   if !mutable { return }
   t.add("__setitem__", "self, key, value, /") { (a) throws(LullError) in
     try setItem(plainView(a[0]), a[1], a[2])
@@ -227,11 +253,15 @@ private func addConversions(_ t: inout Table, isInteger: Bool) {
     try builtinCall("round", a.isNone(1) ? [plainView(a[0])] : [plainView(a[0]), a[1]])
   }
   t.add("__divmod__", "self, value, /") { (a) throws(LullError) in
-    guard isInteger ? a[1].isInteger : a[1].isInteger || a[1].kind == .float else { return .notImplemented }
+    guard isInteger ? a[1].isInteger : a[1].isInteger || a[1].kind == .float else {
+      return .notImplemented
+    }
     return try builtinCall("divmod", [plainView(a[0]), plainView(a[1])])
   }
   t.add("__rdivmod__", "self, value, /") { (a) throws(LullError) in
-    guard isInteger ? a[1].isInteger : a[1].isInteger || a[1].kind == .float else { return .notImplemented }
+    guard isInteger ? a[1].isInteger : a[1].isInteger || a[1].kind == .float else {
+      return .notImplemented
+    }
     return try builtinCall("divmod", [plainView(a[1]), plainView(a[0])])
   }
   for (name, rule) in [("__floor__", FloatingPointRoundingRule.down), ("__ceil__", .up)] {
@@ -260,7 +290,11 @@ private func makeTables() {
   table("object", []) { t in
     t.add("__repr__") { (a) throws(LullError) in
       var b = TextBuilder()
-      if a[0].tag.rawValue < Tag.firstHeap { try appendRepr(a[0], &b) } else { try appendBuiltinRepr(a[0], &b) }
+      if a[0].tag.rawValue < Tag.firstHeap {
+        try appendRepr(a[0], &b)
+      } else {
+        try appendBuiltinRepr(a[0], &b)
+      }
       return b.value()
     }
     t.add("__str__") { (a) throws(LullError) in
@@ -271,7 +305,8 @@ private func makeTables() {
       let spec = try a.string(1)
       if a[0].tag == .instance || a[0].tag == .exception {
         if spec.isEmpty { return makeStr(try display(a[0])) }
-        throw LullError.typeError("unsupported format string passed to \(typeName(a[0])).__format__")
+        throw LullError.typeError(
+          "unsupported format string passed to \(typeName(a[0])).__format__")
       }
       if spec.isEmpty { return makeStr(try display(a[0])) }
       return makeStr(try format(plainView(a[0]), spec))
@@ -308,7 +343,9 @@ private func makeTables() {
     }
     t.add("__init_subclass__", "cls, /, **kwargs") { (a) throws(LullError) in
       if a[1].dict.pointee.count > 0 {
-        throw LullError.typeError("\(a[0].tag == .type ? a[0].typeObject.pointee.name : "object").__init_subclass__() takes no keyword arguments")
+        throw LullError.typeError(
+          "\(a[0].tag == .type ? a[0].typeObject.pointee.name : "object").__init_subclass__() takes no keyword arguments"
+        )
       }
       return .none
     }
@@ -357,7 +394,8 @@ private func makeTables() {
     addComparisons(&t) { $0.kind == .str }
     addText(&t)
     addHash(&t)
-    t.add("__mod__", "self, value, /") { (a) throws(LullError) in try percentFormat(a[0].str, a[1]) }
+    t.add("__mod__", "self, value, /") { (a) throws(LullError) in try percentFormat(a[0].str, a[1])
+    }
     t.add("__rmod__", "self, value, /") { (a) throws(LullError) in
       a[1].kind == .str ? try percentFormat(a[1].str, a[0]) : .notImplemented
     }
@@ -370,7 +408,9 @@ private func makeTables() {
       addComparisons(&t) { $0.kind == .bytes }
       addText(&t)
       if name == "bytes" { addHash(&t) } else { t.none("__hash__") }
-      t.add("__mod__", "self, value, /") { (a) throws(LullError) in try percentFormatBytes(a[0], a[1]) }
+      t.add("__mod__", "self, value, /") { (a) throws(LullError) in
+        try percentFormatBytes(a[0], a[1])
+      }
     }
   }
   table("list", [.list]) { t in
@@ -441,11 +481,13 @@ private func makeTables() {
           let mine = try setFrom(a[0], frozen: false)
           defer { mine.release() }
           var meets = false
-          try forEach(a[1]) { (x) throws(LullError) in if try mine.set.contains(x) { meets = true } }
+          try forEach(a[1]) { (x) throws(LullError) in if try mine.set.contains(x) { meets = true }
+          }
           return Value(!meets)
         })
       addOperators(
-        &t, [("or", .bitOr), ("and", .bitAnd), ("sub", .subtract), ("xor", .bitXor)], reflected: true
+        &t, [("or", .bitOr), ("and", .bitAnd), ("sub", .subtract), ("xor", .bitXor)],
+        reflected: true
       ) { $0.kind == .set || $0.kind == .dictView }
       addComparisons(&t) { $0.kind == .set || $0.kind == .dictView }
       t.none("__hash__")

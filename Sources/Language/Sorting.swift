@@ -71,7 +71,8 @@ private func classify(_ keys: [Value], _ entries: inout [SortEntry]) -> SortKind
     }
     for i in 0..<keys.count {
       let x = keys[i].tuple.items[0]
-      entries[i].word = x.tag == .int ? word(x.asInt) : x.tag == .str ? word(x.str) : word(x.asDouble)
+      entries[i].word =
+        x.tag == .int ? word(x.asInt) : x.tag == .str ? word(x.str) : word(x.asDouble)
     }
     return .tuple
   default: return .general

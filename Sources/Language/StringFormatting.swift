@@ -129,7 +129,9 @@ private func appendField(
         letter > 32 && letter < 127
           ? "Unknown conversion specifier \(UnicodeScalar(letter))"
           : "Unknown conversion specifier \\x"
-            + String(String(decoding: conversion, as: UTF8.self).unicodeScalars.first?.value ?? 0, radix: 16))
+            + String(
+              String(decoding: conversion, as: UTF8.self).unicodeScalars.first?.value ?? 0,
+              radix: 16))
     }
     v.release()
     v = text.value()
@@ -287,7 +289,8 @@ private func bytesArgument(_ v: Value) throws(LullError) -> Value {
     "%b requires a bytes-like object, or an object that implements __bytes__, not '\(typeName(v))'")
 }
 
-func percentFormat(_ s: StrPtr, _ values: Value, forBytes: Bool = false) throws(LullError) -> Value {
+func percentFormat(_ s: StrPtr, _ values: Value, forBytes: Bool = false) throws(LullError) -> Value
+{
   let c = s.bytes
   let n = s.pointee.byteCount
   var out = TextBuilder()
@@ -362,7 +365,8 @@ func percentFormat(_ s: StrPtr, _ values: Value, forBytes: Bool = false) throws(
       }
       if i >= n { throw LullError.valueError("incomplete format key") }
       let text = makeStr(c + start, i - start)
-      let key = forBytes ? makeBytes(try encodeString(text.str, "latin-1", "strict")) : text.retained()
+      let key =
+        forBytes ? makeBytes(try encodeString(text.str, "latin-1", "strict")) : text.retained()
       text.release()
       defer { key.release() }
       keyed.release()
@@ -419,7 +423,9 @@ func percentFormat(_ s: StrPtr, _ values: Value, forBytes: Bool = false) throws(
       if v.isInteger {
         let i = try indexValue(v)
         defer { i.release() }
-        guard i.tag == .int, i.asInt >= 0, i.asInt < 256 else { throw LullError.overflow("%c arg not in range(256)") }
+        guard i.tag == .int, i.asInt >= 0, i.asInt < 256 else {
+          throw LullError.overflow("%c arg not in range(256)")
+        }
       } else if v.kind != .bytes || v.bytes.count != 1 {
         throw LullError.typeError("%c requires an integer in range(256) or a single byte")
       }
@@ -441,10 +447,12 @@ func percentFormat(_ s: StrPtr, _ values: Value, forBytes: Bool = false) throws(
       v, t, spec, precision: precision, isZero: isZero && !isLeft, &out)
   }
   if let tuple = args.tuple, args.next < tuple.pointee.count {
-    throw LullError.typeError("not all arguments converted during \(forBytes ? "bytes" : "string") formatting")
+    throw LullError.typeError(
+      "not all arguments converted during \(forBytes ? "bytes" : "string") formatting")
   }
   if args.tuple == nil, mapping == nil, args.next == 0 {
-    throw LullError.typeError("not all arguments converted during \(forBytes ? "bytes" : "string") formatting")
+    throw LullError.typeError(
+      "not all arguments converted during \(forBytes ? "bytes" : "string") formatting")
   }
   return out.value()
 }
@@ -524,7 +532,8 @@ private func appendPercent(
     } else if isCustom(v), !v.isInteger, let f = numberMethod(v, isDecimal) {
       n = try callMethod(f, v)
       guard n.isInteger else {
-        throw LullError.typeError("\(isDecimal ? "__int__" : "__index__") returned non-int (type \(typeName(n)))")
+        throw LullError.typeError(
+          "\(isDecimal ? "__int__" : "__index__") returned non-int (type \(typeName(n)))")
       }
     } else if !v.isInteger {
       throw LullError.typeError(

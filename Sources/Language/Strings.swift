@@ -40,7 +40,8 @@ extension UnsafeMutablePointer where Pointee == StrBody {
       }
       any |= b.loadUnaligned(fromByteOffset: n &- 8, as: UInt64.self)
     } else if n >= 4 {
-      any = UInt64(b.loadUnaligned(as: UInt32.self) | b.loadUnaligned(fromByteOffset: n &- 4, as: UInt32.self))
+      any = UInt64(
+        b.loadUnaligned(as: UInt32.self) | b.loadUnaligned(fromByteOffset: n &- 4, as: UInt32.self))
     } else {
       while i < n {
         any |= UInt64(b.load(fromByteOffset: i, as: UInt8.self))
@@ -153,7 +154,8 @@ extension UnsafeMutablePointer where Pointee == StrBody {
 }
 
 /// memcpy without a call for short texts, which most are: the last word overlaps the one before it.
-@inline(__always) func copyBytes(_ to: UnsafeMutableRawPointer, _ from: UnsafeRawPointer, _ n: Int) {
+@inline(__always) func copyBytes(_ to: UnsafeMutableRawPointer, _ from: UnsafeRawPointer, _ n: Int)
+{
   if n > 16 {
     memcpy(to, from, n)
   } else if n >= 8 {
@@ -169,8 +171,10 @@ extension UnsafeMutablePointer where Pointee == StrBody {
   } else if n > 0 {
     to.storeBytes(of: from.load(as: UInt8.self), as: UInt8.self)
     if n > 1 {
-      to.storeBytes(of: from.load(fromByteOffset: n &- 1, as: UInt8.self), toByteOffset: n &- 1, as: UInt8.self)
-      to.storeBytes(of: from.load(fromByteOffset: 1, as: UInt8.self), toByteOffset: 1, as: UInt8.self)
+      to.storeBytes(
+        of: from.load(fromByteOffset: n &- 1, as: UInt8.self), toByteOffset: n &- 1, as: UInt8.self)
+      to.storeBytes(
+        of: from.load(fromByteOffset: 1, as: UInt8.self), toByteOffset: 1, as: UInt8.self)
     }
   }
 }
@@ -194,7 +198,9 @@ extension UnsafeMutablePointer where Pointee == StrBody {
     if n > 64 { return memcmp(a, b, n) == 0 }
     var i = 0
     while i &+ 8 <= n {
-      if a.loadUnaligned(fromByteOffset: i, as: UInt64.self) != b.loadUnaligned(fromByteOffset: i, as: UInt64.self) {
+      if a.loadUnaligned(fromByteOffset: i, as: UInt64.self)
+        != b.loadUnaligned(fromByteOffset: i, as: UInt64.self)
+      {
         return false
       }
       i &+= 8
@@ -209,7 +215,9 @@ extension UnsafeMutablePointer where Pointee == StrBody {
   }
   var i = 0
   while i < n {
-    if a.load(fromByteOffset: i, as: UInt8.self) != b.load(fromByteOffset: i, as: UInt8.self) { return false }
+    if a.load(fromByteOffset: i, as: UInt8.self) != b.load(fromByteOffset: i, as: UInt8.self) {
+      return false
+    }
     i &+= 1
   }
   return true

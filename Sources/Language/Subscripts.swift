@@ -27,7 +27,9 @@ public func length(_ v: Value) throws(LullError) -> Int {
       let r = try callMethod(f, v)
       defer { r.release() }
       guard r.isIntOrBool else {
-        if r.kind == .bigInt { throw LullError.overflow("cannot fit 'int' into an index-sized integer") }
+        if r.kind == .bigInt {
+          throw LullError.overflow("cannot fit 'int' into an index-sized integer")
+        }
         throw LullError.typeError(
           "'\(typeName(r))' object cannot be interpreted as an integer")
       }
@@ -92,7 +94,9 @@ public func getItem(_ o: Value, _ k: Value) throws(LullError) -> Value {
   }
   if o.tag == .instance || o.tag == .derived || o.tag == .exception {
     let f = o.type.lookup(.__getitem__)
-    if f.tag == .builtin, let d = o.asDict, f.isSame(typeTable[Int(Tag.dict.rawValue)].lookup(.__getitem__)) {
+    if f.tag == .builtin, let d = o.asDict,
+      f.isSame(typeTable[Int(Tag.dict.rawValue)].lookup(.__getitem__))
+    {
       if let v = try d.lookup(k) { return v.retained() }
       let m = o.type.lookup(.__missing__)
       if !m.isUndefined { return try callMethod(m, o, k) }
@@ -184,7 +188,9 @@ public func getItem(_ o: Value, _ k: Value) throws(LullError) -> Value {
   case .range:
     let r = o.range.pointee
     if k.kind == .slice { return try o.range.slice(k) }
-    if let big = r.big, k.isInteger || !k.type.lookup(.__index__).isUndefined { return try big.item(at: k) }
+    if let big = r.big, k.isInteger || !k.type.lookup(.__index__).isUndefined {
+      return try big.item(at: k)
+    }
     let i = try sequenceIndex(k, r.count, "range")
     return Value(r.start &+ i &* r.step)
   case .native:
@@ -192,12 +198,15 @@ public func getItem(_ o: Value, _ k: Value) throws(LullError) -> Value {
   case .type:
     let f = o.typeObject.lookup(.__class_getitem__)
     if !f.isUndefined {
-      let b = try bindDescriptor(f.tag == .function ? makeWrapper(.classMethod, f.retained()) : f, .undefined, o.typeObject)
+      let b = try bindDescriptor(
+        f.tag == .function ? makeWrapper(.classMethod, f.retained()) : f, .undefined, o.typeObject)
       defer { b.release() }
       return try call(b, [k])
     }
     // Annotations such as list[int].
-    let generic: Set<String> = ["list", "dict", "tuple", "set", "frozenset", "type", "enumerate", "filter", "map", "zip"]
+    let generic: Set<String> = [
+      "list", "dict", "tuple", "set", "frozenset", "type", "enumerate", "filter", "map", "zip",
+    ]
     if !o.typeObject.pointee.isUserDefined, generic.contains(o.typeObject.pointee.name) {
       return makeGenericAlias(o, k)
     }
@@ -210,12 +219,15 @@ public func getItem(_ o: Value, _ k: Value) throws(LullError) -> Value {
 }
 
 /// A slice of a sequence of `n` whose parts are ints or None and whose step is not 0; else nil.
-@inline(__always) private func plainSlice(_ k: Value, _ n: Int) -> (start: Int, step: Int, count: Int)? {
+@inline(__always) private func plainSlice(_ k: Value, _ n: Int) -> (
+  start: Int, step: Int, count: Int
+)? {
   let s = k.body(SliceBody.self)
   let a = s.pointee.start
   let b = s.pointee.stop
   let c = s.pointee.step
-  guard a.tag == .int || a.isNone, b.tag == .int || b.isNone, c.isNone || c.tag == .int && c.asInt != 0,
+  guard a.tag == .int || a.isNone, b.tag == .int || b.isNone,
+    c.isNone || c.tag == .int && c.asInt != 0,
     c.isNone || c.asInt.magnitude < 1 << 32
   else { return nil }
   let step = c.isNone ? 1 : c.asInt
@@ -233,7 +245,9 @@ public func getItem(_ o: Value, _ k: Value) throws(LullError) -> Value {
   let count = step > 0 ? (stop &- start &+ step &- 1) / step : (start &- stop &- step &- 1) / -step
   return (start, step, max(count, 0))
 }
-@inline(never) private func sliceASCII(_ s: StrPtr, _ start: Int, _ step: Int, _ count: Int) -> Value {
+@inline(never) private func sliceASCII(_ s: StrPtr, _ start: Int, _ step: Int, _ count: Int)
+  -> Value
+{
   if count == 0 { return emptyString.retained() }
   if step == 1 || count == 1 { return makePiece(s, start, start &+ count) }
   let v = makeStr(uninitialized: count)
@@ -257,7 +271,9 @@ public func setItem(_ o: Value, _ k: Value, _ v: Value) throws(LullError) {
       return
     }
     if let d = o.asDict { return try d.store(k, v.retained()) }
-    if o.tag == .instance, !o.type.lookup(.__delitem__).isUndefined { throw LullError.attribute("__setitem__") }
+    if o.tag == .instance, !o.type.lookup(.__delitem__).isUndefined {
+      throw LullError.attribute("__setitem__")
+    }
   }
   switch o.kind {
   case .list:
@@ -301,7 +317,8 @@ public func setItem(_ o: Value, _ k: Value, _ v: Value) throws(LullError) {
     let body = o.body(BytesBody.self)
     if k.kind == .slice {
       if v.kind == .str {
-        throw LullError.typeError("can assign only bytes, buffers, or iterables of ints in range(0, 256)")
+        throw LullError.typeError(
+          "can assign only bytes, buffers, or iterables of ints in range(0, 256)")
       }
       let new = try bytesFromIterable(v)
       let s = try sliceIndices(k, length: body.pointee.value.count)
@@ -338,7 +355,9 @@ public func deleteItem(_ o: Value, _ k: Value) throws(LullError) {
       try callMethod(f, o, k).release()
       return
     }
-    if o.tag == .instance, !o.type.lookup(.__setitem__).isUndefined { throw LullError.attribute("__delitem__") }
+    if o.tag == .instance, !o.type.lookup(.__setitem__).isUndefined {
+      throw LullError.attribute("__delitem__")
+    }
   }
   switch o.kind {
   case .dict:
@@ -373,7 +392,9 @@ public func deleteItem(_ o: Value, _ k: Value) throws(LullError) {
     let body = o.body(BytesBody.self)
     if k.kind == .slice {
       let s = try sliceIndices(k, length: body.pointee.value.count)
-      for i in (0..<s.count).map({ s.start + $0 * s.step }).sorted(by: >) { body.pointee.value.remove(at: i) }
+      for i in (0..<s.count).map({ s.start + $0 * s.step }).sorted(by: >) {
+        body.pointee.value.remove(at: i)
+      }
       return
     }
     let i = try sequenceIndex(k, body.pointee.value.count, "bytearray")
@@ -476,7 +497,9 @@ private func memmem(
 
 /// Byte offset of the first occurrence at or after `from`, or -1.
 /// The place of a byte in `from..<end`, or -1.
-@inline(__always) func findByte(_ p: UnsafeMutablePointer<UInt8>, _ from: Int, _ end: Int, _ c: UInt8) -> Int {
+@inline(__always) func findByte(
+  _ p: UnsafeMutablePointer<UInt8>, _ from: Int, _ end: Int, _ c: UInt8
+) -> Int {
   guard from < end, let q = memchr(p + from, Int32(c), end &- from) else { return -1 }
   return UnsafeMutableRawPointer(p).distance(to: q)
 }

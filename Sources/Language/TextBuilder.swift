@@ -150,7 +150,8 @@ func makeDigitTables() {
   }
   digitPairs = .allocate(capacity: 100)
   for i in 0..<100 {
-    (digitPairs + i).initialize(to: UInt16(littleEndian: UInt16(48 + i / 10) | UInt16(48 + i % 10) << 8))
+    (digitPairs + i).initialize(
+      to: UInt16(littleEndian: UInt16(48 + i / 10) | UInt16(48 + i % 10) << 8))
   }
 }
 @inline(__always) private func decimalDigits(_ m: UInt) -> Int {
@@ -167,7 +168,9 @@ func writeDecimal(_ n: Int, _ out: UnsafeMutablePointer<UInt8>) -> Int {
   writeDecimal(n, out, length)
   return length
 }
-@inline(__always) private func writeDecimal(_ n: Int, _ out: UnsafeMutablePointer<UInt8>, _ length: Int) {
+@inline(__always) private func writeDecimal(
+  _ n: Int, _ out: UnsafeMutablePointer<UInt8>, _ length: Int
+) {
   var m = n.magnitude
   if n < 0 { out[0] = 45 }
   var p = out + length

@@ -22,12 +22,15 @@ final class TypeUnion {
   deinit { members.release() }
 }
 
-let genericAliasType = NativeType("GenericAlias", module: "types", doc: "A class with type arguments, for annotations.")
-let typeUnionType = NativeType("UnionType", module: "types", doc: "One of several types, for annotations.")
+let genericAliasType = NativeType(
+  "GenericAlias", module: "types", doc: "A class with type arguments, for annotations.")
+let typeUnionType = NativeType(
+  "UnionType", module: "types", doc: "One of several types, for annotations.")
 
 /// `origin[arguments]`; borrows both.
 func makeGenericAlias(_ origin: Value, _ key: Value) -> Value {
-  genericAliasType.make(GenericAlias(origin, key.kind == .tuple ? key.retained() : makeTuple([key.retained()])))
+  genericAliasType.make(
+    GenericAlias(origin, key.kind == .tuple ? key.retained() : makeTuple([key.retained()])))
 }
 
 /// How an annotation writes a member.
@@ -46,7 +49,8 @@ private func shown(_ v: Value) throws(LullError) -> String {
   return try repr(v)
 }
 private func isTypeLike(_ v: Value) -> Bool {
-  v.isNone || v.tag == .type || v.native(GenericAlias.self) != nil || v.native(TypeUnion.self) != nil
+  v.isNone || v.tag == .type || v.native(GenericAlias.self) != nil
+    || v.native(TypeUnion.self) != nil
 }
 private func isSameType(_ a: Value, _ b: Value) throws(LullError) -> Bool {
   a.isSame(b) ? true : try valuesEqual(a, b)
@@ -93,7 +97,9 @@ func installTypeAliases() {
     }
     return g
   }
-  a.constructor = Builtin("GenericAlias", "GenericAlias(origin, args, /)", chapter: "types", doc: a.doc) { (x) throws(LullError) in
+  a.constructor = Builtin(
+    "GenericAlias", "GenericAlias(origin, args, /)", chapter: "types", doc: a.doc
+  ) { (x) throws(LullError) in
     makeGenericAlias(x[0], x[1])
   }
   a.repr = { (v) throws(LullError) in
@@ -120,9 +126,14 @@ func installTypeAliases() {
     return try hashOf(g.origin) ^ (try hashOf(g.arguments))
   }
   a.properties = [
-    NativeProperty("__origin__", doc: "The class.") { (v) throws(LullError) in try alias(v).origin.retained() },
-    NativeProperty("__args__", doc: "The type arguments.") { (v) throws(LullError) in try alias(v).arguments.retained() },
-    NativeProperty("__parameters__", doc: "The type variables among the arguments.") { (v) throws(LullError) in
+    NativeProperty("__origin__", doc: "The class.") { (v) throws(LullError) in
+      try alias(v).origin.retained()
+    },
+    NativeProperty("__args__", doc: "The type arguments.") { (v) throws(LullError) in
+      try alias(v).arguments.retained()
+    },
+    NativeProperty("__parameters__", doc: "The type variables among the arguments.") {
+      (v) throws(LullError) in
       let t = try alias(v).arguments.tuple
       return makeTuple(t.array.filter { typeName($0) == "TypeVar" }.map { $0.retained() })
     },
@@ -161,7 +172,8 @@ func installTypeAliases() {
     return h
   }
   u.properties = [
-    NativeProperty("__args__", doc: "The members.") { (v) throws(LullError) in members(v).retained() }
+    NativeProperty("__args__", doc: "The members.") { (v) throws(LullError) in members(v).retained()
+    }
   ]
   u.register()
 }

@@ -90,7 +90,9 @@ func makeType(
 
 @inline(__always) func releaseType(_ t: TypePtr) {
   t.pointee.h.count &-= 1
-  if t.pointee.h.count == 0 { destroy(UnsafeMutableRawPointer(t).assumingMemoryBound(to: Header.self)) }
+  if t.pointee.h.count == 0 {
+    destroy(UnsafeMutableRawPointer(t).assumingMemoryBound(to: Header.self))
+  }
 }
 
 func destroyType(_ t: TypePtr) {
@@ -201,7 +203,8 @@ func typeName(_ v: Value) -> String { v.isUndefined ? "undefined" : v.type.point
 
 enum Name: Int, CaseIterable {
   case __init__, __new__, __call__, __getitem__, __setitem__, __delitem__, __iter__, __next__
-  case __contains__, __enter__, __exit__, __getattr__, __getattribute__, __setattr__, __delattr__, __len__, __bool__
+  case __contains__, __enter__, __exit__, __getattr__, __getattribute__, __setattr__, __delattr__,
+    __len__, __bool__
   case __eq__, __ne__, __lt__, __le__, __gt__, __ge__, __hash__, __repr__, __str__, __format__
   case __add__, __sub__, __mul__, __matmul__, __truediv__, __floordiv__, __mod__, __pow__
   case __lshift__, __rshift__, __and__, __or__, __xor__
@@ -233,7 +236,8 @@ private func enumCaseName<T>(_ value: T) -> UnsafePointer<CChar>?
 func makeNameTable() {
   nameTable = .allocate(capacity: Name.allCases.count)
   for n in Name.allCases {
-    (nameTable + n.rawValue).initialize(to: internedPointer(enumCaseName(n).map { String(cString: $0) } ?? String(describing: n)))
+    (nameTable + n.rawValue).initialize(
+      to: internedPointer(enumCaseName(n).map { String(cString: $0) } ?? String(describing: n)))
   }
 }
 

@@ -164,7 +164,9 @@ let sizeClassCount = 34
     return allocatePooled(byteCount, sizeClassCount)
   #endif
 }
-@inline(__always) private func allocatePooled(_ byteCount: Int, _ first: Int) -> UnsafeMutableRawPointer {
+@inline(__always) private func allocatePooled(_ byteCount: Int, _ first: Int)
+  -> UnsafeMutableRawPointer
+{
   if byteCount <= 512, let lists = freeLists {
     let index = (byteCount &+ 15) &>> 4 &+ first
     if let p = lists[index] {
@@ -182,7 +184,8 @@ private struct Fresh {
 }
 @exclusivity(unchecked) nonisolated(unsafe) private var fresh: UnsafeMutablePointer<Fresh>? = nil
 
-@inline(never) private func allocateSlow(_ byteCount: Int, _ first: Int) -> UnsafeMutableRawPointer {
+@inline(never) private func allocateSlow(_ byteCount: Int, _ first: Int) -> UnsafeMutableRawPointer
+{
   if byteCount > 512 { return allocateRaw(byteCount) }
   if freeLists == nil {
     freeLists = .allocate(capacity: 2 * sizeClassCount)
@@ -218,7 +221,9 @@ private struct Fresh {
     freePooled(p, byteCount, sizeClassCount)
   #endif
 }
-@inline(__always) private func freePooled(_ p: UnsafeMutableRawPointer, _ byteCount: Int, _ first: Int) {
+@inline(__always) private func freePooled(
+  _ p: UnsafeMutableRawPointer, _ byteCount: Int, _ first: Int
+) {
   if byteCount <= 512, let lists = freeLists {
     let index = (byteCount &+ 15) &>> 4 &+ first
     p.storeBytes(of: lists[index], toByteOffset: 8, as: UnsafeMutableRawPointer?.self)

@@ -27,7 +27,8 @@ final class WeakReference {
 @exclusivity(unchecked) nonisolated(unsafe) private var references:
   [UnsafeMutablePointer<Header>: [Unmanaged<WeakReference>]] = [:]
 
-let weakReferenceType = NativeType("ReferenceType", module: "weakref", doc: "A reference that does not hold its object.")
+let weakReferenceType = NativeType(
+  "ReferenceType", module: "weakref", doc: "A reference that does not hold its object.")
 
 private func forget(_ r: WeakReference, _ h: UnsafeMutablePointer<Header>) {
   guard var list = references[h] else { return }
@@ -79,7 +80,9 @@ func clearWeakReferences(within found: [UnsafeMutablePointer<Header>]) -> [Value
 
 private func canBeWeak(_ v: Value) -> Bool {
   switch v.tag {
-  case .instance: v.type.pointee.slots == nil || v.type.pointee.slots?.contains(internedPointer("__weakref__")) ?? false
+  case .instance:
+    v.type.pointee.slots == nil
+      || v.type.pointee.slots?.contains(internedPointer("__weakref__")) ?? false
   case .function, .builtin, .boundMethod, .type, .generator, .set, .module, .native, .code: true
   case .exception: v.type.pointee.isUserDefined
   case .derived: v.kind != .tuple && v.kind != .bigInt && v.kind != .bytes
@@ -93,7 +96,9 @@ private func reference(_ v: Value, _ callback: Value) throws(LullError) -> Value
   }
   let h = v.header
   // Without a callback one is enough.
-  if callback.isNone, let known = references[h]?.first(where: { $0.takeUnretainedValue().callback.isNone }) {
+  if callback.isNone,
+    let known = references[h]?.first(where: { $0.takeUnretainedValue().callback.isNone })
+  {
     let holder = known.takeUnretainedValue().holder
     if !holder.isUndefined { return holder.retained() }
   }
@@ -113,18 +118,25 @@ private func weak(_ v: Value) throws(LullError) -> WeakReference {
 
 func weakModule() -> NativeModule {
   let t = weakReferenceType
-  t.constructor = Builtin("ReferenceType", "ReferenceType(object, callback=None, /)", chapter: "weakref", doc: t.doc, examples: [">>> import weakref\n>>> class Box:\n...     pass\n>>> box = Box()\n>>> r = weakref.ref(box)\n>>> r() is box\nTrue\n>>> del box\n>>> print(r())\nNone"]) { (a) throws(LullError) in
+  t.constructor = Builtin(
+    "ReferenceType", "ReferenceType(object, callback=None, /)", chapter: "weakref", doc: t.doc,
+    examples: [
+      ">>> import weakref\n>>> class Box:\n...     pass\n>>> box = Box()\n>>> r = weakref.ref(box)\n>>> r() is box\nTrue\n>>> del box\n>>> print(r())\nNone"
+    ]
+  ) { (a) throws(LullError) in
     try reference(a[0], a[1])
   }
   t.call = { (v, args, keywords) throws(LullError) in
     if args.count > 0 || !keywords.isEmpty {
-      throw LullError.typeError("weakref.__call__() takes no arguments (\(args.count + keywords.count) given)")
+      throw LullError.typeError(
+        "weakref.__call__() takes no arguments (\(args.count + keywords.count) given)")
     }
     let target = try weak(v).target
     return target.isUndefined ? Value.none : target.retained()
   }
   t.compare = { (op, a, b) throws(LullError) in
-    guard op == .equal || op == .notEqual, let x = a.native(WeakReference.self), let y = b.native(WeakReference.self)
+    guard op == .equal || op == .notEqual, let x = a.native(WeakReference.self),
+      let y = b.native(WeakReference.self)
     else { return nil }
     let same: Bool
     if x.target.isUndefined || y.target.isUndefined {
@@ -149,7 +161,8 @@ func weakModule() -> NativeModule {
     return "<weakref at \(at); to '\(typeName(r.target))' at 0x\(String(r.target.bits, radix: 16))>"
   }
   t.properties = [
-    NativeProperty("__callback__", doc: "What is called when the object is gone.") { (v) throws(LullError) in
+    NativeProperty("__callback__", doc: "What is called when the object is gone.") {
+      (v) throws(LullError) in
       let r = try weak(v)
       return r.target.isUndefined ? Value.none : r.callback.retained()
     }
@@ -157,11 +170,23 @@ func weakModule() -> NativeModule {
   t.register()
   return NativeModule(
     builtins: [
-      Builtin("getweakrefcount", "getweakrefcount(object, /)", chapter: "weakref", doc: "How many weak references an object has.", examples: [">>> import weakref\n>>> class Box:\n...     pass\n>>> box = Box()\n>>> r = weakref.ref(box)\n>>> weakref.getweakrefcount(box)\n1"]) {
+      Builtin(
+        "getweakrefcount", "getweakrefcount(object, /)", chapter: "weakref",
+        doc: "How many weak references an object has.",
+        examples: [
+          ">>> import weakref\n>>> class Box:\n...     pass\n>>> box = Box()\n>>> r = weakref.ref(box)\n>>> weakref.getweakrefcount(box)\n1"
+        ]
+      ) {
         (a) throws(LullError) in
         Value(a[0].isHeap ? references[a[0].header]?.count ?? 0 : 0)
       },
-      Builtin("getweakrefs", "getweakrefs(object, /)", chapter: "weakref", doc: "The weak references of an object.", examples: [">>> import weakref\n>>> class Box:\n...     pass\n>>> box = Box()\n>>> r = weakref.ref(box)\n>>> weakref.getweakrefs(box) == [r]\nTrue"]) { (a) throws(LullError) in
+      Builtin(
+        "getweakrefs", "getweakrefs(object, /)", chapter: "weakref",
+        doc: "The weak references of an object.",
+        examples: [
+          ">>> import weakref\n>>> class Box:\n...     pass\n>>> box = Box()\n>>> r = weakref.ref(box)\n>>> weakref.getweakrefs(box) == [r]\nTrue"
+        ]
+      ) { (a) throws(LullError) in
         let list = a[0].isHeap ? references[a[0].header] ?? [] : []
         return makeList(list.map { $0.takeUnretainedValue().holder.retained() })
       },

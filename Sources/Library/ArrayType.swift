@@ -7,7 +7,8 @@ import Language
 /// Functions that are methods too.
 private let methodNames: Set<String> = [
   "abs", "all", "any", "argmax", "argmin", "conj", "cos", "cummax", "cummin", "cumprod",
-  "cumsum", "diag", "logcumsumexp", "diagonal", "exp", "flatten", "log", "log10", "log1p", "log2", "logsumexp",
+  "cumsum", "diag", "logcumsumexp", "diagonal", "exp", "flatten", "log", "log10", "log1p", "log2",
+  "logsumexp",
   "max",
   "mean", "min", "moveaxis", "prod", "reciprocal", "round", "rsqrt", "sin", "split", "sqrt",
   "square",
@@ -292,11 +293,13 @@ private let operatorMethods: [Builtin] = {
 
 private func needsArray(_ op: BinaryOperator, _ other: Value) -> LullError {
   LullError.valueError(
-    "'\(symbol(op))' needs an array or a number, not \(article(other.typeNameText)); write array(...)")
+    "'\(symbol(op))' needs an array or a number, not \(article(other.typeNameText)); write array(...)"
+  )
 }
 
 /// What `__dlpack__` gives: an array on its way to another library.
-private let capsuleType = NativeType("PyCapsule", module: "builtins", doc: "An array on its way to another library.")
+private let capsuleType = NativeType(
+  "PyCapsule", module: "builtins", doc: "An array on its way to another library.")
 
 func giveCapsule(_ a: Args) throws(LullError) -> Value {
   guard let x = a[0].ndarray else { return .none }
@@ -319,7 +322,8 @@ private let ownMethods: [Builtin] = [
   },
   Builtin(
     "__dlpack__", "__dlpack__(self, *, stream=None, max_version=None, dl_device=None, copy=None)",
-    chapter: "arrays", doc: "The array as another library takes it with from_dlpack.", run: giveCapsule),
+    chapter: "arrays", doc: "The array as another library takes it with from_dlpack.",
+    run: giveCapsule),
   Builtin("__copy__", "__copy__(self, /)") { (a) throws(LullError) in
     a[0].ndarray.map(wrap) ?? .none
   },
@@ -334,11 +338,13 @@ private let ownMethods: [Builtin] = [
     let scalar = try oneValue(a[0])
     return makeComplexValue(scalar.double, scalar.imaginary)
   },
-  Builtin("__array_namespace__", "__array_namespace__(self, api_version=None)") { (_) throws(LullError) in
+  Builtin("__array_namespace__", "__array_namespace__(self, api_version=None)") {
+    (_) throws(LullError) in
     try importModuleValue("mlx.core")
   },
   Builtin(
-    "astype", "astype(self, dtype, stream=None)", chapter: "arrays", doc: "The values in another dtype.",
+    "astype", "astype(self, dtype, stream=None)", chapter: "arrays",
+    doc: "The values in another dtype.",
     examples: [">>> mx.array([1.7, -1.7]).astype(mx.int32)\narray([1, -1], dtype=int32)"]
   ) { (a) throws(LullError) in
     stampPosition()
@@ -381,7 +387,8 @@ private func methodsFromFunctions() -> [Builtin] {
       let parameters = f.signature.drop { $0 != "(" }.dropFirst()
       let rest = parameters.drop { $0 != "," && $0 != ")" }
       return Builtin(
-        f.name, "\(f.name)(self\(rest)", chapter: "arrays", doc: f.doc, examples: f.examples.map { asMethod($0, f.name) },
+        f.name, "\(f.name)(self\(rest)", chapter: "arrays", doc: f.doc,
+        examples: f.examples.map { asMethod($0, f.name) },
         run: f.run)
     }
 }
@@ -430,9 +437,11 @@ let arrayAtType: NativeType = {
     guard let box = me.native(AtBox.self) else { return .none }
     return atIndexType.make(AtIndexBox(box.array.retain(), index.retain()))
   }
-  type.methods = ["set", "add", "subtract", "multiply", "divide", "maximum", "minimum"].map { name in
+  type.methods = ["set", "add", "subtract", "multiply", "divide", "maximum", "minimum"].map {
+    name in
     Builtin(
-      name, "\(name)(self, value)", chapter: "arrays", doc: "Needs the indices first: a.at[i].\(name)(value).",
+      name, "\(name)(self, value)", chapter: "arrays",
+      doc: "Needs the indices first: a.at[i].\(name)(value).",
       examples: [">>> a = mx.array([6, 2])\n>>> a.at[0].\(name)(3)[1]\narray(2, dtype=int32)"]
     ) { (_) throws(LullError) in
       throw LullError.valueError("give the indices first: a.at[indices].\(name)(value)")
@@ -447,7 +456,9 @@ private let atIndexType: NativeType = {
   func method(_ name: String, _ doc: String, _ prints: String, _ mode: UpdateMode) -> Builtin {
     Builtin(
       name, "\(name)(self, value)", chapter: "arrays", doc: doc,
-      examples: [">>> a = mx.array([6, 2])\n>>> a.at[0].\(name)(3)\narray([\(prints), 2], dtype=int32)"]
+      examples: [
+        ">>> a = mx.array([6, 2])\n>>> a.at[0].\(name)(3)\narray([\(prints), 2], dtype=int32)"
+      ]
     ) { (a) throws(LullError) in
       guard let box = a[0].native(AtIndexBox.self) else { return .none }
       stampPosition()

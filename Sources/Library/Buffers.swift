@@ -8,8 +8,10 @@ import Language
 
 /// Formats as in `struct`; 64-bit integers are `q` and `Q`, as in MLX.
 private let formats: [(DType, String)] = [
-  (.bool, "?"), (.int8, "b"), (.uint8, "B"), (.int16, "h"), (.uint16, "H"), (.int32, "i"), (.uint32, "I"),
-  (.int64, "q"), (.uint64, "Q"), (.float16, "e"), (.float32, "f"), (.float64, "d"), (.complex64, "Zf"),
+  (.bool, "?"), (.int8, "b"), (.uint8, "B"), (.int16, "h"), (.uint16, "H"), (.int32, "i"),
+  (.uint32, "I"),
+  (.int64, "q"), (.uint64, "Q"), (.float16, "e"), (.float32, "f"), (.float64, "d"),
+  (.complex64, "Zf"),
   (.bfloat16, "bfloat16"),
 ]
 
@@ -26,7 +28,9 @@ func elementType(ofFormat format: String) -> DType? {
 /// Lets Language make memoryviews of arrays.
 func installBuffers() {
   exportBuffer = { (v) throws(LullError) in
-    guard let x = v.ndarray, let format = formats.first(where: { $0.0 == x.dtype })?.1 else { return nil }
+    guard let x = v.ndarray, let format = formats.first(where: { $0.0 == x.dtype })?.1 else {
+      return nil
+    }
     return try engine {
       try x.eval()
       let size = x.dtype.byteCount
@@ -34,7 +38,8 @@ func installBuffers() {
       if x.keepsStrides, x.size > 0 {
         let last = zip(shape, x.strides).reduce(0) { $0 + ($1.0 - 1) * $1.1 }
         return BufferCopy(
-          bytes: Array(UnsafeRawBufferPointer(start: x.pointer, count: (last + 1) * size)), format: format,
+          bytes: Array(UnsafeRawBufferPointer(start: x.pointer, count: (last + 1) * size)),
+          format: format,
           itemSize: size, shape: shape, strides: x.strides.map { $0 * size })
       }
       // Axes from the outermost to the innermost as they lie.
@@ -47,7 +52,8 @@ func installBuffers() {
       }
       let flat = isDense ? x : try x.rowContiguous()
       return BufferCopy(
-        bytes: Array(UnsafeRawBufferPointer(start: flat.pointer, count: x.size * size)), format: format,
+        bytes: Array(UnsafeRawBufferPointer(start: flat.pointer, count: x.size * size)),
+        format: format,
         itemSize: size, shape: shape, strides: isDense ? x.strides.map { $0 * size } : nil)
     }
   }

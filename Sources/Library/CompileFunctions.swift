@@ -94,7 +94,8 @@ final class CompiledFunction: @unchecked Sendable {
       if recording.plan.isLasting { recordings[key] = recording }
     }
     let isPlain = keywords.isEmpty && inputs.value.isNone && outputs.value.isNone && !isShapeless
-    recent = isPlain && recording.plan.isLasting && args.allSatisfy { $0.ndarray != nil } ? recording : nil
+    recent =
+      isPlain && recording.plan.isLasting && args.allSatisfy { $0.ndarray != nil } ? recording : nil
     let results = try engine { try recording.plan.run(arrays) }
     if !outputs.value.isNone {
       try Tree.fill(
@@ -124,7 +125,8 @@ final class CompiledFunction: @unchecked Sendable {
     defer { if !isDone { restore(outputs.value, before) } }
     var swap: TreeSwap?
     if !inputs.value.isNone {
-      swap = try TreeSwap([inputs.value], Array(trace.placeholders[ownCount...]), "compile: the captured inputs")
+      swap = try TreeSwap(
+        [inputs.value], Array(trace.placeholders[ownCount...]), "compile: the captured inputs")
     }
     defer { swap?.end() }
     let result = try callValue(f, Array(own[..<args.count]), keywords: named)
@@ -168,10 +170,14 @@ final class CompiledFunction: @unchecked Sendable {
     arrays.append(x)
   }
 
-  private func describe(_ v: Value, _ key: inout [KeyPart], _ arrays: inout [NDArray], _ depth: Int = 0)
+  private func describe(
+    _ v: Value, _ key: inout [KeyPart], _ arrays: inout [NDArray], _ depth: Int = 0
+  )
     throws(LullError)
   {
-    if depth > Tree.depthLimit { throw LullError.valueError("compile: an argument is nested too deeply") }
+    if depth > Tree.depthLimit {
+      throw LullError.valueError("compile: an argument is nested too deeply")
+    }
     if let x = v.ndarray {
       add(x, &key, &arrays)
     } else if v.isNone {
@@ -201,10 +207,14 @@ final class CompiledFunction: @unchecked Sendable {
   }
 
   /// The captured state: arrays count with their shapes, and the form of what holds them.
-  private func describeState(_ v: Value, _ key: inout [KeyPart], _ arrays: inout [NDArray], _ depth: Int = 0)
+  private func describeState(
+    _ v: Value, _ key: inout [KeyPart], _ arrays: inout [NDArray], _ depth: Int = 0
+  )
     throws(LullError)
   {
-    if depth > Tree.depthLimit { throw LullError.valueError("compile: the captured inputs are nested too deeply") }
+    if depth > Tree.depthLimit {
+      throw LullError.valueError("compile: the captured inputs are nested too deeply")
+    }
     if let x = v.ndarray {
       add(x, &key, &arrays)
     } else if v.isList || v.isTuple {
@@ -256,8 +266,11 @@ public let compileFunctions: [Builtin] = [
   },
   Builtin(
     "disable_compile", "disable_compile()", chapter: "transforms",
-    doc: "Compiled functions run as if they were not (as with MLX_DISABLE_COMPILE in the environment).",
-    examples: [">>> mx.disable_compile()\n>>> mx.compile(lambda x: x + 1)(mx.array(1))\narray(2, dtype=int32)\n>>> mx.enable_compile()"]
+    doc:
+      "Compiled functions run as if they were not (as with MLX_DISABLE_COMPILE in the environment).",
+    examples: [
+      ">>> mx.disable_compile()\n>>> mx.compile(lambda x: x + 1)(mx.array(1))\narray(2, dtype=int32)\n>>> mx.enable_compile()"
+    ]
   ) { (a) throws(LullError) in
     CompiledFunction.isEnabled = false
     return .none

@@ -93,7 +93,9 @@ private let dimensionRange = Int(Int32.min)...Int(Int32.max)
 
 /// Refuses dimensions that an mlx array cannot have, with MLX's sentence, which its tests compare.
 func checkDimensions(_ dims: [Int]) throws(LullError) {
-  guard !isNumPyCall, let wrong = dims.first(where: { !dimensionRange.contains($0) }) else { return }
+  guard !isNumPyCall, let wrong = dims.first(where: { !dimensionRange.contains($0) }) else {
+    return
+  }
   throw LullError.overflow(
     "Shape dimension \(wrong) is outside the supported range [-2147483648, 2147483647]. "
       + "MLX currently uses 32-bit integers for shape dimensions.")
@@ -213,8 +215,10 @@ private func fromNested(_ v: Value, dtype: DType?) throws(LullError) -> NDArray 
           hasArrays = true
           throw ragged(depth)
         }
-        throw LullError.valueError("cannot put the \(v.typeNameText) \(try repr(v).prefix(40)) into an array")
-          .advising("an array holds numbers: convert texts with int() or float() first")
+        throw LullError.valueError(
+          "cannot put the \(v.typeNameText) \(try repr(v).prefix(40)) into an array"
+        )
+        .advising("an array holds numbers: convert texts with int() or float() first")
       }
       scalars.append(scalar)
       return
@@ -227,8 +231,10 @@ private func fromNested(_ v: Value, dtype: DType?) throws(LullError) -> NDArray 
     for element in v.elements { try gather(element, depth + 1) }
   }
   func ragged(_ depth: Int) -> LullError {
-    LullError.valueError("the lists have different lengths at level \(depth + 1): an array needs rows of one length")
-      .advising("fill the short rows up, or keep the rows in a list")
+    LullError.valueError(
+      "the lists have different lengths at level \(depth + 1): an array needs rows of one length"
+    )
+    .advising("fill the short rows up, or keep the rows in a list")
   }
   if containsArray(v, 0) { return try stacked() }
   do throws(LullError) {
@@ -320,7 +326,8 @@ struct ArrayArgs {
   /// A list or tuple of arrays.
   func arrays(_ i: Int) throws(LullError) -> [NDArray] {
     guard args[i].isList || args[i].isTuple else {
-      throw args.wrong(i, "a list or tuple of arrays").advising("put the arrays into one list: [a, b]")
+      throw args.wrong(i, "a list or tuple of arrays").advising(
+        "put the arrays into one list: [a, b]")
     }
     var out: [NDArray] = []
     for element in args[i].elements { out.append(try toArray(element)) }
@@ -407,9 +414,12 @@ func dtypeOf(_ v: Value) throws(LullError) -> DType {
   ] {
     if let type = builtinType(name), type.tag == v.tag, type.bits == v.bits { return dtype }
   }
-  let error = LullError.typeError("expected a dtype such as float32, not \(article(v.typeNameText))")
+  let error = LullError.typeError(
+    "expected a dtype such as float32, not \(article(v.typeNameText))")
   error.notes.append(
-    v.typeNameText == "int" ? "a shape is one argument, a tuple such as (2, 3)" : "dtypes are mx.float32, mx.int32, mx.bool_ and so on")
+    v.typeNameText == "int"
+      ? "a shape is one argument, a tuple such as (2, 3)"
+      : "dtypes are mx.float32, mx.int32, mx.bool_ and so on")
   throw error
 }
 

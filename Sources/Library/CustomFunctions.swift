@@ -49,7 +49,9 @@ private final class CustomFunctionBox: @unchecked Sendable {
       }
     }
     if let rule = jvp {
-      guard keywords.isEmpty else { throw LullError.valueError("custom_function: a jvp rule takes no keywords") }
+      guard keywords.isEmpty else {
+        throw LullError.valueError("custom_function: a jvp rule takes no keywords")
+      }
       rules.jvp = { (inputs, tangents) throws(ArrayError) in
         try ProgramFailure.carry { () throws(LullError) in
           let result = try form.withPrimals(inputs) { (primals, _) throws(LullError) in
@@ -63,7 +65,9 @@ private final class CustomFunctionBox: @unchecked Sendable {
       }
     }
     if let rule = vmap {
-      guard keywords.isEmpty else { throw LullError.valueError("custom_function: a vmap rule takes no keywords") }
+      guard keywords.isEmpty else {
+        throw LullError.valueError("custom_function: a vmap rule takes no keywords")
+      }
       rules.vmap = { (inputs, axes) throws(ArrayError) in
         try ProgramFailure.carry { () throws(LullError) in
           let result = try form.withPrimals(inputs) { (primals, _) throws(LullError) in
@@ -168,13 +172,15 @@ private final class CallForm: @unchecked Sendable {
       args.count == 1 ? [result] : result.isTuple || result.isList ? Array(result.elements) : []
     guard parts.count == args.count else {
       throw LullError.valueError(
-        "custom_function: the vjp rule gave \(found.count) gradients for \(counts.reduce(0, +)) arrays")
+        "custom_function: the vjp rule gave \(found.count) gradients for \(counts.reduce(0, +)) arrays"
+      )
     }
     for (i, part) in parts.enumerated() {
       let own = try Tree.someArrays(part, "custom_function: the gradients")
       guard part.isNone || own.count == counts[i] else {
         throw LullError.valueError(
-          "custom_function: the vjp rule gave \(own.count) gradients for the \(counts[i]) arrays of argument \(i)")
+          "custom_function: the vjp rule gave \(own.count) gradients for the \(counts[i]) arrays of argument \(i)"
+        )
       }
       all += part.isNone ? [NDArray?](repeating: nil, count: counts[i]) : own
     }
@@ -190,9 +196,13 @@ private let customType: NativeType = {
     guard let box = object as? CustomFunctionBox else { return [] }
     return [box.function, box.vjp, box.jvp, box.vmap].compactMap { $0?.value }
   }
-  func rule(_ name: String, _ doc: String, _ set: @escaping (CustomFunctionBox, Value) -> Void) -> Builtin {
+  func rule(_ name: String, _ doc: String, _ set: @escaping (CustomFunctionBox, Value) -> Void)
+    -> Builtin
+  {
     Builtin(name, "\(name)(self, f, /)", doc: doc) { (a) throws(LullError) in
-      guard let box = a[0].native(CustomFunctionBox.self) else { throw a.wrong(0, "a custom_function") }
+      guard let box = a[0].native(CustomFunctionBox.self) else {
+        throw a.wrong(0, "a custom_function")
+      }
       guard a[1].isCallable else { throw a.wrong(1, "a function") }
       set(box, a[1])
       return a[0].retain()
@@ -229,7 +239,8 @@ public let customFunctions: [Builtin] = [
   ) { (a) throws(LullError) in customType.make(CustomFunctionBox(try callable(a))) },
   Builtin(
     "checkpoint", "checkpoint(fun)", chapter: "transforms",
-    doc: "The function fun, which is computed again for its gradient instead of keeping what it needs in memory.",
+    doc:
+      "The function fun, which is computed again for its gradient instead of keeping what it needs in memory.",
     examples: [
       ">>> f = mx.checkpoint(lambda x: mx.sin(x).sum())\n>>> mx.grad(f)(mx.array([0.0, 1.0]))\narray([1, 0.540302], dtype=float32)"
     ]

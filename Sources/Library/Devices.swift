@@ -5,7 +5,7 @@ import Engine
 import Language
 
 #if canImport(Glibc)
-import Glibc
+  import Glibc
 #endif
 
 enum DeviceKind: String { case cpu, gpu }
@@ -37,7 +37,8 @@ final class StreamBox: Sendable {
   }
   func check() throws(LullError) {
     guard let thread, thread != currentThread else { return }
-    throw LullError.runtime("there is no Stream(\(device.text), \(index)) in this thread: another one made it")
+    throw LullError.runtime(
+      "there is no Stream(\(device.text), \(index)) in this thread: another one made it")
   }
 }
 
@@ -75,7 +76,9 @@ private func device(inside v: Value) -> DeviceBox? {
   if let box = v.native(DeviceTypeBox.self) { return DeviceBox(box.kind) }
   return nil
 }
-private func compareDevices(_ op: CompareOperator, _ a: Value, _ b: Value) throws(LullError) -> Value? {
+private func compareDevices(_ op: CompareOperator, _ a: Value, _ b: Value) throws(LullError)
+  -> Value?
+{
   guard op == .equal || op == .notEqual else { return nil }
   let (x, y) = (device(inside: a), device(inside: b))
   let same = x != nil && x?.kind == y?.kind && x?.index == y?.index
@@ -88,7 +91,9 @@ let deviceType: NativeType = {
     "Device", "Device(type, index=0)", chapter: "devices", doc: "A device of a kind and a number.",
     examples: [">>> mx.Device(mx.cpu)\nDevice(cpu, 0)"]
   ) { (a) throws(LullError) in
-    guard let kind = a[0].native(DeviceTypeBox.self)?.kind else { throw a.wrong(0, "mx.cpu or mx.gpu") }
+    guard let kind = a[0].native(DeviceTypeBox.self)?.kind else {
+      throw a.wrong(0, "mx.cpu or mx.gpu")
+    }
     return deviceType.make(DeviceBox(kind, try a.int(1)))
   }
   type.repr = { (v) throws(LullError) in v.native(DeviceBox.self)?.text ?? "Device" }
@@ -183,7 +188,8 @@ private func architecture() -> String {
 
 public let deviceFunctions: [Builtin] = [
   Builtin(
-    "default_device", "default_device()", chapter: "devices", doc: "The device that operations use.",
+    "default_device", "default_device()", chapter: "devices",
+    doc: "The device that operations use.",
     examples: [">>> mx.default_device()\nDevice(cpu, 0)"]
   ) { (a) throws(LullError) in deviceType.make(defaultStream.device) },
   Builtin(
@@ -197,7 +203,8 @@ public let deviceFunctions: [Builtin] = [
     return .none
   },
   Builtin(
-    "default_stream", "default_stream(device)", chapter: "devices", doc: "The stream that a device uses.",
+    "default_stream", "default_stream(device)", chapter: "devices",
+    doc: "The stream that a device uses.",
     examples: [">>> mx.default_stream(mx.cpu)\nStream(Device(cpu, 0), 0)"]
   ) { (a) throws(LullError) in
     _ = try usableDevice(a[0], a, 0, "default_stream: no GPU back-end is available; use mx.cpu")
@@ -212,11 +219,15 @@ public let deviceFunctions: [Builtin] = [
     defaultStream = box
     return .none
   },
-  newStream("new_stream", "A new stream on a device, for the thread that makes it.", "Stream", isOwned: true),
-  newStream("new_thread_local_stream", "A new stream on a device, for any thread.", "ThreadLocalStream"),
+  newStream(
+    "new_stream", "A new stream on a device, for the thread that makes it.", "Stream", isOwned: true
+  ),
+  newStream(
+    "new_thread_local_stream", "A new stream on a device, for any thread.", "ThreadLocalStream"),
   newStream("new_thread_unsafe_stream", "A new stream on a device, for any thread.", "Stream"),
   Builtin(
-    "clear_streams", "clear_streams()", chapter: "devices", doc: "Forget the streams that were made.",
+    "clear_streams", "clear_streams()", chapter: "devices",
+    doc: "Forget the streams that were made.",
     examples: [">>> mx.clear_streams()"]
   ) { (a) throws(LullError) in
     defaultStream = StreamBox(DeviceBox(.cpu), 0)
@@ -227,7 +238,9 @@ public let deviceFunctions: [Builtin] = [
     "stream", "stream(s)", chapter: "devices", doc: "A context (`with`) in which s is the default.",
     examples: [">>> with mx.stream(mx.cpu):\n...     mx.eval(mx.ones(2))"]
   ) { (a) throws(LullError) in
-    if let box = a[0].native(StreamBox.self) { return streamContextType.make(StreamContextBox(box)) }
+    if let box = a[0].native(StreamBox.self) {
+      return streamContextType.make(StreamContextBox(box))
+    }
     let device = try usableDevice(a[0], a, 0, "stream: no GPU back-end is available; use mx.cpu")
     return streamContextType.make(StreamContextBox(StreamBox(device, 0)))
   },
@@ -259,7 +272,9 @@ public let deviceFunctions: [Builtin] = [
   },
 ]
 
-private func newStream(_ name: String, _ doc: String, _ type: String, isOwned: Bool = false) -> Builtin {
+private func newStream(_ name: String, _ doc: String, _ type: String, isOwned: Bool = false)
+  -> Builtin
+{
   Builtin(
     name, "\(name)(device)", chapter: "devices", doc: doc,
     examples: [">>> mx.\(name)(mx.cpu).device\nDevice(cpu, 0)"]

@@ -18,7 +18,8 @@ public let evaluationFunctions: [Builtin] = [
     examples: [">>> mx.async_eval(mx.ones(2))"]
   ) { (a) throws(LullError) in
     guard transformDepth == 0 else {
-      throw LullError.valueError("async_eval: not allowed inside a function that is being transformed")
+      throw LullError.valueError(
+        "async_eval: not allowed inside a function that is being transformed")
     }
     if try arraysIn(a.rest(0)).contains(where: { $0.isTraced }) {
       try evaluateAll(a)
@@ -34,7 +35,8 @@ public let evaluationFunctions: [Builtin] = [
   },
   Builtin(
     "synchronize", "synchronize(stream=None)", chapter: "evaluation",
-    doc: "Raises RuntimeError if an async_eval since the last call failed; no work is ever pending.",
+    doc:
+      "Raises RuntimeError if an async_eval since the last call failed; no work is ever pending.",
     examples: [">>> mx.synchronize()"]
   ) { (a) throws(LullError) in
     guard let message = asyncFailure else { return .none }
@@ -56,7 +58,8 @@ public let evaluationFunctions: [Builtin] = [
   ) { (a) throws(LullError) in Value(Memory.cached) },
   Builtin(
     "get_array_buffer_size", "get_array_buffer_size(*args)", chapter: "memory",
-    doc: "Bytes of the memory behind evaluated arrays (or trees of them); memory that several share counts once.",
+    doc:
+      "Bytes of the memory behind evaluated arrays (or trees of them); memory that several share counts once.",
     examples: [
       ">>> x = mx.array([1.0, 2.0])\n>>> mx.get_array_buffer_size(x) == mx.get_array_buffer_size([x, x])\nTrue"
     ]
@@ -64,7 +67,8 @@ public let evaluationFunctions: [Builtin] = [
     var buffers: [ObjectIdentifier: Int] = [:]
     for array in try arraysIn(a.rest(0)) {
       guard array.isEvaluated else {
-        throw LullError.valueError("get_array_buffer_size: an array has no values yet; call mx.eval first")
+        throw LullError.valueError(
+          "get_array_buffer_size: an array has no values yet; call mx.eval first")
       }
       if let buffer = array.buffer { buffers[ObjectIdentifier(buffer)] = buffer.byteCount }
     }

@@ -16,7 +16,9 @@ private struct ExportArguments {
     if named.isEmpty, let last = args.last, last.isDict, args.count <= 2 {
       positions.removeLast()
       for (key, v) in dictItems(last) {
-        guard let name = key.stringValue else { throw LullError.valueError("\(op): keywords must be str") }
+        guard let name = key.stringValue else {
+          throw LullError.valueError("\(op): keywords must be str")
+        }
         names.append((name, v))
       }
     }
@@ -35,13 +37,17 @@ private struct ExportArguments {
   var arrays: [NDArray] { positional + keywords.map(\.1) }
 
   func fits(_ trace: GraphFile.Trace, isShapeless: Bool) -> Bool {
-    guard positional.count == trace.positionalCount, keywords.map(\.0) == trace.keywords else { return false }
+    guard positional.count == trace.positionalCount, keywords.map(\.0) == trace.keywords else {
+      return false
+    }
     return zip(arrays, trace.plan.inputEntries).allSatisfy {
       $0.dtype == $1.dtype && (isShapeless ? $0.rank == $1.shape.count : $0.shape == $1.shape)
     }
   }
   var text: String {
-    let all = positional.map { "\($0.dtype.name) \($0.shape)" } + keywords.map { "\($0)=\($1.dtype.name) \($1.shape)" }
+    let all =
+      positional.map { "\($0.dtype.name) \($0.shape)" }
+      + keywords.map { "\($0)=\($1.dtype.name) \($1.shape)" }
     return "(" + all.joined(separator: ", ") + ")"
   }
 }
@@ -60,7 +66,8 @@ private final class Exporter: @unchecked Sendable {
 
   func add(_ args: [Value], _ named: [(String, Value)]) throws(LullError) {
     guard isOpen else {
-      throw LullError("RuntimeError", "exporter: the file is written; nothing can be added after close()")
+      throw LullError(
+        "RuntimeError", "exporter: the file is written; nothing can be added after close()")
     }
     let given = try ExportArguments("export_function", args, named)
     if file.traces.contains(where: { given.fits($0, isShapeless: file.isShapeless) }) {
@@ -145,11 +152,13 @@ private final class ImportedFunction: @unchecked Sendable {
 
   func call(_ args: [Value], _ named: [(String, Value)]) throws(LullError) -> Value {
     let given = try ExportArguments("import_function", args, named)
-    guard let trace = file.traces.first(where: { given.fits($0, isShapeless: file.isShapeless) }) else {
+    guard let trace = file.traces.first(where: { given.fits($0, isShapeless: file.isShapeless) })
+    else {
       let known = file.traces.map { trace in
         var parts: [String] = []
         for (i, entry) in trace.plan.inputEntries.enumerated() {
-          let name = i < trace.positionalCount ? "" : trace.keywords[i - trace.positionalCount] + "="
+          let name =
+            i < trace.positionalCount ? "" : trace.keywords[i - trace.positionalCount] + "="
           parts.append("\(name)\(entry.dtype.name) \(entry.shape)")
         }
         return "(" + parts.joined(separator: ", ") + ")"
@@ -216,7 +225,12 @@ private func report(_ trace: GraphFile.Trace, to callback: Value) throws(LullErr
   try tell("outputs", [("outputs", makeListValue(plan.outputEntries.map(form)))])
   try tell(
     "constants",
-    [("constants", makeListValue(plan.constantEntries.map { makeTupleValue([name($0), wrap($1)]) }))])
+    [
+      (
+        "constants",
+        makeListValue(plan.constantEntries.map { makeTupleValue([name($0), wrap($1)]) })
+      )
+    ])
   for operation in plan.operations {
     let (title, arguments) = described(operation)
     try tell(
@@ -302,7 +316,8 @@ public let exportFunctions: [Builtin] = [
   },
   Builtin(
     "import_function", "import_function(file, *, return_metadata=False)", chapter: "transforms",
-    doc: "The function in a file of export_function; called with arrays, it gives the list of its outputs.",
+    doc:
+      "The function in a file of export_function; called with arrays, it gives the list of its outputs.",
     examples: [
       ">>> mx.export_function('/tmp/lull-example.fn', lambda x: x * 2, mx.array(1))\n>>> mx.import_function('/tmp/lull-example.fn')(mx.array(3))\n[array(6, dtype=int32)]"
     ]

@@ -6,7 +6,7 @@ import Formats
 import Language
 
 #if canImport(Glibc)
-import Glibc
+  import Glibc
 #endif
 
 extension LullError {
@@ -116,7 +116,8 @@ private func writing(
   let descriptor = mkstemp(&template)
   guard descriptor >= 0 else { throw LullError("OSError", "cannot make a temporary file in /tmp") }
   close(descriptor)
-  let path = String(decoding: template.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
+  let path = String(
+    decoding: template.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
   defer { unlink(path) }
   try body(path)
   let bytes = makeBytesValue(try readFile(path))
@@ -272,7 +273,8 @@ public let fileFunctions: [Builtin] = [
   },
   Builtin(
     "save_gguf", "save_gguf(file, arrays, metadata=None)", chapter: "files",
-    doc: "Write a dict of arrays as .gguf; metadata are str, lists of str, and arrays with at most one axis.",
+    doc:
+      "Write a dict of arrays as .gguf; metadata are str, lists of str, and arrays with at most one axis.",
     examples: [">>> mx.save_gguf('/tmp/lull-example.gguf', {'x': mx.array([1, 2])})"]
   ) { (a) throws(LullError) in
     let arrays = try namedArrays(a[1])
@@ -280,7 +282,9 @@ public let fileFunctions: [Builtin] = [
     if !a.isNone(2) {
       guard a[2].isDict else { throw a.wrong(2, "a dict") }
       for (key, v) in dictItems(a[2]) {
-        guard let k = key.stringValue else { throw LullError.typeError("metadata keys must be str") }
+        guard let k = key.stringValue else {
+          throw LullError.typeError("metadata keys must be str")
+        }
         metadata.append((k, try ggufField(k, v)))
       }
     }
@@ -313,7 +317,8 @@ private func ggufField(_ key: String, _ v: Value) throws(LullError) -> GGUFField
   return try engine {
     try x.eval()
     let flat = try x.rowContiguous()
-    let bytes = Array(UnsafeRawBufferPointer(start: flat.pointer, count: x.size == 0 ? 0 : flat.byteCount))
+    let bytes = Array(
+      UnsafeRawBufferPointer(start: flat.pointer, count: x.size == 0 ? 0 : flat.byteCount))
     return x.rank == 0 ? .scalar(type, bytes) : .array(type, x.size, bytes)
   }
 }

@@ -28,7 +28,9 @@ func textual<R>(_ body: () throws -> R) throws(LullError) -> R {
 let quantizedWeightType: NativeType = {
   let type = NativeType(
     "QuantizedWeight", module: "lull.formats",
-    doc: "A matrix of a GGUF file, kept in the blocks that the file has.\n\n>>> from lull import formats\n>>> metadata, tensors = formats.load_gguf('model.gguf')\n>>> tensors['token_embd.weight']\nQuantizedWeight(Q4_1, shape=(320, 128))")
+    doc:
+      "A matrix of a GGUF file, kept in the blocks that the file has.\n\n>>> from lull import formats\n>>> metadata, tensors = formats.load_gguf('model.gguf')\n>>> tensors['token_embd.weight']\nQuantizedWeight(Q4_1, shape=(320, 128))"
+  )
   func field(_ name: String, _ doc: String, _ get: @escaping (QuantizedWeight) -> Value)
     -> NativeProperty
   {
@@ -60,12 +62,16 @@ let quantizedWeightType: NativeType = {
 // MARK: - GGUF
 
 /// `asArrays`: numbers of the metadata, and matrices of floats, as plain arrays.
-func loadGGUF(_ path: String, asArrays: Bool = false) throws(LullError) -> (metadata: Value, tensors: Value) {
+func loadGGUF(_ path: String, asArrays: Bool = false) throws(LullError) -> (
+  metadata: Value, tensors: Value
+) {
   try formats {
     let file = try GGUF(path: path)
     let metadata = makeDictValue([])
     for key in file.keys {
-      guard let field = file[key], let v = try asArrays ? metadataArray(field, file.types[key]) : metadataValue(field) else { continue }
+      guard let field = file[key],
+        let v = try asArrays ? metadataArray(field, file.types[key]) : metadataValue(field)
+      else { continue }
       let name = makeStr(key)
       defer { name.drop() }
       try setDictItem(metadata, name, v)
@@ -152,7 +158,8 @@ private func affineParts(_ tensor: GGUFTensor) throws -> [(String, Value)]? {
     biases.pointer(as: UInt16.self)
   )
   for i in 0..<blocks {
-    let block = UnsafeRawBufferPointer(rebasing: tensor.bytes[i * blockBytes..<(i + 1) * blockBytes])
+    let block = UnsafeRawBufferPointer(
+      rebasing: tensor.bytes[i * blockBytes..<(i + 1) * blockBytes])
     let codes = UnsafeRawBufferPointer(rebasing: block[header...])
     s[i] = block.loadUnaligned(as: UInt16.self)
     b[i] =
@@ -170,7 +177,8 @@ private func affineParts(_ tensor: GGUFTensor) throws -> [(String, Value)]? {
     }
   }
   let suffix = ".weight"
-  let stem = tensor.name.hasSuffix(suffix) ? String(tensor.name.dropLast(suffix.count)) : tensor.name
+  let stem =
+    tensor.name.hasSuffix(suffix) ? String(tensor.name.dropLast(suffix.count)) : tensor.name
   return [
     (tensor.name, wrap(weight)), (stem + ".scales", wrap(scales)), (stem + ".biases", wrap(biases)),
   ]
@@ -178,7 +186,8 @@ private func affineParts(_ tensor: GGUFTensor) throws -> [(String, Value)]? {
 
 private func tensorValue(_ tensor: GGUFTensor, asArrays: Bool) throws -> Value {
   let isPlain = asArrays && !tensor.type.isQuantized
-  if let element = tensor.type.element, tensor.shape.count != 2 || isPlain || !isBlock(tensor.type) {
+  if let element = tensor.type.element, tensor.shape.count != 2 || isPlain || !isBlock(tensor.type)
+  {
     let type = try dtype(of: element, tensor.name)
     return wrap(try mappedArray(tensor.bytes, tensor.shape, type, tensor.file))
   }
@@ -231,7 +240,9 @@ private func ids(_ v: Value) throws(LullError) -> [Int] {
 let tokenizerType: NativeType = {
   let type = NativeType(
     "Tokenizer", module: "lull.formats",
-    doc: "Text to token ids and back, as a model was trained with.\n\n>>> from lull import formats\n>>> tokenizer = formats.load_tokenizer('model')\n>>> tokenizer\nTokenizer(vocab_size=320)")
+    doc:
+      "Text to token ids and back, as a model was trained with.\n\n>>> from lull import formats\n>>> tokenizer = formats.load_tokenizer('model')\n>>> tokenizer\nTokenizer(vocab_size=320)"
+  )
   type.methods = [
     Builtin(
       "encode", "encode(self, text, add_special_tokens=True)", chapter: "models",
@@ -321,7 +332,9 @@ let tokenizerType: NativeType = {
 let detokenizerType: NativeType = {
   let type = NativeType(
     "StreamingDetokenizer", module: "lull.formats",
-    doc: "Turns token ids into text one by one; never shows part of a character.\n\n>>> from lull import formats\n>>> tokenizer = formats.load_tokenizer('model')\n>>> detokenizer = tokenizer.detokenizer\n>>> for id in tokenizer.encode('hello'):\n...     detokenizer.add_token(id)\n...     print(detokenizer.last_segment)\nhe\nll\no")
+    doc:
+      "Turns token ids into text one by one; never shows part of a character.\n\n>>> from lull import formats\n>>> tokenizer = formats.load_tokenizer('model')\n>>> detokenizer = tokenizer.detokenizer\n>>> for id in tokenizer.encode('hello'):\n...     detokenizer.add_token(id)\n...     print(detokenizer.last_segment)\nhe\nll\no"
+  )
   func box(_ v: Value) throws(LullError) -> DetokenizerBox {
     guard let box = v.native(DetokenizerBox.self) else {
       throw LullError.typeError("not a detokenizer")

@@ -75,7 +75,8 @@ public let fourierFunctions: [Builtin] = [
   several(
     "ifft2", real: false, inverse: true, plane: true, "Inverse of fft2."),
   several(
-    "rfft2", real: true, inverse: false, plane: true, "rfft over the last of two axes, fft over the other."),
+    "rfft2", real: true, inverse: false, plane: true,
+    "rfft over the last of two axes, fft over the other."),
   several(
     "irfft2", real: true, inverse: true, plane: true, "Inverse of rfft2."),
   several(

@@ -465,7 +465,9 @@ public let reductionFunctions: [Builtin] = [
     ]
   ) { a in
     let (x, axes) = (try a.array(0), try a.axes(1))
-    if x.rank == 0, let axis = axes?.first { throw ArrayError.axis(op: "softmax", axis: axis, rank: 0) }
+    if x.rank == 0, let axis = axes?.first {
+      throw ArrayError.axis(op: "softmax", axis: axis, rank: 0)
+    }
     return try softmax(x, axes: axes)
   },
   function(

@@ -210,7 +210,8 @@ public let indexingFunctions: [Builtin] = [
     }
     let sorted = try a.array(0)
     if sorted.isMapped {
-      throw LullError.valueError("searchsorted: vmap maps over the values, not over the sorted sequence")
+      throw LullError.valueError(
+        "searchsorted: vmap maps over the values, not over the sorted sequence")
     }
     return try searchsorted(sorted, a.array(1), right: side == "right")
   },

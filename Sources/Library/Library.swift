@@ -11,7 +11,8 @@ import Language
 /// Names of `mlx.core` that stay out of the prelude: Python has them, or they say too little alone.
 private let notInPrelude: Set<String> = [
   "abs", "all", "any", "divmod", "eval", "load", "max", "min", "pow", "round", "save", "slice",
-  "sum", "view", "repeat", "key", "split", "bool", "random", "stream", "unique", "empty", "synchronize", "printoptions", "set_printoptions", "get_printoptions",
+  "sum", "view", "repeat", "key", "split", "bool", "random", "stream", "unique", "empty",
+  "synchronize", "printoptions", "set_printoptions", "get_printoptions",
 ]
 
 /// All array functions of `mlx.core`.
@@ -67,7 +68,8 @@ private func coreModule() -> NativeModule {
   values.append(("PrintOptions", printOptionsType.value.retain()))
   values.append(("__version__", makeStr("0.32.4")))
   let lazyNames = submodules.union(borrowedNames).union(["ArrayLike", "ArrayIterator"])
-  return NativeModule(builtins: coreFunctions, values: values, lazyNames: Array(lazyNames)) { name in
+  return NativeModule(builtins: coreFunctions, values: values, lazyNames: Array(lazyNames)) {
+    name in
     submodules.contains(name)
       ? try importModuleValue("mlx.core." + name)
       : borrowedNames.contains(name)
@@ -110,13 +112,16 @@ public enum Library {
     ModuleRegistry.add("mlx.core.random") {
       NativeModule(builtins: randomFunctions, values: [("state", randomState())])
     }
-    ModuleRegistry.add("mlx.core.fast") { NativeModule(builtins: fastFunctions + gpuKernelFunctions) }
+    ModuleRegistry.add("mlx.core.fast") {
+      NativeModule(builtins: fastFunctions + gpuKernelFunctions)
+    }
     ModuleRegistry.add("_numpy") { numpyModule() }
     ModuleRegistry.add("mlx.core.fft") { NativeModule(builtins: fourierFunctions) }
     ModuleRegistry.add("mlx.core.linalg") { NativeModule(builtins: linalgFunctions) }
     ModuleRegistry.add("lull.formats") {
       let types = [quantizedWeightType, tokenizerType, detokenizerType]
-      return NativeModule(builtins: formatsFunctions, values: types.map { ($0.name, $0.value.retain()) })
+      return NativeModule(
+        builtins: formatsFunctions, values: types.map { ($0.name, $0.value.retain()) })
     }
     ModuleRegistry.add("lull.trace") { NativeModule(builtins: traceFunctions) }
   }

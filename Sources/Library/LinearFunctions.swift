@@ -83,7 +83,8 @@ public let fastFunctions: [Builtin] = [
         "cross_entropy: logits must be floats with at least one axis, got \(logits.dtype.name) of shape \(Shape.text(logits.shape.array))"
       )
     }
-    guard targets.dtype.isInteger, targets.shape.array == Array(logits.shape.array.dropLast()) else {
+    guard targets.dtype.isInteger, targets.shape.array == Array(logits.shape.array.dropLast())
+    else {
       throw LullError.valueError(
         "cross_entropy: targets must be class indices of shape \(Shape.text(Array(logits.shape.array.dropLast()))), got \(targets.dtype.name) of shape \(Shape.text(targets.shape.array))"
       )
@@ -163,7 +164,8 @@ public let fastFunctions: [Builtin] = [
 private func gpuKernel(_ name: String, _ parameters: String, _ backend: String) -> Builtin {
   Builtin(
     name, "\(name)(\(parameters))", chapter: "fast",
-    doc: "A kernel in \(backend)'s language; there is no \(backend) back-end here, so it raises RuntimeError.",
+    doc:
+      "A kernel in \(backend)'s language; there is no \(backend) back-end here, so it raises RuntimeError.",
     examples: []
   ) { (a) throws(LullError) in
     throw LullError.runtime("\(name): No \(backend) back-end: this build runs on the processor")
@@ -176,7 +178,8 @@ public let gpuKernelFunctions: [Builtin] = [
     "Metal"),
   gpuKernel(
     "cuda_kernel",
-    "name, input_names, output_names, source, header='', ensure_row_contiguous=True, shared_memory=0", "CUDA"
+    "name, input_names, output_names, source, header='', ensure_row_contiguous=True, shared_memory=0",
+    "CUDA"
   ),
   gpuKernel("precompiled_cuda_kernel", "*args, **options", "CUDA"),
 ]
@@ -243,7 +246,8 @@ public let randomFunctions: [Builtin] = [
     ">>> mx.random.multivariate_normal(mx.zeros((2,)), mx.eye(2), (3,), key=mx.random.key(1)).shape\n(3, 2)"
   ) {
     try Random.multivariateNormal(
-      mean: $0.array(0), covariance: $0.array(1), shapeOrEmpty($0, 2), dtype: $0.dtype(3) ?? .float32,
+      mean: $0.array(0), covariance: $0.array(1), shapeOrEmpty($0, 2),
+      dtype: $0.dtype(3) ?? .float32,
       key: $0.optionalArray(4))
   },
   random(

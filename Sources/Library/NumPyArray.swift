@@ -35,7 +35,9 @@ func numpyNatural(of scalar: Scalar) -> DType {
 }
 func numpyNatural(of scalars: [Scalar]) -> DType {
   guard let first = scalars.first else { return .float64 }
-  return scalars.dropFirst().reduce(numpyNatural(of: first)) { numpyPromoted($0, numpyNatural(of: $1)) }
+  return scalars.dropFirst().reduce(numpyNatural(of: first)) {
+    numpyPromoted($0, numpyNatural(of: $1))
+  }
 }
 
 /// The dtype in which NumPy's arrays of these types meet.
@@ -108,7 +110,8 @@ func numpyOperands(_ a: Value, _ b: Value) throws(LullError) -> (NDArray, NDArra
 
 let numpyDTypeType: NativeType = {
   let type = NativeType(
-    "dtype", module: "numpy", doc: "The type of an ndarray's elements; calling it converts a value.")
+    "dtype", module: "numpy", doc: "The type of an ndarray's elements; calling it converts a value."
+  )
   type.repr = { (v) throws(LullError) in "dtype('\(v.native(DTypeBox.self)?.dtype.name ?? "?")')" }
   type.str = { (v) throws(LullError) in v.native(DTypeBox.self)?.dtype.name ?? "?" }
   type.hash = { (v) throws(LullError) in Int(v.native(DTypeBox.self)?.dtype.rawValue ?? 0) }
@@ -222,9 +225,11 @@ let ndarrayType: NativeType = {
           "non-broadcastable output operand with shape \(Shape.text(x.shape.array)) doesn't match the broadcast shape \(Shape.text(y.shape.array))"
         )
       }
-      let isLossy = (y.dtype.isInexact && !x.dtype.isInexact) || (y.dtype.isComplex && !x.dtype.isComplex)
+      let isLossy =
+        (y.dtype.isInexact && !x.dtype.isInexact) || (y.dtype.isComplex && !x.dtype.isComplex)
       if isLossy || (x.dtype == .bool && y.dtype != .bool) {
-        throw LullError.typeError("cannot put a \(y.dtype.name) result into an array of \(x.dtype.name)")
+        throw LullError.typeError(
+          "cannot put a \(y.dtype.name) result into an array of \(x.dtype.name)")
       }
       me.setNative(y.astype(x.dtype))
       return me.retain()
@@ -324,7 +329,8 @@ let ndarrayType: NativeType = {
 
 /// `ndarray.flags`. An array owns its elements when no other array shows them.
 private let flagsType: NativeType = {
-  let type = NativeType("flagsobj", module: "numpy", doc: "How the elements of an ndarray lie in memory.")
+  let type = NativeType(
+    "flagsobj", module: "numpy", doc: "How the elements of an ndarray lie in memory.")
   func flag(_ name: String, _ get: @escaping (NDArray) throws -> Bool) -> NativeProperty {
     NativeProperty(name) { (v) throws(LullError) in
       guard let x = v.native(NDArray.self) else { return .none }
@@ -389,7 +395,8 @@ private let numpyProperties: [NativeProperty] = [
     try x.eval()
     // One value everywhere takes no memory; a program sees it as if it did.
     let isConstant = x.rank > 0 && x.strides.allSatisfy { $0 == 0 }
-    return makeTuple(ints: (isConstant ? x.shape.rowMajorStrides : x.strides).map { $0 * x.dtype.byteCount })
+    return makeTuple(
+      ints: (isConstant ? x.shape.rowMajorStrides : x.strides).map { $0 * x.dtype.byteCount })
   },
   property("flags", "How the elements lie: c_contiguous, f_contiguous, owndata, writeable.") { x in
     try x.eval()
@@ -399,13 +406,18 @@ private let numpyProperties: [NativeProperty] = [
     try x.eval()
     let fields: [(String, Value)] = [
       ("version", Value(3)), ("shape", makeTuple(ints: x.shape)),
-      ("typestr", makeStr((x.dtype.byteCount == 1 ? "|" : "<") + kindLetter(x.dtype) + String(x.dtype.byteCount))),
+      (
+        "typestr",
+        makeStr(
+          (x.dtype.byteCount == 1 ? "|" : "<") + kindLetter(x.dtype) + String(x.dtype.byteCount))
+      ),
       ("data", makeTupleValue([Value(Int(bitPattern: x.pointer)), Value(false)])),
       ("strides", makeTuple(ints: x.strides.map { $0 * x.dtype.byteCount })),
     ]
     return makeDictValue(fields)
   },
-  NativeProperty("base", doc: "The array whose memory copy=False shares; None for any other.") { (v) throws(LullError) in
+  NativeProperty("base", doc: "The array whose memory copy=False shares; None for any other.") {
+    (v) throws(LullError) in
     v.kept.isUndefined ? .none : v.kept.retain()
   },
   property("T", "The array with its axes reversed.") { wrap(try transpose($0)) },

@@ -15,7 +15,10 @@ private func numpyValue(
   _ name: String, _ parameters: String, _ doc: String, _ examples: [String] = [],
   _ run: @escaping (ArrayArgs) throws -> Value
 ) -> Builtin {
-  Builtin(name, "\(name)(\(parameters))", chapter: "numpy", doc: doc, examples: examples.map { ">>> import numpy as np\n" + $0 }) {
+  Builtin(
+    name, "\(name)(\(parameters))", chapter: "numpy", doc: doc,
+    examples: examples.map { ">>> import numpy as np\n" + $0 }
+  ) {
     (args) throws(LullError) in
     stampPosition()
     return try underNumPy { () throws(LullError) in try engine { try run(ArrayArgs(args)) } }
@@ -32,7 +35,8 @@ private func lifted(
   ]
   guard let f = all.joined().first(where: { $0.name == old ?? name }) else { return nil }
   return Builtin(
-    name, "\(name)(\(parameters))", chapter: "numpy", doc: f.doc, examples: example.map { [$0] } ?? []
+    name, "\(name)(\(parameters))", chapter: "numpy", doc: f.doc,
+    examples: example.map { [$0] } ?? []
   ) { (a) throws(LullError) in
     try underNumPy { () throws(LullError) in try f.run(a) }
   }
@@ -52,12 +56,16 @@ extension ArrayArgs {
 // MARK: - Creation
 
 private func made(_ a: ArrayArgs, ndmin: Int? = nil) throws -> NDArray {
-  if let x = a.args[0].ndarray, x.dtype == .bfloat16, !a.has(1), a.args[0].isInstance(of: arrayType) {
-    throw LullError.valueError("NumPy has no bfloat16: convert the array first, x.astype(mx.float32)")
+  if let x = a.args[0].ndarray, x.dtype == .bfloat16, !a.has(1), a.args[0].isInstance(of: arrayType)
+  {
+    throw LullError.valueError(
+      "NumPy has no bfloat16: convert the array first, x.astype(mx.float32)")
   }
   var x = try toArray(a.args[0], dtype: a.numpyType(1))
   if let ndmin, ndmin > x.rank {
-    guard ndmin <= Shape.maxRank else { throw ArrayError.tooManyDimensions(op: "array", count: ndmin) }
+    guard ndmin <= Shape.maxRank else {
+      throw ArrayError.tooManyDimensions(op: "array", count: ndmin)
+    }
     x = try x.reshaped([Int](repeating: 1, count: ndmin - x.rank) + x.shape.array)
   }
   return x
@@ -79,45 +87,64 @@ private let creation: [Builtin] = [
     let x = try made(a, ndmin: a.int(4))
     return try a.bool(2) ? wrap(x) : sharing(x, a.args[0])
   },
-  numpyValue("asarray", "a, dtype=None, order=None, *, copy=None", "a as an ndarray.",
-    [">>> np.asarray([1, 2])\narray([1, 2])"]) { a in
+  numpyValue(
+    "asarray", "a, dtype=None, order=None, *, copy=None", "a as an ndarray.",
+    [">>> np.asarray([1, 2])\narray([1, 2])"]
+  ) { a in
     let x = try made(a)
     return try a.has(3) && !a.bool(3) ? sharing(x, a.args[0]) : wrap(x)
   },
-  numpy("zeros", "shape, dtype=None, order='C'", "Zeros; float64 unless a dtype is given.",
-    [">>> np.zeros((2, 2))\narray([[0., 0.],\n       [0., 0.]])"]) {
+  numpy(
+    "zeros", "shape, dtype=None, order='C'", "Zeros; float64 unless a dtype is given.",
+    [">>> np.zeros((2, 2))\narray([[0., 0.],\n       [0., 0.]])"]
+  ) {
     try NDArray.zeros($0.shape(0, op: "zeros"), dtype: $0.numpyType(1) ?? .float64)
   },
-  numpy("ones", "shape, dtype=None, order='C'", "Ones; float64 unless a dtype is given.",
-    [">>> np.ones(3)\narray([1., 1., 1.])"]) {
+  numpy(
+    "ones", "shape, dtype=None, order='C'", "Ones; float64 unless a dtype is given.",
+    [">>> np.ones(3)\narray([1., 1., 1.])"]
+  ) {
     try NDArray.ones($0.shape(0, op: "ones"), dtype: $0.numpyType(1) ?? .float64)
   },
-  numpy("empty", "shape, dtype=None, order='C'", "As zeros: memory is always filled.",
-    [">>> np.empty(2).shape\n(2,)"]) {
+  numpy(
+    "empty", "shape, dtype=None, order='C'", "As zeros: memory is always filled.",
+    [">>> np.empty(2).shape\n(2,)"]
+  ) {
     try NDArray.zeros($0.shape(0, op: "empty"), dtype: $0.numpyType(1) ?? .float64)
   },
-  numpy("full", "shape, fill_value, dtype=None, order='C'", "A value (or a broadcast array) everywhere.",
-    [">>> np.full((2, 2), 7)\narray([[7, 7],\n       [7, 7]])"]) { a in
+  numpy(
+    "full", "shape, fill_value, dtype=None, order='C'",
+    "A value (or a broadcast array) everywhere.",
+    [">>> np.full((2, 2), 7)\narray([[7, 7],\n       [7, 7]])"]
+  ) { a in
     let value = try a.array(1)
     return try value.astype(a.numpyType(2) ?? value.dtype).broadcast(to: a.shape(0, op: "full"))
   },
-  numpy("zeros_like", "a, dtype=None", "Zeros of a's shape and dtype.",
-    [">>> np.zeros_like(np.array([1, 2]))\narray([0, 0])"]) { a in
+  numpy(
+    "zeros_like", "a, dtype=None", "Zeros of a's shape and dtype.",
+    [">>> np.zeros_like(np.array([1, 2]))\narray([0, 0])"]
+  ) { a in
     let x = try a.array(0)
     return try NDArray.zeros(x.shape, dtype: a.numpyType(1) ?? x.dtype)
   },
-  numpy("ones_like", "a, dtype=None", "Ones of a's shape and dtype.",
-    [">>> np.ones_like(np.array([1, 2]))\narray([1, 1])"]) { a in
+  numpy(
+    "ones_like", "a, dtype=None", "Ones of a's shape and dtype.",
+    [">>> np.ones_like(np.array([1, 2]))\narray([1, 1])"]
+  ) { a in
     let x = try a.array(0)
     return try NDArray.ones(x.shape, dtype: a.numpyType(1) ?? x.dtype)
   },
-  numpy("empty_like", "a, dtype=None", "Zeros of a's shape and dtype.",
-    [">>> np.empty_like(np.array([1, 2])).shape\n(2,)"]) { a in
+  numpy(
+    "empty_like", "a, dtype=None", "Zeros of a's shape and dtype.",
+    [">>> np.empty_like(np.array([1, 2])).shape\n(2,)"]
+  ) { a in
     let x = try a.array(0)
     return try NDArray.zeros(x.shape, dtype: a.numpyType(1) ?? x.dtype)
   },
-  numpy("full_like", "a, fill_value, dtype=None", "A value everywhere, in a's shape.",
-    [">>> np.full_like(np.array([1, 2]), 7)\narray([7, 7])"]) { a in
+  numpy(
+    "full_like", "a, fill_value, dtype=None", "A value everywhere, in a's shape.",
+    [">>> np.full_like(np.array([1, 2]), 7)\narray([7, 7])"]
+  ) { a in
     let x = try a.array(0)
     return try a.array(1).astype(a.numpyType(2) ?? x.dtype).broadcast(to: x.shape)
   },
@@ -139,16 +166,22 @@ private let creation: [Builtin] = [
     let dtype = try a.numpyType(3) ?? (isFloat ? .float64 : .int64)
     return try NDArray.arange(stop == nil ? .int(0) : first, stop ?? first, step, dtype: dtype)
   },
-  numpy("eye", "N, M=None, k=0, dtype=None", "Ones on the k-th diagonal of an N x M matrix.",
-    [">>> np.eye(2)\narray([[1., 0.],\n       [0., 1.]])"]) {
+  numpy(
+    "eye", "N, M=None, k=0, dtype=None", "Ones on the k-th diagonal of an N x M matrix.",
+    [">>> np.eye(2)\narray([[1., 0.],\n       [0., 1.]])"]
+  ) {
     try NDArray.eye($0.int(0), $0.optionalInt(1), k: $0.int(2), dtype: $0.numpyType(3) ?? .float64)
   },
-  numpy("identity", "n, dtype=None", "The n x n identity matrix.",
-    [">>> np.identity(2)\narray([[1., 0.],\n       [0., 1.]])"]) {
+  numpy(
+    "identity", "n, dtype=None", "The n x n identity matrix.",
+    [">>> np.identity(2)\narray([[1., 0.],\n       [0., 1.]])"]
+  ) {
     try NDArray.identity($0.int(0), dtype: $0.numpyType(1) ?? .float64)
   },
-  numpy("tri", "N, M=None, k=0, dtype=None", "Ones on and below the k-th diagonal.",
-    [">>> np.tri(2)\narray([[1., 0.],\n       [1., 1.]])"]) {
+  numpy(
+    "tri", "N, M=None, k=0, dtype=None", "Ones on and below the k-th diagonal.",
+    [">>> np.tri(2)\narray([[1., 0.],\n       [1., 1.]])"]
+  ) {
     try NDArray.tri($0.int(0), $0.optionalInt(1), k: $0.int(2), dtype: $0.numpyType(3) ?? .float64)
   },
 ]
@@ -167,55 +200,78 @@ private let reductions: [Builtin] =
       [">>> np.\(name)(np.array([[1, 2], [3, 4]]), axis=0)\narray(\(prints[name] ?? ""))"]
     ) { a in try reduced(name, a) }
   } + [
-    numpy("mean", "a, axis=None, dtype=None, out=None, keepdims=False", "Mean over axes (None: all).",
-      [">>> np.mean(np.array([[1, 2], [3, 4]]), axis=0)\narray([2., 3.])"]) { a in
+    numpy(
+      "mean", "a, axis=None, dtype=None, out=None, keepdims=False", "Mean over axes (None: all).",
+      [">>> np.mean(np.array([[1, 2], [3, 4]]), axis=0)\narray([2., 3.])"]
+    ) { a in
       let x = try a.typed(2)
       return try numpyReduce("mean", x, a.axes(1), keepdims: a.bool(4))
     },
-    numpy("var", "a, axis=None, dtype=None, out=None, ddof=0, keepdims=False", "Variance over axes.",
-      [">>> np.var(np.array([[1, 2], [3, 4]]), axis=0)\narray([1., 1.])"]) { a in
+    numpy(
+      "var", "a, axis=None, dtype=None, out=None, ddof=0, keepdims=False", "Variance over axes.",
+      [">>> np.var(np.array([[1, 2], [3, 4]]), axis=0)\narray([1., 1.])"]
+    ) { a in
       let x = try a.typed(2)
       return try variance(
-        x.dtype.isInexact ? x : x.astype(.float64), axes: a.axes(1), keepdims: a.bool(5), ddof: a.int(4))
+        x.dtype.isInexact ? x : x.astype(.float64), axes: a.axes(1), keepdims: a.bool(5),
+        ddof: a.int(4))
     },
-    numpy("std", "a, axis=None, dtype=None, out=None, ddof=0, keepdims=False", "Standard deviation.",
-      [">>> np.std(np.array([[1, 2], [3, 4]]), axis=0)\narray([1., 1.])"]) { a in
+    numpy(
+      "std", "a, axis=None, dtype=None, out=None, ddof=0, keepdims=False", "Standard deviation.",
+      [">>> np.std(np.array([[1, 2], [3, 4]]), axis=0)\narray([1., 1.])"]
+    ) { a in
       let x = try a.typed(2)
       return try std(
-        x.dtype.isInexact ? x : x.astype(.float64), axes: a.axes(1), keepdims: a.bool(5), ddof: a.int(4))
+        x.dtype.isInexact ? x : x.astype(.float64), axes: a.axes(1), keepdims: a.bool(5),
+        ddof: a.int(4))
     },
-    numpy("argmax", "a, axis=None, out=None, *, keepdims=False", "Index of the first largest value.",
-      [">>> np.argmax(np.array([[1, 2], [3, 4]]), axis=0)\narray([1, 1])"]) {
+    numpy(
+      "argmax", "a, axis=None, out=None, *, keepdims=False", "Index of the first largest value.",
+      [">>> np.argmax(np.array([[1, 2], [3, 4]]), axis=0)\narray([1, 1])"]
+    ) {
       try argmax($0.array(0), axis: $0.optionalInt(1), keepdims: $0.bool(3)).astype(.int64)
     },
-    numpy("argmin", "a, axis=None, out=None, *, keepdims=False", "Index of the first smallest value.",
-      [">>> np.argmin(np.array([[1, 2], [3, 4]]), axis=0)\narray([0, 0])"]) {
+    numpy(
+      "argmin", "a, axis=None, out=None, *, keepdims=False", "Index of the first smallest value.",
+      [">>> np.argmin(np.array([[1, 2], [3, 4]]), axis=0)\narray([0, 0])"]
+    ) {
       try argmin($0.array(0), axis: $0.optionalInt(1), keepdims: $0.bool(3)).astype(.int64)
     },
-    numpy("cumsum", "a, axis=None, dtype=None, out=None", "Sums of all values up to each.",
-      [">>> np.cumsum(np.array([1, 2, 3]))\narray([1, 3, 6])"]) {
+    numpy(
+      "cumsum", "a, axis=None, dtype=None, out=None", "Sums of all values up to each.",
+      [">>> np.cumsum(np.array([1, 2, 3]))\narray([1, 3, 6])"]
+    ) {
       let made = try numpyScan("cumsum", $0.typed(2), $0.optionalInt(1))
       return try $0.numpyType(2).map { made.astype($0) } ?? made
     },
-    numpy("cumprod", "a, axis=None, dtype=None, out=None", "Products of all values up to each.",
-      [">>> np.cumprod(np.array([1, 2, 3]))\narray([1, 2, 6])"]) {
+    numpy(
+      "cumprod", "a, axis=None, dtype=None, out=None", "Products of all values up to each.",
+      [">>> np.cumprod(np.array([1, 2, 3]))\narray([1, 2, 6])"]
+    ) {
       let made = try numpyScan("cumprod", $0.typed(2), $0.optionalInt(1))
       return try $0.numpyType(2).map { made.astype($0) } ?? made
     },
-    numpy("round", "a, decimals=0, out=None", "Nearest value with so many decimals; ties go to the even one.",
-      [">>> np.round(np.array([1.25, 2.55]), 1)\narray([1.2, 2.6])"]) { a in
+    numpy(
+      "round", "a, decimals=0, out=None",
+      "Nearest value with so many decimals; ties go to the even one.",
+      [">>> np.round(np.array([1.25, 2.55]), 1)\narray([1.2, 2.6])"]
+    ) { a in
       let x = try a.array(0)
       let decimals = try a.int(1)
       if !x.dtype.isInexact, decimals >= 0 { return x }
       return try round(x, decimals: decimals).astype(x.dtype)
     },
-    numpy("trace", "a, offset=0, axis1=0, axis2=1, dtype=None", "The sum of a diagonal.",
-      [">>> np.trace(np.array([[1, 2], [3, 4]]))\nnp.int64(5)"]) { a in
+    numpy(
+      "trace", "a, offset=0, axis1=0, axis2=1, dtype=None", "The sum of a diagonal.",
+      [">>> np.trace(np.array([[1, 2], [3, 4]]))\nnp.int64(5)"]
+    ) { a in
       let d = try diagonal(a.array(0), offset: a.int(1), axis1: a.int(2), axis2: a.int(3))
       return try numpyReduce("sum", a.numpyType(4).map { d.astype($0) } ?? d, [-1], keepdims: false)
     },
-    numpy("clip", "a, a_min=None, a_max=None, *, min=None, max=None", "a held between two limits.",
-      [">>> np.clip(np.array([1, 5, 9]), 2, 6)\narray([2, 5, 6])"]) { a in
+    numpy(
+      "clip", "a, a_min=None, a_max=None, *, min=None, max=None", "a held between two limits.",
+      [">>> np.clip(np.array([1, 5, 9]), 2, 6)\narray([2, 5, 6])"]
+    ) { a in
       var x = try a.array(0)
       let (low, high) = (a.has(1) ? 1 : 3, a.has(2) ? 2 : 4)
       if a.has(low) {
@@ -228,36 +284,57 @@ private let reductions: [Builtin] =
       }
       return x
     },
-    numpy("argsort", "a, axis=-1, kind=None", "The indices that sort an axis.",
-      [">>> np.argsort(np.array([3, 1, 2]))\narray([1, 2, 0])"]) {
+    numpy(
+      "argsort", "a, axis=-1, kind=None", "The indices that sort an axis.",
+      [">>> np.argsort(np.array([3, 1, 2]))\narray([1, 2, 0])"]
+    ) {
       try argsort($0.array(0), axis: $0.optionalInt(1)).astype(.int64)
     },
-    numpyValue("nonzero", "a", "The indices of what is not zero, one array an axis.",
-      [">>> np.nonzero(np.array([0, 5, 7]))\n(array([1, 2]),)"]) {
+    numpyValue(
+      "nonzero", "a", "The indices of what is not zero, one array an axis.",
+      [">>> np.nonzero(np.array([0, 5, 7]))\n(array([1, 2]),)"]
+    ) {
       tuple(try nonzero($0.array(0)).map { $0.astype(.int64) })
     },
-    numpy("argpartition", "a, kth, axis=-1", "The indices that partition an axis.",
-      [">>> np.argpartition(np.array([3, 1, 2]), 0)[0]\nnp.int64(1)"]) {
+    numpy(
+      "argpartition", "a, kth, axis=-1", "The indices that partition an axis.",
+      [">>> np.argpartition(np.array([3, 1, 2]), 0)[0]\nnp.int64(1)"]
+    ) {
       try argpartition($0.array(0), $0.int(1), axis: $0.optionalInt(2)).astype(.int64)
     },
-    numpy("ravel", "a, order='C'", "The elements one after the other; order 'F' by columns.",
-      [">>> np.ravel(np.array([[1, 2], [3, 4]]))\narray([1, 2, 3, 4])"]) { a in
+    numpy(
+      "ravel", "a, order='C'", "The elements one after the other; order 'F' by columns.",
+      [">>> np.ravel(np.array([[1, 2], [3, 4]]))\narray([1, 2, 3, 4])"]
+    ) { a in
       let x = try a.array(0)
       return try flatten(a.string(1) == "F" ? transpose(x) : x)
     },
-    numpy("dot", "a, b", "Matrix product, or the sum over a's last and b's second-last axis.",
-      [">>> np.dot(np.array([[1, 2], [3, 4]]), np.array([1, 1]))\narray([3, 7])"]) { a in
+    numpy(
+      "dot", "a, b", "Matrix product, or the sum over a's last and b's second-last axis.",
+      [">>> np.dot(np.array([[1, 2], [3, 4]]), np.array([1, 1]))\narray([3, 7])"]
+    ) { a in
       let (x, y) = try a.pair(0, 1)
       if x.rank == 0 || y.rank == 0 { return try multiply(x, y) }
       if x.rank <= 2, y.rank <= 2 { return try matmul(x, y) }
       return try tensordot(x, y, axesA: [x.rank - 1], axesB: [Swift.max(y.rank - 2, 0)])
     },
-  ] + [
-    lifted("swapaxes", "a, axis1, axis2", ">>> import numpy as np\n>>> np.swapaxes(np.zeros((2, 3)), 0, 1).shape\n(3, 2)"),
-    lifted("squeeze", "a, axis=None", ">>> import numpy as np\n>>> np.squeeze(np.array([[1, 2]]))\narray([1, 2])"),
-    lifted("repeat", "a, repeats, axis=None", ">>> import numpy as np\n>>> np.repeat(np.array([1, 2]), 2)\narray([1, 1, 2, 2])"),
-    lifted("take", "a, indices, axis=None", ">>> import numpy as np\n>>> np.take(np.array([10, 20, 30]), [2, 0])\narray([30, 10])"),
-    lifted("diagonal", "a, offset=0, axis1=0, axis2=1", ">>> import numpy as np\n>>> np.diagonal(np.array([[1, 2], [3, 4]]))\narray([1, 4])"),
+  ]
+  + [
+    lifted(
+      "swapaxes", "a, axis1, axis2",
+      ">>> import numpy as np\n>>> np.swapaxes(np.zeros((2, 3)), 0, 1).shape\n(3, 2)"),
+    lifted(
+      "squeeze", "a, axis=None",
+      ">>> import numpy as np\n>>> np.squeeze(np.array([[1, 2]]))\narray([1, 2])"),
+    lifted(
+      "repeat", "a, repeats, axis=None",
+      ">>> import numpy as np\n>>> np.repeat(np.array([1, 2]), 2)\narray([1, 1, 2, 2])"),
+    lifted(
+      "take", "a, indices, axis=None",
+      ">>> import numpy as np\n>>> np.take(np.array([10, 20, 30]), [2, 0])\narray([30, 10])"),
+    lifted(
+      "diagonal", "a, offset=0, axis1=0, axis2=1",
+      ">>> import numpy as np\n>>> np.diagonal(np.array([[1, 2], [3, 4]]))\narray([1, 4])"),
   ].compactMap { $0 }
 
 private func reduced(_ name: String, _ a: ArrayArgs) throws -> NDArray {
@@ -272,7 +349,8 @@ private func reduced(_ name: String, _ a: ArrayArgs) throws -> NDArray {
     case "prod", "all": fill = try NDArray(.int(1), dtype: x.dtype)
     default:
       guard hasInitial else {
-        throw LullError.valueError("reduction operation '\(name)' has no identity: give initial= with where=")
+        throw LullError.valueError(
+          "reduction operation '\(name)' has no identity: give initial= with where=")
       }
       fill = try a.array(5).astype(x.dtype)
     }
@@ -304,7 +382,8 @@ private let ownMethods: [Builtin] = [
   },
   Builtin(
     "__dlpack__", "__dlpack__(self, *, stream=None, max_version=None, dl_device=None, copy=None)",
-    chapter: "numpy", doc: "The array as another library takes it with from_dlpack.", run: giveCapsule),
+    chapter: "numpy", doc: "The array as another library takes it with from_dlpack.",
+    run: giveCapsule),
   Builtin("__copy__", "__copy__(self, /)") { (a) throws(LullError) in
     a[0].ndarray.map { ndarrayType.make($0) } ?? .none
   },
@@ -316,8 +395,10 @@ private let ownMethods: [Builtin] = [
     let s = try a.array(0).item()
     return makeComplexValue(s.double, s.imaginary)
   },
-  numpyValue("item", "self, index=None", "The one value, or the value at a flat index, as a plain number.",
-    [">>> np.array([5]).item()\n5"]) { a in
+  numpyValue(
+    "item", "self, index=None", "The one value, or the value at a flat index, as a plain number.",
+    [">>> np.array([5]).item()\n5"]
+  ) { a in
     let x = try a.array(0)
     if a.has(1) {
       let flat = try flatten(x)
@@ -329,65 +410,94 @@ private let ownMethods: [Builtin] = [
     }
     return value(of: try x.item())
   },
-  numpyValue("tolist", "self", "The values as nested lists.",
-    [">>> np.array([[1, 2], [3, 4]]).tolist()\n[[1, 2], [3, 4]]"]) { try nestedList($0.array(0)) },
-  numpy("astype", "self, dtype, order=None, casting=None, subok=True, copy=True", "The values in another dtype.",
-    [">>> np.array([1.7, -1.7]).astype(int)\narray([ 1, -1])"]) {
+  numpyValue(
+    "tolist", "self", "The values as nested lists.",
+    [">>> np.array([[1, 2], [3, 4]]).tolist()\n[[1, 2], [3, 4]]"]
+  ) { try nestedList($0.array(0)) },
+  numpy(
+    "astype", "self, dtype, order=None, casting=None, subok=True, copy=True",
+    "The values in another dtype.",
+    [">>> np.array([1.7, -1.7]).astype(int)\narray([ 1, -1])"]
+  ) {
     try $0.array(0).astype($0.numpyType(1) ?? .float64)
   },
-  numpy("view", "self, dtype=None", "The same bytes read as another dtype.",
-    [">>> np.array([1.0]).view(np.int64)\narray([4607182418800017408])"]) { a in
+  numpy(
+    "view", "self, dtype=None", "The same bytes read as another dtype.",
+    [">>> np.array([1.0]).view(np.int64)\narray([4607182418800017408])"]
+  ) { a in
     let x = try a.array(0)
     return try a.numpyType(1).map { try x.view(as: $0) } ?? x
   },
-  numpy("reshape", "self, *shape, order='C'", "The array in another shape.",
-    [">>> np.arange(4).reshape(2, 2)\narray([[0, 1],\n       [2, 3]])"]) { a in
+  numpy(
+    "reshape", "self, *shape, order='C'", "The array in another shape.",
+    [">>> np.arange(4).reshape(2, 2)\narray([[0, 1],\n       [2, 3]])"]
+  ) { a in
     let x = try a.array(0)
     guard a.has(2), try a.string(2) == "F" else { return try x.reshaped(a.restInts(1)) }
     return try transpose(transpose(x).reshaped(Array(a.restInts(1).reversed())))
   },
-  numpy("transpose", "self, *axes", "The array with its axes in another order.",
-    [">>> np.array([[1, 2], [3, 4]]).transpose()\narray([[1, 3],\n       [2, 4]])"]) { a in
+  numpy(
+    "transpose", "self, *axes", "The array with its axes in another order.",
+    [">>> np.array([[1, 2], [3, 4]]).transpose()\narray([[1, 3],\n       [2, 4]])"]
+  ) { a in
     let rest = a.args.rest(1)
     if rest.count == 0 || (rest.count == 1 && rest[0].isNone) { return try transpose(a.array(0)) }
     return try transpose(a.array(0), a.restInts(1))
   },
-  numpy("copy", "self, order='C'", "The array itself: arrays are values.",
-    [">>> np.array([1, 2]).copy()\narray([1, 2])"]) { try $0.array(0) },
-  numpy("flatten", "self, order='C'", "The elements one after the other.",
-    [">>> np.array([[1, 2], [3, 4]]).flatten()\narray([1, 2, 3, 4])"]) { a in
+  numpy(
+    "copy", "self, order='C'", "The array itself: arrays are values.",
+    [">>> np.array([1, 2]).copy()\narray([1, 2])"]
+  ) { try $0.array(0) },
+  numpy(
+    "flatten", "self, order='C'", "The elements one after the other.",
+    [">>> np.array([[1, 2], [3, 4]]).flatten()\narray([1, 2, 3, 4])"]
+  ) { a in
     let x = try a.array(0)
     return try flatten(a.string(1) == "F" ? transpose(x) : x)
   },
-  numpy("conj", "self", "Complex conjugate.",
-    [">>> np.array([1+2j]).conj()\narray([1.-2.j], dtype=complex64)"]) { conjugate(try $0.array(0)) },
-  numpy("conjugate", "self", "Complex conjugate.",
-    [">>> np.array([1+2j]).conjugate()\narray([1.-2.j], dtype=complex64)"]) { conjugate(try $0.array(0)) },
-  numpyValue("tobytes", "self, order='C'", "The bytes of the elements, row by row.",
-    [">>> np.array([1, 2], dtype=np.uint8).tobytes()\nb'\\x01\\x02'"]) { a in
+  numpy(
+    "conj", "self", "Complex conjugate.",
+    [">>> np.array([1+2j]).conj()\narray([1.-2.j], dtype=complex64)"]
+  ) { conjugate(try $0.array(0)) },
+  numpy(
+    "conjugate", "self", "Complex conjugate.",
+    [">>> np.array([1+2j]).conjugate()\narray([1.-2.j], dtype=complex64)"]
+  ) { conjugate(try $0.array(0)) },
+  numpyValue(
+    "tobytes", "self, order='C'", "The bytes of the elements, row by row.",
+    [">>> np.array([1, 2], dtype=np.uint8).tobytes()\nb'\\x01\\x02'"]
+  ) { a in
     let x = try a.array(0)
     try x.eval()
     let flat = try x.rowContiguous()
     return makeBytesValue(
       Array(UnsafeRawBufferPointer(start: flat.pointer, count: x.size == 0 ? 0 : flat.byteCount)))
   },
-  numpyValue("fill", "self, value", "Puts one value everywhere.",
-    [">>> a = np.zeros(2)\n>>> a.fill(7)\n>>> a\narray([7., 7.])"]) { a in
+  numpyValue(
+    "fill", "self, value", "Puts one value everywhere.",
+    [">>> a = np.zeros(2)\n>>> a.fill(7)\n>>> a\narray([7., 7.])"]
+  ) { a in
     let x = try a.array(0)
     a.args[0].setNative(try a.array(1).astype(x.dtype).broadcast(to: x.shape))
     return .none
   },
-  numpyValue("sort", "self, axis=-1, kind=None", "Sorts in place.",
-    [">>> a = np.array([3, 1, 2])\n>>> a.sort()\n>>> a\narray([1, 2, 3])"]) { a in
+  numpyValue(
+    "sort", "self, axis=-1, kind=None", "Sorts in place.",
+    [">>> a = np.array([3, 1, 2])\n>>> a.sort()\n>>> a\narray([1, 2, 3])"]
+  ) { a in
     a.args[0].setNative(try sort(a.array(0), axis: a.optionalInt(1)))
     return .none
   },
-  numpy("searchsorted", "self, v, side='left'", "Where values belong in this sorted array.",
-    [">>> np.array([1, 3, 5]).searchsorted(4)\nnp.int64(2)"]) { a in
+  numpy(
+    "searchsorted", "self, v, side='left'", "Where values belong in this sorted array.",
+    [">>> np.array([1, 3, 5]).searchsorted(4)\nnp.int64(2)"]
+  ) { a in
     try searchsorted(a.array(0), a.array(1), right: a.string(2) == "right").astype(.int64)
   },
-  numpy("ptp", "self, axis=None, out=None, keepdims=False", "Largest less smallest value.",
-    [">>> np.array([3, 9, 5]).ptp()\nnp.int64(6)"]) { a in
+  numpy(
+    "ptp", "self, axis=None, out=None, keepdims=False", "Largest less smallest value.",
+    [">>> np.array([3, 9, 5]).ptp()\nnp.int64(6)"]
+  ) { a in
     let x = try a.array(0)
     let (axes, keep) = (try a.axes(1), try a.bool(3))
     return try subtract(max(x, axes: axes, keepdims: keep), min(x, axes: axes, keepdims: keep))
@@ -431,39 +541,52 @@ let numpyMethods: [Builtin] =
 
 private let functions: [Builtin] =
   creation + reductions + [
-    numpyValue("asnd", "x, /", "An mlx array as an ndarray of the same dtype; others as they are.") { a in
+    numpyValue("asnd", "x, /", "An mlx array as an ndarray of the same dtype; others as they are.")
+    { a in
       if let x = a.args[0].ndarray { return ndarrayType.make(x) }
       return a.args[0].retain()
     },
-    numpyValue("take_dlpack", "x, /", "The array of anything with __dlpack__, as an ndarray.") { a in
+    numpyValue("take_dlpack", "x, /", "The array of anything with __dlpack__, as an ndarray.") {
+      a in
       guard let x = try takeCapsule(a.args[0]) else {
-        throw LullError.typeError("from_dlpack: expected an object with __dlpack__, not \(a.args[0].typeNameText)")
+        throw LullError.typeError(
+          "from_dlpack: expected an object with __dlpack__, not \(a.args[0].typeNameText)")
       }
       return ndarrayType.make(x)
     },
-    numpyValue("asmx", "x, /", "An ndarray (or what makes one) as an mlx array of the same dtype.") { a in
+    numpyValue("asmx", "x, /", "An ndarray (or what makes one) as an mlx array of the same dtype.")
+    { a in
       arrayType.make(try a.array(0))
     },
-    numpy("reshape", "a, shape, order='C'", "a in another shape of the same size; -1 is worked out.",
-      [">>> np.reshape(np.arange(4), (2, 2))\narray([[0, 1],\n       [2, 3]])"]) { a in
+    numpy(
+      "reshape", "a, shape, order='C'", "a in another shape of the same size; -1 is worked out.",
+      [">>> np.reshape(np.arange(4), (2, 2))\narray([[0, 1],\n       [2, 3]])"]
+    ) { a in
       let x = try a.array(0)
       guard try a.string(2) == "F" else { return try x.reshaped(a.ints(1)) }
       return try transpose(transpose(x).reshaped(Array(a.ints(1).reversed())))
     },
-    numpy("sort", "a, axis=-1, kind=None", "The values in ascending order along an axis (None: all).",
-      [">>> np.sort(np.array([3, 1, 2]))\narray([1, 2, 3])"]) {
+    numpy(
+      "sort", "a, axis=-1, kind=None", "The values in ascending order along an axis (None: all).",
+      [">>> np.sort(np.array([3, 1, 2]))\narray([1, 2, 3])"]
+    ) {
       try sort($0.array(0), axis: $0.optionalInt(1))
     },
-    numpy("searchsorted", "a, v, side='left'", "Where values belong in a sorted array.",
-      [">>> np.searchsorted(np.array([1, 3, 5]), [3, 4])\narray([1, 2])"]) { a in
+    numpy(
+      "searchsorted", "a, v, side='left'", "Where values belong in a sorted array.",
+      [">>> np.searchsorted(np.array([1, 3, 5]), [3, 4])\narray([1, 2])"]
+    ) { a in
       let side = try a.string(2)
       guard side == "left" || side == "right" else {
         throw LullError.valueError("side must be 'left' or 'right', not '\(side)'")
       }
       return try searchsorted(a.array(0), a.array(1), right: side == "right").astype(.int64)
     },
-    numpyValue("where", "condition, x=..., y=..., /", "x where the condition holds, y elsewhere; alone: nonzero.",
-      [">>> np.where(np.array([True, False]), [1, 2], 0)\narray([1, 0])"]) { a in
+    numpyValue(
+      "where", "condition, x=..., y=..., /",
+      "x where the condition holds, y elsewhere; alone: nonzero.",
+      [">>> np.where(np.array([True, False]), [1, 2], 0)\narray([1, 0])"]
+    ) { a in
       let condition = try a.array(0)
       if !a.args.has(1), !a.args.has(2) {
         return tuple(try nonzero(condition).map { $0.astype(.int64) })
@@ -474,8 +597,10 @@ private let functions: [Builtin] =
       let (x, y) = try a.pair(1, 2)
       return wrap(try `where`(condition.astype(.bool), x, y))
     },
-    numpyValue("array_equal", "a1, a2, equal_nan=False", "Whether shapes and all values are equal.",
-      [">>> np.array_equal([1, 2], [1, 2])\nTrue"]) { a in
+    numpyValue(
+      "array_equal", "a1, a2, equal_nan=False", "Whether shapes and all values are equal.",
+      [">>> np.array_equal([1, 2], [1, 2])\nTrue"]
+    ) { a in
       let (x, y) = try a.pair(0, 1)
       if x.shape != y.shape { return Value(false) }
       var same = try equal(x, y)
@@ -486,7 +611,9 @@ private let functions: [Builtin] =
       var dtype: DType?
       for v in a.args.rest(0) {
         let next: DType
-        if let x = v.ndarray { next = x.dtype } else if let s = try v.scalar() {
+        if let x = v.ndarray {
+          next = x.dtype
+        } else if let s = try v.scalar() {
           next = dtype.map { numpyWeak(s, with: $0) } ?? numpyNatural(of: s)
         } else {
           next = try numpyDType(v)
@@ -495,66 +622,135 @@ private let functions: [Builtin] =
       }
       return try NDArray.zeros(Shape(), dtype: dtype ?? .float64)
     },
-    numpyValue("unique_parts", "x, /", "(values, first indices, inverse, counts) of the flattened array.") { a in
+    numpyValue(
+      "unique_parts", "x, /", "(values, first indices, inverse, counts) of the flattened array."
+    ) { a in
       let parts = try unique(a.array(0))
       return tuple([
         parts.values, parts.index.astype(.int64), parts.inverse.astype(.int64),
         parts.counts.astype(.int64),
       ])
     },
-    numpy("median_all", "a, axis=None, keepdims=False", "The middle value over axes (None: all).") { a in
+    numpy("median_all", "a, axis=None, keepdims=False", "The middle value over axes (None: all).") {
+      a in
       let x = try a.array(0)
-      return try median(x.dtype.isInexact ? x : x.astype(.float64), axes: a.axes(1), keepdims: a.bool(2))
+      return try median(
+        x.dtype.isInexact ? x : x.astype(.float64), axes: a.axes(1), keepdims: a.bool(2))
     },
     numpyValue(
-      "set_print", "precision, threshold, edgeitems, linewidth, suppress, /", "How ndarrays are printed."
+      "set_print", "precision, threshold, edgeitems, linewidth, suppress, /",
+      "How ndarrays are printed."
     ) { a in
       numpyPrintOptions = NumPyPrintOptions(
         precision: Swift.min(Swift.max(try a.int(0), 0), 17), threshold: Swift.max(try a.int(1), 0),
-        edgeitems: Swift.max(try a.int(2), 1), linewidth: Swift.max(try a.int(3), 10), suppress: try a.bool(4))
+        edgeitems: Swift.max(try a.int(2), 1), linewidth: Swift.max(try a.int(3), 10),
+        suppress: try a.bool(4))
       return .none
     },
     numpyValue("get_print", "", "(precision, threshold, edgeitems, linewidth, suppress).") { _ in
       let o = numpyPrintOptions
       return makeTupleValue([
-        Value(o.precision), Value(o.threshold), Value(o.edgeitems), Value(o.linewidth), Value(o.suppress),
+        Value(o.precision), Value(o.threshold), Value(o.edgeitems), Value(o.linewidth),
+        Value(o.suppress),
       ])
     },
   ]
   + [
-    lifted("transpose", "a, axes=None", ">>> import numpy as np\n>>> np.transpose(np.array([[1, 2], [3, 4]]))\narray([[1, 3],\n       [2, 4]])"),
-    lifted("expand_dims", "a, axis", ">>> import numpy as np\n>>> np.expand_dims(np.array([1, 2]), 0)\narray([[1, 2]])"),
-    lifted("broadcast_to", "array, shape", ">>> import numpy as np\n>>> np.broadcast_to(np.array([1, 2]), (2, 2))\narray([[1, 2],\n       [1, 2]])"),
-    lifted("broadcast_arrays", "*args", ">>> import numpy as np\n>>> np.broadcast_arrays(np.array([1, 2]), np.array([[3], [4]]))[0]\narray([[1, 2],\n       [1, 2]])"),
-    lifted("broadcast_shapes", "*args", ">>> import numpy as np\n>>> np.broadcast_shapes((3, 1), (4,))\n(3, 4)"),
-    lifted("concatenate", "arrays, axis=0", ">>> import numpy as np\n>>> np.concatenate([np.array([1, 2]), np.array([3])])\narray([1, 2, 3])"),
-    lifted("stack", "arrays, axis=0", ">>> import numpy as np\n>>> np.stack([np.array([1, 2]), np.array([3, 4])])\narray([[1, 2],\n       [3, 4]])"),
-    lifted("tile", "A, reps", ">>> import numpy as np\n>>> np.tile(np.array([1, 2]), 2)\narray([1, 2, 1, 2])"),
-    lifted("roll", "a, shift, axis=None", ">>> import numpy as np\n>>> np.roll(np.arange(4), 1)\narray([3, 0, 1, 2])"),
-    lifted("flip", "m, axis=None", ">>> import numpy as np\n>>> np.flip(np.array([1, 2, 3]))\narray([3, 2, 1])"),
-    lifted("pad", "array, pad_width, mode='constant', constant_values=0", ">>> import numpy as np\n>>> np.pad(np.array([1, 2]), 1)\narray([0, 1, 2, 0])"),
-    lifted("meshgrid", "*xi, sparse=False, indexing='xy'", ">>> import numpy as np\n>>> np.meshgrid([1, 2], [3, 4])[0]\narray([[1, 2],\n       [1, 2]])"),
-    lifted("tril", "m, k=0", ">>> import numpy as np\n>>> np.tril(np.ones((2, 2)))\narray([[1., 0.],\n       [1., 1.]])"),
-    lifted("triu", "m, k=0", ">>> import numpy as np\n>>> np.triu(np.ones((2, 2)))\narray([[1., 1.],\n       [0., 1.]])"),
-    lifted("diag", "v, k=0", ">>> import numpy as np\n>>> np.diag(np.array([1, 2]))\narray([[1, 0],\n       [0, 2]])"),
-    lifted("partition", "a, kth, axis=-1", ">>> import numpy as np\n>>> np.partition(np.array([3, 1, 2]), 1)[1]\nnp.int64(2)"),
-    lifted("take_along_axis", "arr, indices, axis=-1", ">>> import numpy as np\n>>> np.take_along_axis(np.array([[3, 1], [2, 4]]), np.array([[1], [0]]), axis=1)\narray([[1],\n       [2]])"),
+    lifted(
+      "transpose", "a, axes=None",
+      ">>> import numpy as np\n>>> np.transpose(np.array([[1, 2], [3, 4]]))\narray([[1, 3],\n       [2, 4]])"
+    ),
+    lifted(
+      "expand_dims", "a, axis",
+      ">>> import numpy as np\n>>> np.expand_dims(np.array([1, 2]), 0)\narray([[1, 2]])"),
+    lifted(
+      "broadcast_to", "array, shape",
+      ">>> import numpy as np\n>>> np.broadcast_to(np.array([1, 2]), (2, 2))\narray([[1, 2],\n       [1, 2]])"
+    ),
+    lifted(
+      "broadcast_arrays", "*args",
+      ">>> import numpy as np\n>>> np.broadcast_arrays(np.array([1, 2]), np.array([[3], [4]]))[0]\narray([[1, 2],\n       [1, 2]])"
+    ),
+    lifted(
+      "broadcast_shapes", "*args",
+      ">>> import numpy as np\n>>> np.broadcast_shapes((3, 1), (4,))\n(3, 4)"),
+    lifted(
+      "concatenate", "arrays, axis=0",
+      ">>> import numpy as np\n>>> np.concatenate([np.array([1, 2]), np.array([3])])\narray([1, 2, 3])"
+    ),
+    lifted(
+      "stack", "arrays, axis=0",
+      ">>> import numpy as np\n>>> np.stack([np.array([1, 2]), np.array([3, 4])])\narray([[1, 2],\n       [3, 4]])"
+    ),
+    lifted(
+      "tile", "A, reps",
+      ">>> import numpy as np\n>>> np.tile(np.array([1, 2]), 2)\narray([1, 2, 1, 2])"),
+    lifted(
+      "roll", "a, shift, axis=None",
+      ">>> import numpy as np\n>>> np.roll(np.arange(4), 1)\narray([3, 0, 1, 2])"),
+    lifted(
+      "flip", "m, axis=None",
+      ">>> import numpy as np\n>>> np.flip(np.array([1, 2, 3]))\narray([3, 2, 1])"),
+    lifted(
+      "pad", "array, pad_width, mode='constant', constant_values=0",
+      ">>> import numpy as np\n>>> np.pad(np.array([1, 2]), 1)\narray([0, 1, 2, 0])"),
+    lifted(
+      "meshgrid", "*xi, sparse=False, indexing='xy'",
+      ">>> import numpy as np\n>>> np.meshgrid([1, 2], [3, 4])[0]\narray([[1, 2],\n       [1, 2]])"),
+    lifted(
+      "tril", "m, k=0",
+      ">>> import numpy as np\n>>> np.tril(np.ones((2, 2)))\narray([[1., 0.],\n       [1., 1.]])"),
+    lifted(
+      "triu", "m, k=0",
+      ">>> import numpy as np\n>>> np.triu(np.ones((2, 2)))\narray([[1., 1.],\n       [0., 1.]])"),
+    lifted(
+      "diag", "v, k=0",
+      ">>> import numpy as np\n>>> np.diag(np.array([1, 2]))\narray([[1, 0],\n       [0, 2]])"),
+    lifted(
+      "partition", "a, kth, axis=-1",
+      ">>> import numpy as np\n>>> np.partition(np.array([3, 1, 2]), 1)[1]\nnp.int64(2)"),
+    lifted(
+      "take_along_axis", "arr, indices, axis=-1",
+      ">>> import numpy as np\n>>> np.take_along_axis(np.array([[3, 1], [2, 4]]), np.array([[1], [0]]), axis=1)\narray([[1],\n       [2]])"
+    ),
     lifted("put_values_along_axis", "arr, indices, values, axis=None", nil, "put_along_axis"),
-    lifted("nan_to_num", "x, nan=0.0, posinf=None, neginf=None", ">>> import numpy as np\n>>> np.nan_to_num(np.array([1.0, np.nan]))\narray([1., 0.])"),
-    lifted("isclose", "a, b, rtol=1e-05, atol=1e-08, equal_nan=False", ">>> import numpy as np\n>>> np.isclose([1.0, 2.0], [1.0, 2.1])\narray([ True, False])"),
+    lifted(
+      "nan_to_num", "x, nan=0.0, posinf=None, neginf=None",
+      ">>> import numpy as np\n>>> np.nan_to_num(np.array([1.0, np.nan]))\narray([1., 0.])"),
+    lifted(
+      "isclose", "a, b, rtol=1e-05, atol=1e-08, equal_nan=False",
+      ">>> import numpy as np\n>>> np.isclose([1.0, 2.0], [1.0, 2.1])\narray([ True, False])"),
     lifted("allclose_array", "a, b, rtol=1e-05, atol=1e-08, equal_nan=False", nil, "allclose"),
-    lifted("kron", "a, b", ">>> import numpy as np\n>>> np.kron([1, 2], [1, 10])\narray([ 1, 10,  2, 20])"),
-    lifted("outer", "a, b", ">>> import numpy as np\n>>> np.outer([1, 2], [3, 4])\narray([[3, 4],\n       [6, 8]])"),
+    lifted(
+      "kron", "a, b",
+      ">>> import numpy as np\n>>> np.kron([1, 2], [1, 10])\narray([ 1, 10,  2, 20])"),
+    lifted(
+      "outer", "a, b",
+      ">>> import numpy as np\n>>> np.outer([1, 2], [3, 4])\narray([[3, 4],\n       [6, 8]])"),
     lifted("inner", "a, b", ">>> import numpy as np\n>>> np.inner([1, 2], [3, 4])\nnp.int64(11)"),
-    lifted("tensordot", "a, b, axes=2", ">>> import numpy as np\n>>> np.tensordot(np.array([[1, 2], [3, 4]]), [1, 1], axes=1)\narray([3, 7])"),
-    lifted("einsum", "subscripts, *operands", ">>> import numpy as np\n>>> np.einsum('ij,j->i', np.array([[1, 2], [3, 4]]), [1, 1])\narray([3, 7])"),
+    lifted(
+      "tensordot", "a, b, axes=2",
+      ">>> import numpy as np\n>>> np.tensordot(np.array([[1, 2], [3, 4]]), [1, 1], axes=1)\narray([3, 7])"
+    ),
+    lifted(
+      "einsum", "subscripts, *operands",
+      ">>> import numpy as np\n>>> np.einsum('ij,j->i', np.array([[1, 2], [3, 4]]), [1, 1])\narray([3, 7])"
+    ),
     lifted("einsum_steps", "subscripts, *operands", nil, "einsum_path"),
-    lifted("unstack", "x, /, *, axis=0", ">>> import numpy as np\n>>> np.unstack(np.array([[1, 2], [3, 4]]))[1]\narray([3, 4])"),
+    lifted(
+      "unstack", "x, /, *, axis=0",
+      ">>> import numpy as np\n>>> np.unstack(np.array([[1, 2], [3, 4]]))[1]\narray([3, 4])"),
     lifted("atleast_1d", "*arys", ">>> import numpy as np\n>>> np.atleast_1d(3)\narray([3])"),
-    lifted("atleast_2d", "*arys", ">>> import numpy as np\n>>> np.atleast_2d([1, 2])\narray([[1, 2]])"),
-    lifted("atleast_3d", "*arys", ">>> import numpy as np\n>>> np.atleast_3d([1, 2]).shape\n(1, 2, 1)"),
-    lifted("vecdot", "x1, x2, /, *, axis=-1", ">>> import numpy as np\n>>> np.vecdot([1.0, 2.0], [3.0, 4.0])\nnp.float64(11.0)"),
-    lifted("real", "val", ">>> import numpy as np\n>>> np.real(np.array([1+2j]))\narray([1.], dtype=float32)"),
+    lifted(
+      "atleast_2d", "*arys", ">>> import numpy as np\n>>> np.atleast_2d([1, 2])\narray([[1, 2]])"),
+    lifted(
+      "atleast_3d", "*arys", ">>> import numpy as np\n>>> np.atleast_3d([1, 2]).shape\n(1, 2, 1)"),
+    lifted(
+      "vecdot", "x1, x2, /, *, axis=-1",
+      ">>> import numpy as np\n>>> np.vecdot([1.0, 2.0], [3.0, 4.0])\nnp.float64(11.0)"),
+    lifted(
+      "real", "val",
+      ">>> import numpy as np\n>>> np.real(np.array([1+2j]))\narray([1.], dtype=float32)"),
     lifted("count_all", "a, *, axis=None, keepdims=False", nil, "count_nonzero"),
     lifted("moveaxis_one", "a, source, destination", nil, "moveaxis"),
   ].compactMap { $0 }

@@ -5,7 +5,7 @@
 import Engine
 
 #if canImport(Glibc)
-import Glibc
+  import Glibc
 #endif
 
 /// What `np.set_printoptions` sets.
@@ -79,9 +79,10 @@ private struct Digits {
   }
 
   func text(_ from: Int, _ to: Int) -> String {
-    String((from..<Swift.max(from, to)).map { i in
-      Character(UnicodeScalar(48 + (i >= 0 && i < digits.count ? digits[i] : 0)))
-    })
+    String(
+      (from..<Swift.max(from, to)).map { i in
+        Character(UnicodeScalar(48 + (i >= 0 && i < digits.count ? digits[i] : 0)))
+      })
   }
 }
 
@@ -136,7 +137,9 @@ private struct FloatColumn {
         var d = digits(x, dtype)
         d.round(to: limit + 1)
         decimals = Swift.max(decimals, d.digits.count - 1)
-        if !d.digits.isEmpty { powerDigits = Swift.max(powerDigits, String(Swift.abs(d.exponent - 1)).count) }
+        if !d.digits.isEmpty {
+          powerDigits = Swift.max(powerDigits, String(Swift.abs(d.exponent - 1)).count)
+        }
         left = Swift.max(left, d.isNegative || signed ? 2 : 1)
       }
       right = decimals
@@ -168,7 +171,10 @@ private struct FloatColumn {
     d.round(to: d.exponent + limit)
     let sign = d.isNegative ? "-" : alwaysSigned ? "+" : ""
     let whole = d.exponent > 0 ? d.text(0, d.exponent) : "0"
-    let fraction = d.digits.isEmpty ? "" : d.text(Swift.min(d.exponent, 0) < 0 ? d.exponent : Swift.max(d.exponent, 0), d.digits.count)
+    let fraction =
+      d.digits.isEmpty
+      ? ""
+      : d.text(Swift.min(d.exponent, 0) < 0 ? d.exponent : Swift.max(d.exponent, 0), d.digits.count)
     return (sign + whole, fraction)
   }
 
@@ -198,7 +204,9 @@ private struct FloatColumn {
 /// How each element of an array is written.
 private func formatter(_ values: [Scalar], _ dtype: DType, scalar: Bool) -> (Scalar) -> String {
   if dtype == .bool {
-    return { s in scalar ? (s.int != 0 ? "True" : "False") : padded(s.int != 0 ? "True" : "False", 5) }
+    return { s in
+      scalar ? (s.int != 0 ? "True" : "False") : padded(s.int != 0 ? "True" : "False", 5)
+    }
   }
   if dtype.isComplex {
     let re = FloatColumn(values.map(\.double), dtype, scalar: scalar)
@@ -233,7 +241,9 @@ private struct Layout {
   }
 }
 
-private func body(_ x: NDArray, separator: String, prefix: Int, suffix: Int) throws(ArrayError) -> String {
+private func body(_ x: NDArray, separator: String, prefix: Int, suffix: Int) throws(ArrayError)
+  -> String
+{
   let shape = x.shape.array
   let layout = Layout(shape: shape, isShort: x.size > numpyPrintOptions.threshold)
   var shown = x
@@ -242,7 +252,8 @@ private func body(_ x: NDArray, separator: String, prefix: Int, suffix: Int) thr
     for (axis, n) in shape.enumerated() where n > 2 * layout.edge {
       let (e, all) = (layout.edge, shown)
       shown = try concatenate(
-        [slice(all, axis: axis, from: 0, to: e), slice(all, axis: axis, from: n - e, to: n)], axis: axis)
+        [slice(all, axis: axis, from: 0, to: e), slice(all, axis: axis, from: n - e, to: n)],
+        axis: axis)
     }
   }
   let scalars = try shown.scalars()
@@ -284,7 +295,9 @@ private func body(_ x: NDArray, separator: String, prefix: Int, suffix: Int) thr
       if isCut, i == layout.edge { parts.append("...") }
       parts.append(recurse(axis + 1, start + i * step, hang + 1))
     }
-    let gap = next + String(repeating: "\n", count: dims.count - 1 - axis) + String(repeating: " ", count: hang + 1)
+    let gap =
+      next + String(repeating: "\n", count: dims.count - 1 - axis)
+      + String(repeating: " ", count: hang + 1)
     return "[" + parts.joined(separator: gap) + "]"
   }
   return recurse(0, 0, prefix)
@@ -306,7 +319,9 @@ func numpyText(_ x: NDArray) throws(ArrayError) -> String {
     let s = try x.item()
     let text = formatter([s], x.dtype, scalar: true)(s)
     guard x.dtype.isComplex else { return text }
-    return "(" + text.replacing(".0+", with: "+").replacing(".0-", with: "-").replacing(".0j", with: "j") + ")"
+    return "("
+      + text.replacing(".0+", with: "+").replacing(".0-", with: "-").replacing(".0j", with: "j")
+      + ")"
   }
   if x.size == 0 { return "[]" }
   return try body(x, separator: " ", prefix: 0, suffix: 0)

@@ -26,7 +26,8 @@ private final class Ufunc {
   let reduction: String?
   let accumulation: String?
   init(
-    _ name: String, _ doc: String, _ example: String, _ rule: Rule, one: ((NDArray) throws -> NDArray)? = nil,
+    _ name: String, _ doc: String, _ example: String, _ rule: Rule,
+    one: ((NDArray) throws -> NDArray)? = nil,
     two: ((NDArray, NDArray) throws -> NDArray)? = nil, reduction: String? = nil,
     accumulation: String? = nil
   ) {
@@ -55,12 +56,15 @@ private final class Ufunc {
 }
 
 private func one(
-  _ name: String, _ doc: String, _ example: String, _ rule: Rule, _ f: @escaping (NDArray) throws -> NDArray
+  _ name: String, _ doc: String, _ example: String, _ rule: Rule,
+  _ f: @escaping (NDArray) throws -> NDArray
 ) -> Ufunc { Ufunc(name, doc, example, rule, one: f) }
 private func two(
   _ name: String, _ doc: String, _ example: String, _ rule: Rule, reduction: String? = nil,
   accumulation: String? = nil, _ f: @escaping (NDArray, NDArray) throws -> NDArray
-) -> Ufunc { Ufunc(name, doc, example, rule, two: f, reduction: reduction, accumulation: accumulation) }
+) -> Ufunc {
+  Ufunc(name, doc, example, rule, two: f, reduction: reduction, accumulation: accumulation)
+}
 
 /// Keeps integers and bools as they are.
 private func rounding(_ f: @escaping (NDArray) throws -> NDArray) -> (NDArray) throws -> NDArray {
@@ -109,81 +113,176 @@ nonisolated(unsafe) private let ufuncs: [Ufunc] = [
   one("fabs", "Absolute value as a float.", "([-1, 2])\narray([1., 2.])", .float) { abs($0) },
   one("negative", "-x.", "([1, -2])\narray([-1,  2])", .same) { x in
     if x.dtype == .bool {
-      throw LullError.typeError("the numpy boolean negative, the `-` operator, is not supported, use `~`")
+      throw LullError.typeError(
+        "the numpy boolean negative, the `-` operator, is not supported, use `~`")
     }
     return try negative(x)
   },
   one("positive", "x itself.", "([1, -2])\narray([ 1, -2])", .same) { $0 },
   one("sign", "-1, 0 or 1, by the sign.", "([-3, 0, 2])\narray([-1,  0,  1])", .same) { sign($0) },
-  one("square", "x * x.", "([2, 3])\narray([4, 9])", .same) { x in try x.dtype == .bool ? x : multiply(x, x) },
+  one("square", "x * x.", "([2, 3])\narray([4, 9])", .same) { x in
+    try x.dtype == .bool ? x : multiply(x, x)
+  },
   one("sqrt", "Square root.", "([4, 9])\narray([2., 3.])", .float) { sqrt($0) },
   one("cbrt", "Cube root.", "([8, 27])\narray([2., 3.])", .float) { x in
     try multiply(sign(x), power(abs(x), number(1.0 / 3.0, like: x)))
   },
   one("reciprocal", "1 / x.", "([2.0, 4.0])\narray([0.5 , 0.25])", .same) { x in
-    x.dtype.isInexact ? reciprocal(x) : try guarded(NDArray(.int(1), dtype: x.dtype), x) { try floorDivide($0, $1) }
+    x.dtype.isInexact
+      ? reciprocal(x) : try guarded(NDArray(.int(1), dtype: x.dtype), x) { try floorDivide($0, $1) }
   },
   one("exp", "e to the power x.", "([0, 1])\narray([1.        , 2.71828183])", .float) { exp($0) },
-  one("expm1", "exp(x) - 1, exact for small x.", "([0, 1])\narray([0.        , 1.71828183])", .float) { expm1($0) },
-  one("exp2", "2 to the power x.", "([3, 0.5])\narray([8.        , 1.41421356])", .float) { x in try power(number(2, like: x), x) },
-  one("log", "Natural logarithm.", "([1, 10])\narray([0.        , 2.30258509])", .float) { log($0) },
+  one(
+    "expm1", "exp(x) - 1, exact for small x.", "([0, 1])\narray([0.        , 1.71828183])", .float
+  ) { expm1($0) },
+  one("exp2", "2 to the power x.", "([3, 0.5])\narray([8.        , 1.41421356])", .float) { x in
+    try power(number(2, like: x), x)
+  },
+  one("log", "Natural logarithm.", "([1, 10])\narray([0.        , 2.30258509])", .float) {
+    log($0)
+  },
   one("log2", "Logarithm to base 2.", "([1, 8])\narray([0., 3.])", .float) { log2($0) },
   one("log10", "Logarithm to base 10.", "([1, 100])\narray([0., 2.])", .float) { log10($0) },
-  one("log1p", "log(1 + x), exact for small x.", "([0, 1])\narray([0.        , 0.69314718])", .float) { log1p($0) },
-  one("sin", "Sine of an angle in radians.", "([0, 1])\narray([0.        , 0.84147098])", .float) { sin($0) },
-  one("cos", "Cosine of an angle in radians.", "([0, 1])\narray([1.        , 0.54030231])", .float) { cos($0) },
-  one("tan", "Tangent of an angle in radians.", "([0, 1])\narray([0.        , 1.55740772])", .float) { tan($0) },
-  one("arcsin", "Inverse sine, in radians.", "([0, 1])\narray([0.        , 1.57079633])", .float) { arcsin($0) },
-  one("arccos", "Inverse cosine, in radians.", "([1, 0])\narray([0.        , 1.57079633])", .float) { arccos($0) },
-  one("arctan", "Inverse tangent, in radians.", "([0, 1])\narray([0.        , 0.78539816])", .float) { arctan($0) },
+  one(
+    "log1p", "log(1 + x), exact for small x.", "([0, 1])\narray([0.        , 0.69314718])", .float
+  ) { log1p($0) },
+  one("sin", "Sine of an angle in radians.", "([0, 1])\narray([0.        , 0.84147098])", .float) {
+    sin($0)
+  },
+  one("cos", "Cosine of an angle in radians.", "([0, 1])\narray([1.        , 0.54030231])", .float)
+  { cos($0) },
+  one("tan", "Tangent of an angle in radians.", "([0, 1])\narray([0.        , 1.55740772])", .float)
+  { tan($0) },
+  one("arcsin", "Inverse sine, in radians.", "([0, 1])\narray([0.        , 1.57079633])", .float) {
+    arcsin($0)
+  },
+  one("arccos", "Inverse cosine, in radians.", "([1, 0])\narray([0.        , 1.57079633])", .float)
+  { arccos($0) },
+  one("arctan", "Inverse tangent, in radians.", "([0, 1])\narray([0.        , 0.78539816])", .float)
+  { arctan($0) },
   one("sinh", "Hyperbolic sine.", "([0, 1])\narray([0.        , 1.17520119])", .float) { sinh($0) },
-  one("cosh", "Hyperbolic cosine.", "([0, 1])\narray([1.        , 1.54308063])", .float) { cosh($0) },
-  one("tanh", "Hyperbolic tangent.", "([0, 1])\narray([0.        , 0.76159416])", .float) { tanh($0) },
-  one("arcsinh", "Inverse hyperbolic sine.", "([0, 1])\narray([0.        , 0.88137359])", .float) { arcsinh($0) },
-  one("arccosh", "Inverse hyperbolic cosine.", "([1, 2])\narray([0.       , 1.3169579])", .float) { arccosh($0) },
-  one("arctanh", "Inverse hyperbolic tangent.", "([0, 0.5])\narray([0.        , 0.54930614])", .float) { arctanh($0) },
-  one("degrees", "Radians to degrees.", "([0, np.pi])\narray([  0., 180.])", .float) { x in try multiply(x, number(180 / Double.pi, like: x)) },
-  one("radians", "Degrees to radians.", "([0, 180])\narray([0.        , 3.14159265])", .float) { x in try multiply(x, number(Double.pi / 180, like: x)) },
-  one("floor", "Largest whole number that is not larger.", "([-1.5, 1.5])\narray([-2.,  1.])", .same, rounding { try floor($0) }),
-  one("ceil", "Smallest whole number that is not smaller.", "([-1.5, 1.5])\narray([-1.,  2.])", .same, rounding { try ceil($0) }),
-  one("trunc", "Rounded towards zero.", "([-1.5, 1.5])\narray([-1.,  1.])", .same, rounding { try trunc($0) }),
-  one("rint", "Nearest whole number; ties go to the even one.", "([0.5, 1.5, 2.2])\narray([0., 2., 2.])", .float) { try round($0, decimals: 0) },
-  one("isnan", "Whether x is not a number.", "([1, np.nan])\narray([False,  True])", .same) { isnan($0) },
-  one("isinf", "Whether x is an infinity.", "([1, np.inf])\narray([False,  True])", .same) { isinf($0) },
-  one("isfinite", "Whether x is neither infinite nor NaN.", "([1, np.inf])\narray([ True, False])", .same) { isfinite($0) },
-  one("isposinf", "Whether x is positive infinity.", "([1, np.inf])\narray([False,  True])", .same) { try isposinf($0) },
-  one("isneginf", "Whether x is negative infinity.", "([1, -np.inf])\narray([False,  True])", .same) { try isneginf($0) },
-  one("signbit", "Whether x has a minus sign, -0 too.", "([-1.0, 2.0])\narray([ True, False])", .same) { x in
+  one("cosh", "Hyperbolic cosine.", "([0, 1])\narray([1.        , 1.54308063])", .float) {
+    cosh($0)
+  },
+  one("tanh", "Hyperbolic tangent.", "([0, 1])\narray([0.        , 0.76159416])", .float) {
+    tanh($0)
+  },
+  one("arcsinh", "Inverse hyperbolic sine.", "([0, 1])\narray([0.        , 0.88137359])", .float) {
+    arcsinh($0)
+  },
+  one("arccosh", "Inverse hyperbolic cosine.", "([1, 2])\narray([0.       , 1.3169579])", .float) {
+    arccosh($0)
+  },
+  one(
+    "arctanh", "Inverse hyperbolic tangent.", "([0, 0.5])\narray([0.        , 0.54930614])", .float
+  ) { arctanh($0) },
+  one("degrees", "Radians to degrees.", "([0, np.pi])\narray([  0., 180.])", .float) { x in
+    try multiply(x, number(180 / Double.pi, like: x))
+  },
+  one("radians", "Degrees to radians.", "([0, 180])\narray([0.        , 3.14159265])", .float) {
+    x in try multiply(x, number(Double.pi / 180, like: x))
+  },
+  one(
+    "floor", "Largest whole number that is not larger.", "([-1.5, 1.5])\narray([-2.,  1.])", .same,
+    rounding { try floor($0) }),
+  one(
+    "ceil", "Smallest whole number that is not smaller.", "([-1.5, 1.5])\narray([-1.,  2.])", .same,
+    rounding { try ceil($0) }),
+  one(
+    "trunc", "Rounded towards zero.", "([-1.5, 1.5])\narray([-1.,  1.])", .same,
+    rounding { try trunc($0) }),
+  one(
+    "rint", "Nearest whole number; ties go to the even one.",
+    "([0.5, 1.5, 2.2])\narray([0., 2., 2.])", .float
+  ) { try round($0, decimals: 0) },
+  one("isnan", "Whether x is not a number.", "([1, np.nan])\narray([False,  True])", .same) {
+    isnan($0)
+  },
+  one("isinf", "Whether x is an infinity.", "([1, np.inf])\narray([False,  True])", .same) {
+    isinf($0)
+  },
+  one(
+    "isfinite", "Whether x is neither infinite nor NaN.", "([1, np.inf])\narray([ True, False])",
+    .same
+  ) { isfinite($0) },
+  one("isposinf", "Whether x is positive infinity.", "([1, np.inf])\narray([False,  True])", .same)
+  { try isposinf($0) },
+  one("isneginf", "Whether x is negative infinity.", "([1, -np.inf])\narray([False,  True])", .same)
+  { try isneginf($0) },
+  one(
+    "signbit", "Whether x has a minus sign, -0 too.", "([-1.0, 2.0])\narray([ True, False])", .same
+  ) { x in
     let zero = try NDArray(.int(0), dtype: x.dtype)
     return try logicalOr(less(x, zero), less(reciprocal(x), NDArray(.float(0), dtype: .float64)))
   },
-  one("logical_not", "Whether x is zero.", "([0, 1, 2])\narray([ True, False, False])", .same) { logicalNot($0) },
-  one("invert", "All bits turned over.", "([0, 1])\narray([-1, -2])", .same) { x in x.dtype == .bool ? logicalNot(x) : try bitwiseInvert(x) },
-  one("conjugate", "Complex conjugate.", "([1+2j, 3j])\narray([1.-2.j, 0.-3.j], dtype=complex64)", .same) { conjugate($0) },
-  two("add", "a + b.", "([1, 2], 0.5)\narray([1.5, 2.5])", .same, reduction: "sum", accumulation: "cumsum") { x, y in
+  one("logical_not", "Whether x is zero.", "([0, 1, 2])\narray([ True, False, False])", .same) {
+    logicalNot($0)
+  },
+  one("invert", "All bits turned over.", "([0, 1])\narray([-1, -2])", .same) { x in
+    x.dtype == .bool ? logicalNot(x) : try bitwiseInvert(x)
+  },
+  one(
+    "conjugate", "Complex conjugate.", "([1+2j, 3j])\narray([1.-2.j, 0.-3.j], dtype=complex64)",
+    .same
+  ) { conjugate($0) },
+  two(
+    "add", "a + b.", "([1, 2], 0.5)\narray([1.5, 2.5])", .same, reduction: "sum",
+    accumulation: "cumsum"
+  ) { x, y in
     try x.dtype == .bool ? logicalOr(x, y) : add(x, y)
   },
   two("subtract", "a - b.", "([1, 2], 0.5)\narray([0.5, 1.5])", .same) { x, y in
     if x.dtype == .bool {
-      throw LullError.typeError("numpy boolean subtract, the `-` operator, is not supported, use `^`")
+      throw LullError.typeError(
+        "numpy boolean subtract, the `-` operator, is not supported, use `^`")
     }
     return try subtract(x, y)
   },
-  two("multiply", "a * b.", "([1, 2], [3, 4])\narray([3, 8])", .same, reduction: "prod", accumulation: "cumprod") { x, y in
+  two(
+    "multiply", "a * b.", "([1, 2], [3, 4])\narray([3, 8])", .same, reduction: "prod",
+    accumulation: "cumprod"
+  ) { x, y in
     try x.dtype == .bool ? logicalAnd(x, y) : multiply(x, y)
   },
-  two("divide", "a / b, a float.", "([1, 2], [2, 8])\narray([0.5 , 0.25])", .divide) { try divide($0, $1) },
-  two("floor_divide", "a // b.", "([7, -7], 2)\narray([ 3, -4])", .same) { try guarded($0, $1) { try floorDivide($0, $1) } },
-  two("remainder", "a % b, with the sign of b.", "([7, -7], 3)\narray([1, 2])", .same) { try guarded($0, $1) { try remainder($0, $1) } },
-  two("fmod", "C's remainder, with the sign of a.", "([7, -7], 3)\narray([ 1, -1])", .same) { try truncatedRemainder($0, $1) },
-  two("power", "a to the power b.", "([2, 3], [3, 2])\narray([8, 9])", .same) { try poweredUp($0, $1) },
-  two("float_power", "a to the power b, as float64.", "([2, 4], [-1, 0.5])\narray([0.5, 2. ])", .divide) { try power($0.astype(.float64), $1.astype(.float64)) },
-  two("maximum", "The larger of a and b; NaN wins.", "([1, 5], [4, 2])\narray([4, 5])", .same, reduction: "max", accumulation: "cummax") { try maximum($0, $1) },
-  two("minimum", "The smaller of a and b; NaN wins.", "([1, 5], [4, 2])\narray([1, 2])", .same, reduction: "min", accumulation: "cummin") { try minimum($0, $1) },
-  two("fmax", "The larger of a and b; NaN loses.", "([1, np.nan], [4, 2])\narray([4., 2.])", .same) { try skippingNaN($0, $1) { try maximum($0, $1) } },
-  two("fmin", "The smaller of a and b; NaN loses.", "([1, np.nan], [4, 2])\narray([1., 2.])", .same) { try skippingNaN($0, $1) { try minimum($0, $1) } },
-  two("arctan2", "Angle of the point (b, a).", "([1, -1], [1, 1])\narray([ 0.78539816, -0.78539816])", .float) { try arctan2($0, $1) },
-  two("hypot", "Length of the hypotenuse, without overflow.", "([3, 5], [4, 12])\narray([ 5., 13.])", .float) { x, y in
+  two("divide", "a / b, a float.", "([1, 2], [2, 8])\narray([0.5 , 0.25])", .divide) {
+    try divide($0, $1)
+  },
+  two("floor_divide", "a // b.", "([7, -7], 2)\narray([ 3, -4])", .same) {
+    try guarded($0, $1) { try floorDivide($0, $1) }
+  },
+  two("remainder", "a % b, with the sign of b.", "([7, -7], 3)\narray([1, 2])", .same) {
+    try guarded($0, $1) { try remainder($0, $1) }
+  },
+  two("fmod", "C's remainder, with the sign of a.", "([7, -7], 3)\narray([ 1, -1])", .same) {
+    try truncatedRemainder($0, $1)
+  },
+  two("power", "a to the power b.", "([2, 3], [3, 2])\narray([8, 9])", .same) {
+    try poweredUp($0, $1)
+  },
+  two(
+    "float_power", "a to the power b, as float64.", "([2, 4], [-1, 0.5])\narray([0.5, 2. ])",
+    .divide
+  ) { try power($0.astype(.float64), $1.astype(.float64)) },
+  two(
+    "maximum", "The larger of a and b; NaN wins.", "([1, 5], [4, 2])\narray([4, 5])", .same,
+    reduction: "max", accumulation: "cummax"
+  ) { try maximum($0, $1) },
+  two(
+    "minimum", "The smaller of a and b; NaN wins.", "([1, 5], [4, 2])\narray([1, 2])", .same,
+    reduction: "min", accumulation: "cummin"
+  ) { try minimum($0, $1) },
+  two("fmax", "The larger of a and b; NaN loses.", "([1, np.nan], [4, 2])\narray([4., 2.])", .same)
+  { try skippingNaN($0, $1) { try maximum($0, $1) } },
+  two("fmin", "The smaller of a and b; NaN loses.", "([1, np.nan], [4, 2])\narray([1., 2.])", .same)
+  { try skippingNaN($0, $1) { try minimum($0, $1) } },
+  two(
+    "arctan2", "Angle of the point (b, a).", "([1, -1], [1, 1])\narray([ 0.78539816, -0.78539816])",
+    .float
+  ) { try arctan2($0, $1) },
+  two(
+    "hypot", "Length of the hypotenuse, without overflow.", "([3, 5], [4, 12])\narray([ 5., 13.])",
+    .float
+  ) { x, y in
     // Scaled by the larger one, so that no square overflows.
     let (a, b) = (abs(x), abs(y))
     let (high, low) = (try maximum(a, b), try minimum(a, b))
@@ -192,7 +291,10 @@ nonisolated(unsafe) private let ufuncs: [Ufunc] = [
     let made = try multiply(high, sqrt(add(number(1, like: x), multiply(ratio, ratio))))
     return try `where`(logicalOr(isinf(a), isinf(b)), number(.infinity, like: x), made)
   },
-  two("logaddexp", "log(exp(a) + exp(b)).", "([0, 1], [0, 2])\narray([0.69314718, 2.31326169])", .float, reduction: "logsumexp", accumulation: "logcumsumexp") { try logaddexp($0, $1) },
+  two(
+    "logaddexp", "log(exp(a) + exp(b)).", "([0, 1], [0, 2])\narray([0.69314718, 2.31326169])",
+    .float, reduction: "logsumexp", accumulation: "logcumsumexp"
+  ) { try logaddexp($0, $1) },
   two("logaddexp2", "log2(2**a + 2**b).", "([0, 1], [0, 1])\narray([1., 2.])", .float) { x, y in
     let scale = try number(0.6931471805599453, like: x)
     return try divide(logaddexp(multiply(x, scale), multiply(y, scale)), scale)
@@ -202,25 +304,46 @@ nonisolated(unsafe) private let ufuncs: [Ufunc] = [
     let isDown = try logicalOr(less(y, zero), less(reciprocal(y), zero))
     return try `where`(isDown, negative(abs(x)), abs(x))
   },
-  two("heaviside", "0 below zero, 1 above, b at zero.", "([-1.0, 0.0, 2.0], 0.5)\narray([0. , 0.5, 1. ])", .float) { x, y in
+  two(
+    "heaviside", "0 below zero, 1 above, b at zero.",
+    "([-1.0, 0.0, 2.0], 0.5)\narray([0. , 0.5, 1. ])", .float
+  ) { x, y in
     let (zero, unit) = (try number(0, like: x), try number(1, like: x))
     let step = try `where`(less(x, zero), zero, `where`(equal(x, zero), y, unit))
     return try `where`(isnan(x), x, step)
   },
   two("equal", "a == b.", "([1, 2], [1, 3])\narray([ True, False])", .same) { try equal($0, $1) },
-  two("not_equal", "a != b.", "([1, 2], [1, 3])\narray([False,  True])", .same) { try notEqual($0, $1) },
+  two("not_equal", "a != b.", "([1, 2], [1, 3])\narray([False,  True])", .same) {
+    try notEqual($0, $1)
+  },
   two("less", "a < b.", "([1, 2], [1, 3])\narray([False,  True])", .same) { try less($0, $1) },
-  two("less_equal", "a <= b.", "([1, 2], [1, 1])\narray([ True, False])", .same) { try lessEqual($0, $1) },
-  two("greater", "a > b.", "([1, 2], [1, 1])\narray([False,  True])", .same) { try greater($0, $1) },
-  two("greater_equal", "a >= b.", "([1, 2], [1, 3])\narray([ True, False])", .same) { try greaterEqual($0, $1) },
-  two("logical_and", "Whether both are not zero.", "([0, 1], [1, 1])\narray([False,  True])", .same, reduction: "all") { try logicalAnd($0, $1) },
-  two("logical_or", "Whether one is not zero.", "([0, 1], [0, 0])\narray([False,  True])", .same, reduction: "any") { try logicalOr($0, $1) },
-  two("logical_xor", "Whether just one is not zero.", "([1, 1], [0, 1])\narray([ True, False])", .same) { try logicalXor($0, $1) },
+  two("less_equal", "a <= b.", "([1, 2], [1, 1])\narray([ True, False])", .same) {
+    try lessEqual($0, $1)
+  },
+  two("greater", "a > b.", "([1, 2], [1, 1])\narray([False,  True])", .same) {
+    try greater($0, $1)
+  },
+  two("greater_equal", "a >= b.", "([1, 2], [1, 3])\narray([ True, False])", .same) {
+    try greaterEqual($0, $1)
+  },
+  two(
+    "logical_and", "Whether both are not zero.", "([0, 1], [1, 1])\narray([False,  True])", .same,
+    reduction: "all"
+  ) { try logicalAnd($0, $1) },
+  two(
+    "logical_or", "Whether one is not zero.", "([0, 1], [0, 0])\narray([False,  True])", .same,
+    reduction: "any"
+  ) { try logicalOr($0, $1) },
+  two(
+    "logical_xor", "Whether just one is not zero.", "([1, 1], [0, 1])\narray([ True, False])", .same
+  ) { try logicalXor($0, $1) },
   two("bitwise_and", "a & b.", "([6, 3], [3, 1])\narray([2, 1])", .same) { try bitwiseAnd($0, $1) },
   two("bitwise_or", "a | b.", "([6, 3], [3, 1])\narray([7, 3])", .same) { try bitwiseOr($0, $1) },
   two("bitwise_xor", "a ^ b.", "([6, 3], [3, 1])\narray([5, 2])", .same) { try bitwiseXor($0, $1) },
   two("left_shift", "a << b.", "([1, 2], [3, 1])\narray([8, 4])", .same) { try leftShift($0, $1) },
-  two("right_shift", "a >> b.", "([8, 5], [3, 1])\narray([1, 2])", .same) { try rightShift($0, $1) },
+  two("right_shift", "a >> b.", "([8, 5], [3, 1])\narray([1, 2])", .same) {
+    try rightShift($0, $1)
+  },
   two("matmul", "Matrix product.", "([[1, 2], [3, 4]], [1, 1])\narray([3, 7])", .same) { x, y in
     if x.rank == 0 || y.rank == 0 {
       throw LullError.valueError("matmul: an operand has no dimensions")
@@ -278,9 +401,12 @@ let ufuncType: NativeType = {
       var result = try applied(f, values)
       if let condition {
         guard let old = out.ndarray else {
-          throw LullError.typeError("\(f.name)(): where= needs out=, which says what stands elsewhere")
+          throw LullError.typeError(
+            "\(f.name)(): where= needs out=, which says what stands elsewhere")
         }
-        result = try engine { try `where`(condition.astype(.bool), result, old.astype(result.dtype)) }
+        result = try engine {
+          try `where`(condition.astype(.bool), result, old.astype(result.dtype))
+        }
       }
       if let target = out.ndarray {
         guard target.shape == result.shape else {
@@ -315,8 +441,12 @@ let ufuncType: NativeType = {
       doc: "The function folded over an axis, with every step.",
       examples: [">>> import numpy as np\n>>> np.multiply.accumulate([1, 2, 3])\narray([1, 2, 6])"]
     ) { (a) throws(LullError) in try folded(a, keeping: true) },
-    Builtin("outer", "outer(self, A, B, /)", chapter: "numpy", doc: "The function of all pairs.",
-      examples: [">>> import numpy as np\n>>> np.add.outer([1, 2], [10, 20])\narray([[11, 21],\n       [12, 22]])"]) {
+    Builtin(
+      "outer", "outer(self, A, B, /)", chapter: "numpy", doc: "The function of all pairs.",
+      examples: [
+        ">>> import numpy as np\n>>> np.add.outer([1, 2], [10, 20])\narray([[11, 21],\n       [12, 22]])"
+      ]
+    ) {
       (a) throws(LullError) in
       guard let f = a[0].native(Ufunc.self) else { return .none }
       stampPosition()
@@ -356,7 +486,8 @@ private func folded(_ a: Args, keeping: Bool) throws(LullError) -> Value {
         }
         let i = try x.axis(axis, op: "reduce")
         guard x.shape[i] > 0 else {
-          throw LullError.valueError("zero-size array to a fold of \(f.name), which has no identity")
+          throw LullError.valueError(
+            "zero-size array to a fold of \(f.name), which has no identity")
         }
         func part(_ k: Int) throws -> NDArray { try slice(x, axis: i, from: k, to: k + 1) }
         var value = try part(0)
@@ -396,7 +527,8 @@ func numpyReduce(_ name: String, _ x: NDArray, _ axes: [Int]?, keepdims: Bool) t
 func numpyScan(_ name: String, _ x: NDArray, _ axis: Int?) throws -> NDArray {
   switch name {
   case "cumsum": try cumsum(x.astype(sumType(x.dtype)), axis: axis, reverse: false, inclusive: true)
-  case "cumprod": try cumprod(x.astype(sumType(x.dtype)), axis: axis, reverse: false, inclusive: true)
+  case "cumprod":
+    try cumprod(x.astype(sumType(x.dtype)), axis: axis, reverse: false, inclusive: true)
   case "cummax": try cummax(x, axis: axis, reverse: false, inclusive: true)
   case "cummin": try cummin(x, axis: axis, reverse: false, inclusive: true)
   default:

@@ -115,9 +115,11 @@ public let quantizationFunctions: [Builtin] = [
     ]
   ) { a in
     try doublyQuantizedMatmul(
-      a.array(0), a.array(1), scales: a.optionalArray(2), mode: floatMode(a.string(7), "gather_qqmm"),
+      a.array(0), a.array(1), scales: a.optionalArray(2),
+      mode: floatMode(a.string(7), "gather_qqmm"),
       group: a.optionalInt(5), bits: a.optionalInt(6), globalX: a.optionalArray(8),
-      globalW: a.optionalArray(9), isGathered: true, left: a.optionalArray(3), right: a.optionalArray(4),
+      globalW: a.optionalArray(9), isGathered: true, left: a.optionalArray(3),
+      right: a.optionalArray(4),
       op: "gather_qqmm")
   },
   function(
@@ -138,7 +140,8 @@ public let quantizationFunctions: [Builtin] = [
     [">>> mx.to_fp8(mx.array([1.0, -2.0, 1000.0]))\narray([56, 192, 126], dtype=uint8)"]
   ) { try toFloat8($0.array(0)) },
   function(
-    "from_fp8", "x, dtype=None", "quantization", "The values of eight-bit codes; bfloat16 unless told.",
+    "from_fp8", "x, dtype=None", "quantization",
+    "The values of eight-bit codes; bfloat16 unless told.",
     [
       ">>> mx.from_fp8(mx.array([56, 192, 126], dtype=mx.uint8), mx.float32)\narray([1, -2, 448], dtype=float32)"
     ]

@@ -89,7 +89,8 @@ public let creationFunctions: [Builtin] = [
     try checkStream(args[5])
     let range = stop.map { (start ?? .int(0), $0) } ?? (.int(0), start ?? .int(0))
     return wrap(
-      try engine { try NDArray.arange(range.0, range.1, step, dtype: dtype, limit: Int(Int32.max)) })
+      try engine { try NDArray.arange(range.0, range.1, step, dtype: dtype, limit: Int(Int32.max)) }
+    )
   },
   function(
     "linspace", "start, stop, num=50, endpoint=True, dtype=None", "creation",
@@ -375,6 +376,8 @@ private func padded(_ a: ArrayArgs) throws -> NDArray {
       "pad: mode '\(name)' is not known; constant, edge, reflect and symmetric are")
   }
   let value = try operands(a.args[0], a.args[3]).1
-  if value.isMapped { throw LullError.valueError("pad: vmap maps over the array, not over the constant") }
+  if value.isMapped {
+    throw LullError.valueError("pad: vmap maps over the array, not over the constant")
+  }
   return try pad(x, widths, value: value, mode: mode)
 }

@@ -41,11 +41,13 @@ private let allKinds: Set<String> = [
 
 public let moreFunctions: [Builtin] = [
   function(
-    "asarray", "a, dtype=None, *, copy=None", "creation", "a as an array; an array is taken as it is.",
+    "asarray", "a, dtype=None, *, copy=None", "creation",
+    "a as an array; an array is taken as it is.",
     [">>> mx.asarray([1, 2])\narray([1, 2], dtype=int32)"]
   ) { a in
     if a.has(2), try !a.bool(2) {
-      throw LullError.valueError("asarray: arrays are values, so copy=False cannot be promised; leave it out")
+      throw LullError.valueError(
+        "asarray: arrays are values, so copy=False cannot be promised; leave it out")
     }
     return try toArray(a.args[0], dtype: a.dtype(1))
   },
@@ -55,11 +57,13 @@ public let moreFunctions: [Builtin] = [
     [">>> mx.from_dlpack(mx.array([1, 2]))\narray([1, 2], dtype=int32)"]
   ) { a in
     guard let x = try takeCapsule(a.args[0]) else {
-      throw LullError.typeError("from_dlpack: expected an object with __dlpack__, not \(a.args[0].typeNameText)")
+      throw LullError.typeError(
+        "from_dlpack: expected an object with __dlpack__, not \(a.args[0].typeNameText)")
     }
     if a.has(1), try !a.bool(1) {
       throw LullError.valueError(
-        "from_dlpack: arrays are values, so memory that changes cannot be shared; leave copy=False out")
+        "from_dlpack: arrays are values, so memory that changes cannot be shared; leave copy=False out"
+      )
     }
     guard a.args[0].isInstance(of: ndarrayType) else { return x }
     return x.dtype == .float64 ? x.astype(.float32) : try x.laidOut
@@ -67,7 +71,9 @@ public let moreFunctions: [Builtin] = [
   Builtin(
     "can_cast", "can_cast(from_, to)", chapter: "dtypes",
     doc: "Whether promoting the two dtypes together gives the second.",
-    examples: [">>> mx.can_cast(mx.int32, mx.float16), mx.can_cast(mx.float32, mx.int32)\n(True, False)"]
+    examples: [
+      ">>> mx.can_cast(mx.int32, mx.float16), mx.can_cast(mx.float32, mx.int32)\n(True, False)"
+    ]
   ) { (a) throws(LullError) in
     let from: DType
     if let x = a[0].ndarray { from = x.dtype } else { from = try dtypeOf(a[0]) }
@@ -84,7 +90,8 @@ public let moreFunctions: [Builtin] = [
       guard let name = v.stringValue else { return try dtypeOf(v) == dtype }
       guard allKinds.contains(name) else {
         throw LullError.valueError(
-          "isdtype: kind '\(name)' is not known; kinds are \(allKinds.sorted().joined(separator: ", "))")
+          "isdtype: kind '\(name)' is not known; kinds are \(allKinds.sorted().joined(separator: ", "))"
+        )
       }
       return kindNames(dtype).contains(name)
     }
@@ -101,13 +108,18 @@ public let moreFunctions: [Builtin] = [
     "logcumsumexp", "a, /, axis=None, *, reverse=False, inclusive=True", "reductions",
     "log of the sums of exp of all values up to each, without overflow.",
     [">>> mx.logcumsumexp(mx.array([0.0, 1.0, 2.0]))\narray([0, 1.31326, 2.40761], dtype=float32)"]
-  ) { try logcumsumexp($0.array(0), axis: $0.optionalInt(1), reverse: $0.bool(2), inclusive: $0.bool(3)) },
+  ) {
+    try logcumsumexp(
+      $0.array(0), axis: $0.optionalInt(1), reverse: $0.bool(2), inclusive: $0.bool(3))
+  },
   function(
-    "median", "a, /, axis=None, keepdims=False", "reductions", "The middle value over axes (None: all).",
+    "median", "a, /, axis=None, keepdims=False", "reductions",
+    "The middle value over axes (None: all).",
     [">>> mx.median(mx.array([3.0, 1.0, 2.0, 10.0]))\narray(2.5, dtype=float32)"]
   ) { try median($0.array(0), axes: $0.axes(1), keepdims: $0.bool(2)) },
   special(
-    "minmax", "a, /, axis=None, keepdims=False", "reductions", "(smallest, largest) over axes (None: all).",
+    "minmax", "a, /, axis=None, keepdims=False", "reductions",
+    "(smallest, largest) over axes (None: all).",
     [">>> mx.minmax(mx.array([3, 1, 2]))\n(array(1, dtype=int32), array(3, dtype=int32))"]
   ) { a in
     let (x, axes, keep) = (try a.array(0), try a.axes(1), try a.bool(2))
@@ -124,7 +136,8 @@ public let moreFunctions: [Builtin] = [
     let n = try x.shape[x.axis(a.int(2), op: "vecdot")]
     guard n == (try y.shape[y.axis(a.int(2), op: "vecdot")]) else {
       throw ArrayError.shapeMismatch(
-        op: "vecdot", lhs: x.shape.array, rhs: y.shape.array, reason: "the vectors differ in length")
+        op: "vecdot", lhs: x.shape.array, rhs: y.shape.array, reason: "the vectors differ in length"
+      )
     }
     let left = x.dtype.isComplex ? conjugate(x) : x
     let product = try multiply(left, y)
@@ -132,12 +145,16 @@ public let moreFunctions: [Builtin] = [
   },
   special(
     "unstack", "x, /, *, axis=0", "shape", "The entries of an axis, as a tuple of arrays.",
-    [">>> mx.unstack(mx.array([[1, 2], [3, 4]]))\n(array([1, 2], dtype=int32), array([3, 4], dtype=int32))"]
+    [
+      ">>> mx.unstack(mx.array([[1, 2], [3, 4]]))\n(array([1, 2], dtype=int32), array([3, 4], dtype=int32))"
+    ]
   ) { a in
     let x = try a.array(0)
     let axis = try x.axis(a.int(1), op: "unstack")
     return tuple(
-      try (0..<x.shape[axis]).map { try squeeze(slice(x, axis: axis, from: $0, to: $0 + 1), [axis]) })
+      try (0..<x.shape[axis]).map {
+        try squeeze(slice(x, axis: axis, from: $0, to: $0 + 1), [axis])
+      })
   },
   function(
     "slice", "a, start_indices, axes, slice_size", "indexing",
@@ -147,7 +164,8 @@ public let moreFunctions: [Builtin] = [
     ]
   ) { a in try sliced(a) },
   special(
-    "unique", "a, /, size=None, return_index=False, return_inverse=False, return_counts=False, fill_value=None",
+    "unique",
+    "a, /, size=None, return_index=False, return_inverse=False, return_counts=False, fill_value=None",
     "sorting",
     "The distinct values of the flattened a, ascending: `size` of them, short ones padded (None: as many as there are).",
     [
@@ -167,7 +185,8 @@ public let moreFunctions: [Builtin] = [
   },
   Builtin(
     "set_wired_limit", "set_wired_limit(limit)", chapter: "memory",
-    doc: "Memory that is always resident, on systems that can; nothing here: returns the old limit, 0.",
+    doc:
+      "Memory that is always resident, on systems that can; nothing here: returns the old limit, 0.",
     examples: [">>> mx.set_wired_limit(0)\n0"]
   ) { (a) throws(LullError) in
     if try a.int(0) < 0 { throw LullError.valueError("the limit must not be negative") }
@@ -191,7 +210,9 @@ public let moreFunctions: [Builtin] = [
   Builtin(
     "printoptions", "printoptions(precision=-1)", chapter: "printing",
     doc: "A context (`with`) in which arrays print with so many decimals.",
-    examples: [">>> with mx.printoptions(precision=1):\n...     print(mx.array(2.55))\narray(2.5, dtype=float32)"]
+    examples: [
+      ">>> with mx.printoptions(precision=1):\n...     print(mx.array(2.55))\narray(2.5, dtype=float32)"
+    ]
   ) { (a) throws(LullError) in printContextType.make(PrintOptionsBox(try precision(a))) },
 ]
 
@@ -279,11 +300,13 @@ final class PrintOptionsBox {
 let printOptionsType: NativeType = {
   let type = NativeType("PrintOptions", module: "mlx.core", doc: "How arrays are printed.")
   type.constructor = Builtin(
-    "PrintOptions", "PrintOptions(precision=-1)", chapter: "printing", doc: "How arrays are printed.",
+    "PrintOptions", "PrintOptions(precision=-1)", chapter: "printing",
+    doc: "How arrays are printed.",
     examples: [">>> mx.PrintOptions(3).precision\n3"]
   ) { (a) throws(LullError) in printOptionsType.make(PrintOptionsBox(try precision(a))) }
   type.properties = [
-    NativeProperty("precision", doc: "Decimals; -1: six significant digits.") { (v) throws(LullError) in
+    NativeProperty("precision", doc: "Decimals; -1: six significant digits.") {
+      (v) throws(LullError) in
       Value(v.native(PrintOptionsBox.self)?.precision ?? -1)
     }
   ]
@@ -293,7 +316,8 @@ let printOptionsType: NativeType = {
   return type
 }()
 private let printContextType: NativeType = {
-  let type = NativeType("_PrintOptionsContext", module: "mlx.core", doc: "Print options for a while.")
+  let type = NativeType(
+    "_PrintOptionsContext", module: "mlx.core", doc: "Print options for a while.")
   type.enter = { (me) throws(LullError) in
     guard let box = me.native(PrintOptionsBox.self) else { return .none }
     box.old = Engine.printPrecision

@@ -63,7 +63,8 @@ let traceFunctions: [Builtin] = [
   },
   Builtin(
     "limits", "limits()", chapter: "trace",
-    doc: "What this machine reaches: a dict of bytes_per_second and operations_per_second (float32).",
+    doc:
+      "What this machine reaches: a dict of bytes_per_second and operations_per_second (float32).",
     examples: [">>> from lull.trace import limits\n>>> limits()[\"bytes_per_second\"] > 1e9\nTrue"]
   ) { (_) throws(LullError) in
     let limits = MachineLimits.measured

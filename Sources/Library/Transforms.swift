@@ -148,8 +148,10 @@ private func differentiate(
         + ", not \(Tree.describe(isSequence && !hasAuxiliary ? result : first))")
   }
   guard loss.rank == 0 else {
-    throw LullError.valueError("\(name): the function must return a scalar, but the result has shape \(loss.shape)")
-      .advising("take its sum() or mean()")
+    throw LullError.valueError(
+      "\(name): the function must return a scalar, but the result has shape \(loss.shape)"
+    )
+    .advising("take its sum() or mean()")
   }
   let gradients = try engine {
     try vjp(
@@ -213,7 +215,9 @@ private let transformedType: NativeType = {
 }()
 
 /// A callable of any arguments around a function of the language.
-func transformed(_ name: String, _ function: Value, _ run: @escaping TransformedFunction.Run) -> Value {
+func transformed(_ name: String, _ function: Value, _ run: @escaping TransformedFunction.Run)
+  -> Value
+{
   transformedType.make(TransformedFunction(function, run))
 }
 
@@ -269,7 +273,9 @@ public let transformFunctions: [Builtin] = [
     let args = ArrayArgs(a)
     let (primals, cotangents) = (try args.arrays(1), try args.arrays(2))
     let (outputs, gradients) = try engine {
-      try throughFunction(f) { (call) throws(ArrayError) in try vjp(primals, cotangents: cotangents, call) }
+      try throughFunction(f) { (call) throws(ArrayError) in
+        try vjp(primals, cotangents: cotangents, call)
+      }
     }
     return makeTupleValue([list(outputs), list(gradients)])
   },
@@ -284,7 +290,9 @@ public let transformFunctions: [Builtin] = [
     let args = ArrayArgs(a)
     let (primals, tangents) = (try args.arrays(1), try args.arrays(2))
     let (outputs, results) = try engine {
-      try throughFunction(f) { (call) throws(ArrayError) in try jvp(primals, tangents: tangents, call) }
+      try throughFunction(f) { (call) throws(ArrayError) in
+        try jvp(primals, tangents: tangents, call)
+      }
     }
     return makeTupleValue([list(outputs), list(results)])
   },

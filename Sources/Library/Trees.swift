@@ -16,7 +16,9 @@ enum Tree {
 
   /// The parts of a module (public attributes) by name: an object that has `parameters`; nil for others.
   static func moduleParts(_ v: Value) throws(LullError) -> [(name: String, value: Value)]? {
-    if v.isList || v.isTuple || v.isDict || v.ndarray != nil || v.isNone || v.isString { return nil }
+    if v.isList || v.isTuple || v.isDict || v.ndarray != nil || v.isNone || v.isString {
+      return nil
+    }
     guard v.intValue == nil, v.doubleValue == nil,
       let method = try attributeOrNil(v, "parameters")
     else { return nil }
@@ -34,7 +36,9 @@ enum Tree {
   }
 
   /// Visits the leaves in order: arrays, and whatever is no container.
-  static func visit(_ v: Value, _ what: String, _ depth: Int = 0, _ leaf: (Value) throws(LullError) -> Void)
+  static func visit(
+    _ v: Value, _ what: String, _ depth: Int = 0, _ leaf: (Value) throws(LullError) -> Void
+  )
     throws(LullError)
   {
     if depth > depthLimit { throw LullError.valueError("\(what): the tree is nested too deeply") }
@@ -45,7 +49,11 @@ enum Tree {
       for (_, item) in dictItems(v) { try visit(item, what, depth + 1, leaf) }
     } else if let parts = try moduleParts(v) {
       // What else a module holds (sizes, functions) is no part of the tree.
-      for (_, item) in parts { try visit(item, what, depth + 1) { (x) throws(LullError) in if x.ndarray != nil { try leaf(x) } } }
+      for (_, item) in parts {
+        try visit(item, what, depth + 1) { (x) throws(LullError) in
+          if x.ndarray != nil { try leaf(x) }
+        }
+      }
     } else {
       try leaf(v)
     }
@@ -73,7 +81,9 @@ enum Tree {
   /// A tuple (owned elements) of the class of another: a named tuple stays one.
   static func makeTuple(like v: Value, _ elements: [Value]) throws(LullError) -> Value {
     let plain = makeTupleValue(elements)
-    guard v.typeNameText != "tuple", let type = try attributeOrNil(v, "__class__") else { return plain }
+    guard v.typeNameText != "tuple", let type = try attributeOrNil(v, "__class__") else {
+      return plain
+    }
     defer {
       type.drop()
       plain.drop()
@@ -121,7 +131,9 @@ enum Tree {
 
   /// The tree with its arrays replaced in place by what `other` gives (owned; nil keeps it). Tuples that change
   /// are made anew, so the tree itself may be another value (owned).
-  static func replaced(_ v: Value, _ what: String, _ depth: Int = 0, _ other: (Value) throws(LullError) -> Value?)
+  static func replaced(
+    _ v: Value, _ what: String, _ depth: Int = 0, _ other: (Value) throws(LullError) -> Value?
+  )
     throws(LullError) -> Value
   {
     if depth > depthLimit { throw LullError.valueError("\(what): the tree is nested too deeply") }
@@ -176,14 +188,18 @@ enum Tree {
       return wrap(next)
     }
     defer { new.drop() }
-    if !rest.isEmpty { throw LullError.valueError("\(what): the tree has fewer arrays than before") }
+    if !rest.isEmpty {
+      throw LullError.valueError("\(what): the tree has fewer arrays than before")
+    }
     guard new.objectIdentity == v.objectIdentity else {
       throw LullError.valueError("\(what): a tuple cannot be changed; use a list or a dict")
     }
   }
 
   /// A tree of axes brought to one axis (or None) for each array of a tree.
-  static func axes(_ axes: Value, for v: Value, _ what: String, _ out: inout [Int?], _ depth: Int = 0)
+  static func axes(
+    _ axes: Value, for v: Value, _ what: String, _ out: inout [Int?], _ depth: Int = 0
+  )
     throws(LullError)
   {
     func wrong(_ text: String) -> LullError { LullError.valueError("vmap: \(what) \(text)") }
@@ -194,7 +210,9 @@ enum Tree {
       guard v.isList || v.isTuple, v.elements.count == axes.elements.count else {
         throw wrong("has \(axes.elements.count) entries where the tree has \(describe(v))")
       }
-      for (a, x) in zip(axes.elements, v.elements) { try self.axes(a, for: x, what, &out, depth + 1) }
+      for (a, x) in zip(axes.elements, v.elements) {
+        try self.axes(a, for: x, what, &out, depth + 1)
+      }
     } else if axes.isDict {
       guard v.isDict, dictItems(v).count == dictItems(axes).count else {
         throw wrong("is a dict where the tree has another form")

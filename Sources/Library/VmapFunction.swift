@@ -17,7 +17,8 @@ public let vmapFunctions: [Builtin] = [
     for (v, what) in [(a[1], "in_axes"), (a[2], "out_axes")] {
       guard v.isNone || v.intValue != nil || v.isList || v.isTuple || v.isDict else {
         throw LullError.valueError(
-          "vmap: \(what) must be an int, None, or lists, tuples and dicts of them, not \(Tree.describe(v))")
+          "vmap: \(what) must be an int, None, or lists, tuples and dicts of them, not \(Tree.describe(v))"
+        )
       }
     }
     return transformed("vmap", try callable(a)) { (f, args, keywords) throws(LullError) in

@@ -18,7 +18,8 @@ extension Session {
         ) { [unowned self] (a) throws(LullError) in
           guard let source = a[0].stringValue else {
             throw LullError.typeError(
-              "explain() needs source text, not \(a[0].typeNameText); or use lull.trace.kernels(*arrays)")
+              "explain() needs source text, not \(a[0].typeNameText); or use lull.trace.kernels(*arrays)"
+            )
           }
           try self.explain(source, line: a.int(1))
           return .none
@@ -39,7 +40,8 @@ extension Session {
         ) { [unowned self] (a) throws(LullError) in
           guard let source = a[0].stringValue else {
             throw LullError.typeError(
-              "trace() needs source text, not \(a[0].typeNameText); or use lull.trace.check_finite(*arrays)")
+              "trace() needs source text, not \(a[0].typeNameText); or use lull.trace.check_finite(*arrays)"
+            )
           }
           let arrays = try self.pendingWork(source, line: a.int(2))
           let nanOnly = try truth(a[1])
@@ -115,9 +117,11 @@ extension Session {
       while line.last == " " { line.removeLast() }
       text += line + "\n"
     }
-    let speed = byteText(Int(limits.bytesPerSecond)), arithmetic = countText(Int(limits.operationsPerSecond))
+    let speed = byteText(Int(limits.bytesPerSecond)),
+      arithmetic = countText(Int(limits.operationsPerSecond))
     if kernels.count > shown { text += "... \(kernels.count - shown) more\n" }
-    text += "\(kernels.count) kernel\(kernels.count == 1 ? "" : "s")"
+    text +=
+      "\(kernels.count) kernel\(kernels.count == 1 ? "" : "s")"
       + (views == 0 ? "" : " and \(views) view\(views == 1 ? "" : "s")")
       + " in \(secondsText(seconds)); "
       + "the machine's limit: \(speed)/s from memory, \(arithmetic) operations/s\n"

@@ -75,7 +75,8 @@ extension AllEngineTests {
       for _ in 0..<20 { y = try softmax(multiply(y, y), axes: [-1]) }
       return [try sum(y)]
     }
-    func peak(_ f: @escaping ([NDArray]) throws(ArrayError) -> [NDArray]) throws -> (Int, [Double]) {
+    func peak(_ f: @escaping ([NDArray]) throws(ArrayError) -> [NDArray]) throws -> (Int, [Double])
+    {
       let before = Memory.active
       Memory.resetPeak()
       // The values are computed inside the trace, as a loop that prints its loss does.

@@ -50,7 +50,9 @@ private func randomLeaf(_ g: inout SplitMix, _ rows: Int, _ columns: Int) throws
     .uint16, .bool,
   ]
   let dtype = dtypes[g.below(dtypes.count)]
-  let special: [Float] = [.nan, .infinity, -.infinity, -0.0, .leastNormalMagnitude / 8, 88.8, -104, 3e38]
+  let special: [Float] = [
+    .nan, .infinity, -.infinity, -0.0, .leastNormalMagnitude / 8, 88.8, -104, 3e38,
+  ]
   func values(_ count: Int) -> [Float] {
     (0..<count).map { _ in
       if dtype.isInexact && g.below(40) == 0 { return special[g.below(special.count)] }
@@ -67,7 +69,8 @@ private func randomLeaf(_ g: inout SplitMix, _ rows: Int, _ columns: Int) throws
   case 1: return try made([1, columns])
   case 2: return try made([rows, 1])
   case 3: return try transpose(made([columns, rows]))
-  case 4: return try slice(made([rows, columns * 2]), [SliceRange(0, rows), SliceRange(0, nil, 2)])
+  case 4:
+    return try slice(made([rows, columns * 2]), [SliceRange(0, rows), SliceRange(0, nil, 2)])
   case 5: return try slice(made([rows * 2, columns]), [SliceRange(1, nil, 2)])
   default: return try made([rows, columns])
   }

@@ -17,7 +17,8 @@ extension AllEngineTests {
     for (m, n, k) in sizes {
       for dtype in [DType.float32, .float16, .bfloat16] {
         for (aWay, bWay) in [(0, 0), (1, 0), (0, 1), (1, 1), (2, 2)] {
-          let a = try operand(m, k, dtype, aWay, seed: 1), b = try operand(k, n, dtype, bWay, seed: 2)
+          let a = try operand(m, k, dtype, aWay, seed: 1),
+            b = try operand(k, n, dtype, bWay, seed: 2)
           let exact = try matmul(a.astype(.float64), b.astype(.float64)).astype(dtype).floats()
           let found = try matmul(a, b).floats()
           #expect(found == exact, "\(m) x \(n) x \(k), \(dtype), \(aWay) \(bWay)")
@@ -27,7 +28,8 @@ extension AllEngineTests {
   }
 
   @Test func batchesOfProducts() throws {
-    for (batch, m, n, k) in [(3, 5, 7, 9), (40, 64, 64, 32), (3, 210, 190, 150), (2, 300, 20, 300)] {
+    for (batch, m, n, k) in [(3, 5, 7, 9), (40, 64, 64, 32), (3, 210, 190, 150), (2, 300, 20, 300)]
+    {
       for dtype in [DType.float32, .float16, .bfloat16] {
         let a = try operand(batch * m, k, dtype, 0, seed: 3).reshaped([batch, m, k])
         let b = try operand(batch * k, n, dtype, 0, seed: 4).reshaped([batch, k, n])
@@ -56,7 +58,8 @@ extension AllEngineTests {
           lull_set_jit(isInterpreted ? 0 : 1)
           defer { lull_set_jit(1) }
           for way in 0..<6 {
-            let a = try operand(m, k, dtype, 0, seed: 5), b = try operand(k, n, dtype, way % 2, seed: 6)
+            let a = try operand(m, k, dtype, 0, seed: 5),
+              b = try operand(k, n, dtype, way % 2, seed: 6)
             var results: [[NDArray]] = []
             for isFused in [true, false] {
               let product = try matmul(a, b)
@@ -76,7 +79,8 @@ extension AllEngineTests {
   }
 
   @Test func epiloguesLeaveOthersAlone() throws {
-    let a = try operand(100, 50, .float32, 0, seed: 7), b = try operand(50, 120, .float32, 0, seed: 8)
+    let a = try operand(100, 50, .float32, 0, seed: 7),
+      b = try operand(50, 120, .float32, 0, seed: 8)
     let zero = try NDArray(.float(0), dtype: .float32)
     // The product is one of the results.
     let product = try matmul(a, b), rectified = try maximum(product, zero)
@@ -103,11 +107,15 @@ extension AllEngineTests {
     let expected = try matmul(
       multiply(inner, NDArray(.float(0.02), dtype: .float32)), swapaxes(b, 0, 1)
     ).floats()
-    #expect(zip(try gradient.floats(), expected).allSatisfy { Swift.abs($0 - $1) < 1e-4 + 1e-3 * Swift.abs($1) })
+    #expect(
+      zip(try gradient.floats(), expected).allSatisfy {
+        Swift.abs($0 - $1) < 1e-4 + 1e-3 * Swift.abs($1)
+      })
   }
 
   @Test func interruptedEpiloguesEvaluateToTheSame() throws {
-    let a = try operand(700, 700, .float32, 0, seed: 9), b = try operand(700, 700, .float32, 0, seed: 10)
+    let a = try operand(700, 700, .float32, 0, seed: 9),
+      b = try operand(700, 700, .float32, 0, seed: 10)
     func graph() throws -> NDArray {
       var x = a
       for _ in 0..<4 {
@@ -132,7 +140,9 @@ extension AllEngineTests {
 }
 
 /// Whole numbers from -2 to 2; way 1: the columns are contiguous, way 2: every second row and column.
-private func operand(_ rows: Int, _ columns: Int, _ dtype: DType, _ way: Int, seed: UInt64) throws -> NDArray {
+private func operand(_ rows: Int, _ columns: Int, _ dtype: DType, _ way: Int, seed: UInt64) throws
+  -> NDArray
+{
   var state = seed
   func next() -> Float {
     state = state &* 6_364_136_223_846_793_005 &+ 1_442_695_040_888_963_407
@@ -160,7 +170,9 @@ private func followed(_ product: NDArray, _ way: Int, _ dtype: DType) throws -> 
     let residual = try operand(m, n, dtype, 1, seed: 11)
     return [try add(multiply(tanh(multiply(product, half)), product), residual)]
   case 2:
-    let column = try NDArray.arange(.int(0), .int(m), dtype: .float32).astype(dtype).reshaped([m, 1])
+    let column = try NDArray.arange(.int(0), .int(m), dtype: .float32).astype(dtype).reshaped([
+      m, 1,
+    ])
     return [try greater(add(product, column), half)]
   case 3: return [try multiply(product, half).astype(.float64)]
   case 4:

@@ -40,7 +40,8 @@ extension AllEngineTests {
     var isSmooth = true
     var function: @Sendable ([NDArray]) throws(ArrayError) -> [NDArray]
     init(
-      _ name: String, _ inputs: [Input], _ dtypes: [DType] = [.float32, .float64], isSmooth: Bool = true,
+      _ name: String, _ inputs: [Input], _ dtypes: [DType] = [.float32, .float64],
+      isSmooth: Bool = true,
       _ function: @escaping @Sendable ([NDArray]) throws(ArrayError) -> [NDArray]
     ) {
       (self.name, self.inputs, self.dtypes, self.isSmooth) = (name, inputs, dtypes, isSmooth)
@@ -80,8 +81,11 @@ extension AllEngineTests {
   static let primitiveCases: [TransformCase] = {
     typealias Case = TransformCase
     var list: [Case] = [
-      Case("reshape", [matrix], everyDType) { (x) throws(ArrayError) in [try x[0].reshaped([2, -1])] },
-      Case("flatten", [Input([2, 3, 2])]) { (x) throws(ArrayError) in [try flatten(x[0], from: 1)] },
+      Case("reshape", [matrix], everyDType) { (x) throws(ArrayError) in
+        [try x[0].reshaped([2, -1])]
+      },
+      Case("flatten", [Input([2, 3, 2])]) { (x) throws(ArrayError) in [try flatten(x[0], from: 1)]
+      },
       Case("unflatten", [Input([2, 6])]) { (x) throws(ArrayError) in
         [try unflatten(x[0], axis: 1, shape: [3, -1])]
       },
@@ -113,10 +117,14 @@ extension AllEngineTests {
       Case("concatenate", [matrix, Input([3, 2])], everyDType) { (x) throws(ArrayError) in
         [try concatenate(x, axis: 1)]
       },
-      Case("take", [Input([5, 3]), positions([2, 2], below: 5)], everyDType) { (x) throws(ArrayError) in
+      Case("take", [Input([5, 3]), positions([2, 2], below: 5)], everyDType) {
+        (x) throws(ArrayError) in
         [try take(x[0], x[1], axis: 0)]
       },
-      Case("take, two index arrays", [Input([5, 4, 3]), positions([2], below: 5), positions([2], below: 4)]) {
+      Case(
+        "take, two index arrays",
+        [Input([5, 4, 3]), positions([2], below: 5), positions([2], below: 4)]
+      ) {
         (x) throws(ArrayError) in [try x[0].at([.array(x[1]), .array(x[2])])]
       },
       Case("take_along_axis", [matrix, positions([3, 2], below: 4)], everyDType) {
@@ -131,7 +139,9 @@ extension AllEngineTests {
       Case("matmul, batched", [Input([2, 1, 3, 4]), Input([3, 4, 2])]) { (x) throws(ArrayError) in
         [try matmul(x[0], x[1])]
       },
-      Case("matmul, vectors", [Input([4]), Input([4])]) { (x) throws(ArrayError) in [try matmul(x[0], x[1])] },
+      Case("matmul, vectors", [Input([4]), Input([4])]) { (x) throws(ArrayError) in
+        [try matmul(x[0], x[1])]
+      },
       Case("softmax", [matrix], realFloats) { (x) throws(ArrayError) in
         [try softmax(x[0], axes: [-1]), try logSoftmax(x[0], axes: [0])]
       },
@@ -156,7 +166,10 @@ extension AllEngineTests {
         return y
       },
       Case("rms_norm", [matrix, Input([4])], [.float32]) { (x) throws(ArrayError) in
-        [try fastRMSNorm(x[0], weight: x[1], eps: 1e-5), try fastRMSNorm(x[0], weight: nil, eps: 1e-5)]
+        [
+          try fastRMSNorm(x[0], weight: x[1], eps: 1e-5),
+          try fastRMSNorm(x[0], weight: nil, eps: 1e-5),
+        ]
       },
       Case("layer_norm", [matrix, Input([4]), Input([4])], [.float32]) { (x) throws(ArrayError) in
         [
@@ -172,27 +185,40 @@ extension AllEngineTests {
       },
       Case("rope, positions", [Input([2, 3, 4]), Input([2], 0, 9, fixed: .int32)], [.float32]) {
         (x) throws(ArrayError) in
-        [try fastRoPE(x[0], dims: 4, traditional: false, base: 100, scale: 1, offset: 0, offsets: x[1])]
+        [
+          try fastRoPE(
+            x[0], dims: 4, traditional: false, base: 100, scale: 1, offset: 0, offsets: x[1])
+        ]
       },
       Case("rope, frequencies", [Input([3, 4]), Input([2])], [.float32], isSmooth: false) {
         (x) throws(ArrayError) in
-        [try fastRoPE(x[0], dims: 4, traditional: false, base: nil, scale: 1, offset: 1, freqs: x[1])]
+        [
+          try fastRoPE(
+            x[0], dims: 4, traditional: false, base: nil, scale: 1, offset: 1, freqs: x[1])
+        ]
       },
       Case(
-        "scaled_dot_product_attention", [Input([2, 2, 3, 4]), Input([2, 1, 5, 4]), Input([2, 1, 5, 2])],
+        "scaled_dot_product_attention",
+        [Input([2, 2, 3, 4]), Input([2, 1, 5, 4]), Input([2, 1, 5, 2])],
         [.float32]
-      ) { (x) throws(ArrayError) in [try fastAttention(x[0], x[1], x[2], scale: 0.5, causal: true)] },
+      ) { (x) throws(ArrayError) in [try fastAttention(x[0], x[1], x[2], scale: 0.5, causal: true)]
+      },
       Case(
         "scaled_dot_product_attention, mask",
-        [Input([2, 2, 3, 4]), Input([2, 2, 5, 4]), Input([2, 2, 5, 2]), Input([2, 1, 3, 5])], [.float32]
+        [Input([2, 2, 3, 4]), Input([2, 2, 5, 4]), Input([2, 2, 5, 2]), Input([2, 1, 3, 5])],
+        [.float32]
       ) { (x) throws(ArrayError) in [try fastAttention(x[0], x[1], x[2], scale: 0.5, mask: x[3])] },
-      Case("quantize and its uses", [Input([3, 64]), Input([2, 64]), positions([2], below: 3)], [.float32], isSmooth: false) {
+      Case(
+        "quantize and its uses", [Input([3, 64]), Input([2, 64]), positions([2], below: 3)],
+        [.float32], isSmooth: false
+      ) {
         (x) throws(ArrayError) in
         let (codes, scales, biases) = try quantize(x[0], group: 32, bits: 4)
         let weight = try QuantizedWeight(
           codes: codes, scales: scales, biases: biases, group: 32, bits: 4, mode: "affine")
         return [
-          try quantizedMatmul(x[1], weight), try quantizedTake(weight, x[2]), try dequantize(weight), scales,
+          try quantizedMatmul(x[1], weight), try quantizedTake(weight, x[2]),
+          try dequantize(weight), scales,
         ]
       },
       Case("index under a mask", [Input([4], 0, 2, fixed: .bool), Input([4])], isSmooth: false) {
@@ -276,14 +302,16 @@ extension AllEngineTests {
         [try fourier(x[0], axes: [1], real: true, inverse: true)]
       },
       Case("hadamard_transform", [Input([2, 28]), Input([3, 8])], [.float32]) {
-        (x) throws(ArrayError) in [try hadamardTransform(x[0]), try hadamardTransform(x[1], scale: 2)]
+        (x) throws(ArrayError) in
+        [try hadamardTransform(x[0]), try hadamardTransform(x[1], scale: 2)]
       },
       Case("to_fp8 and from_fp8", [matrix], [.float32], isSmooth: false) { (x) throws(ArrayError) in
         let codes = try toFloat8(x[0])
         return [codes, try fromFloat8(codes, dtype: .float32)]
       },
       Case(
-        "gather_mm", [Input([2, 3, 4]), Input([3, 4, 2]), positions([4], below: 2), positions([4], below: 3)]
+        "gather_mm",
+        [Input([2, 3, 4]), Input([3, 4, 2]), positions([4], below: 2), positions([4], below: 3)]
       ) { (x) throws(ArrayError) in [try gatherMatmul(x[0], x[1], left: x[2], right: x[3])] },
       Case("segmented_mm", [Input([3, 6]), Input([6, 2])]) { (x) throws(ArrayError) in
         let segments = try NDArray([0, 2, 1, 6, 3, 3] as [Int], shape: [3, 2], dtype: .int64)
@@ -301,10 +329,14 @@ extension AllEngineTests {
     ]
     for mode in [ScatterMode.set, .add, .prod, .max, .min] {
       list.append(
-        Case("\(mode.name)", [Input([5, 3]), positions([2], below: 5), Input([2, 3])], isSmooth: mode != .prod) {
+        Case(
+          "\(mode.name)", [Input([5, 3]), positions([2], below: 5), Input([2, 3])],
+          isSmooth: mode != .prod
+        ) {
           (x) throws(ArrayError) in
           // Distinct places: what happens to repeated ones is not smooth.
-          let index = try add(remainder(x[1], NDArray(.int(2), dtype: .int64)), NDArray([0, 2], dtype: .int64))
+          let index = try add(
+            remainder(x[1], NDArray(.int(2), dtype: .int64)), NDArray([0, 2], dtype: .int64))
           return [try x[0].updating([.array(index)], x[2], mode)]
         })
     }
@@ -338,7 +370,8 @@ extension AllEngineTests {
         list.append(
           Case(
             "scan \(kind)\(reverse ? " reversed" : "")\(inclusive ? "" : " exclusive")", [matrix],
-            kind == .logaddexp ? [.float32, .float64] : everyDType.filter { !$0.isComplex }, isSmooth: isSmooth
+            kind == .logaddexp ? [.float32, .float64] : everyDType.filter { !$0.isComplex },
+            isSmooth: isSmooth
           ) { (x) throws(ArrayError) in
             [try scan(x[0], kind, 1, reverse, inclusive, "scan")]
           })
@@ -368,7 +401,8 @@ extension AllEngineTests {
       default: 0
       }
     for (p, q) in zip(try values(a), try values(b)) {
-      let isClose = p == q || (p.isNaN && q.isNaN) || Swift.abs(p - q) <= tolerance * Swift.max(1, Swift.abs(q))
+      let isClose =
+        p == q || (p.isNaN && q.isNaN) || Swift.abs(p - q) <= tolerance * Swift.max(1, Swift.abs(q))
       if !isClose {
         Issue.record("\(what): \(p) and \(q)")
         return
@@ -397,7 +431,9 @@ extension AllEngineTests {
     let size = 3
     for (dtype, plain) in try AllEngineTests.eachDType(c) {
       var batches: [[NDArray]] = []
-      for b in 0..<size { batches.append(try c.inputs.enumerated().map { try $1.array(dtype, $0 + 3 * b) }) }
+      for b in 0..<size {
+        batches.append(try c.inputs.enumerated().map { try $1.array(dtype, $0 + 3 * b) })
+      }
       // All inputs mapped, then each alone, the axis at either end.
       var choices = [(Set(c.inputs.indices), 0)]
       for i in c.inputs.indices { choices.append(([i], c.inputs[i].shape.count)) }
@@ -407,13 +443,16 @@ extension AllEngineTests {
           let all = try stack(batches.map { $0[i] })
           inputs.append(try mapped.contains(i) ? moveaxis(all, 0, place) : plain[i])
         }
-        let found = try vmap(inputs, axes: c.inputs.indices.map { mapped.contains($0) ? place : nil }, c.function)
+        let found = try vmap(
+          inputs, axes: c.inputs.indices.map { mapped.contains($0) ? place : nil }, c.function)
         for k in found.indices {
           let loop = try (0..<size).map { b in
-            try c.function(c.inputs.indices.map { mapped.contains($0) ? batches[b][$0] : plain[$0] })[k]
+            try c.function(
+              c.inputs.indices.map { mapped.contains($0) ? batches[b][$0] : plain[$0] })[k]
           }
           try AllEngineTests.expectEqual(
-            found[k], try stack(loop), "vmap \(c.name) \(dtype.name) over \(mapped.sorted()), output \(k)")
+            found[k], try stack(loop),
+            "vmap \(c.name) \(dtype.name) over \(mapped.sorted()), output \(k)")
         }
       }
     }
@@ -422,9 +461,15 @@ extension AllEngineTests {
   @Test(arguments: transformCases) func nestedVmap(_ c: TransformCase) throws {
     let all = try AllEngineTests.eachDType(c)
     guard let (_, x) = all.first(where: { $0.dtype == .float32 }) ?? all.first else { return }
-    let twice = try x.map { try broadcastArrays([$0.reshaped([1, 1] + $0.shape.array), NDArray.zeros(Shape([2, 3] + $0.shape.array))])[0] }
+    let twice = try x.map {
+      try broadcastArrays([
+        $0.reshaped([1, 1] + $0.shape.array), NDArray.zeros(Shape([2, 3] + $0.shape.array)),
+      ])[0]
+    }
     let zero: [Int?] = x.map { _ in 0 }
-    let found = try vmap(twice, axes: zero) { (y) throws(ArrayError) in try vmap(y, axes: zero, c.function) }
+    let found = try vmap(twice, axes: zero) { (y) throws(ArrayError) in
+      try vmap(y, axes: zero, c.function)
+    }
     for (y, z) in zip(found, try c.function(x)) {
       try AllEngineTests.expectEqual(
         try y.at([.int(1), .int(2)]), z, "nested vmap \(c.name)")
@@ -459,13 +504,17 @@ extension AllEngineTests {
       let (forward, backward) = (try dot(cotangents, pushed), try dot(pulled, tangents))
       let tolerance = dtype == .float64 ? 1e-5 : 2e-4
       #expect(
-        (forward.isNaN && backward.isNaN) || Swift.abs(forward - backward) <= tolerance * Swift.max(1, Swift.abs(forward)),
+        (forward.isNaN && backward.isNaN)
+          || Swift.abs(forward - backward) <= tolerance * Swift.max(1, Swift.abs(forward)),
         "\(c.name) \(dtype.name): jvp gives \(forward), vjp \(backward)")
       // Central differences along the tangents.
       let isExact = dtype == .float64
       let h = isExact ? 1e-5 : 1e-2
       func moved(_ step: Double) throws -> [NDArray] {
-        try f(zip(primals, tangents).map { try add($0, multiply($1, NDArray(.float(step), dtype: dtype))) })
+        try f(
+          zip(primals, tangents).map {
+            try add($0, multiply($1, NDArray(.float(step), dtype: dtype)))
+          })
       }
       let (up, down) = dtype.isComplex ? ([], []) : (try moved(h), try moved(-h))
       for k in up.indices where outputs[k].dtype == dtype && !c.name.contains("stop_gradient") {
@@ -483,8 +532,12 @@ extension AllEngineTests {
   }
 
   @Test(arguments: transformCases) func gradientUnderVmap(_ c: TransformCase) throws {
-    guard c.isSmooth, c.dtypes.contains(.float32), c.inputs.allSatisfy({ $0.fixed == nil }) else { return }
-    let batches = try (0..<2).map { b in try c.inputs.enumerated().map { try $1.array(.float32, $0 + 5 * b) } }
+    guard c.isSmooth, c.dtypes.contains(.float32), c.inputs.allSatisfy({ $0.fixed == nil }) else {
+      return
+    }
+    let batches = try (0..<2).map { b in
+      try c.inputs.enumerated().map { try $1.array(.float32, $0 + 5 * b) }
+    }
     do throws(ArrayError) { _ = try c.function(batches[0]) } catch { return }
     func gradients(_ x: [NDArray]) throws(ArrayError) -> [NDArray] {
       try grad(x, argnums: Array(x.indices)) { (y) throws(ArrayError) in
@@ -494,7 +547,8 @@ extension AllEngineTests {
       }
     }
     let found = try vmap(
-      c.inputs.indices.map { i in try stack(batches.map { $0[i] }) }, axes: c.inputs.map { _ in 0 }, gradients)
+      c.inputs.indices.map { i in try stack(batches.map { $0[i] }) }, axes: c.inputs.map { _ in 0 },
+      gradients)
     for i in c.inputs.indices {
       let loop = try stack(batches.map { try gradients($0)[i] })
       try AllEngineTests.expectEqual(found[i], loop, "gradient of \(c.name) under vmap, input \(i)")
@@ -521,7 +575,9 @@ extension AllEngineTests {
         let numbers = Array(x.indices)
         let a = try grad(x, argnums: numbers) { (y) throws(ArrayError) in try total(plan.run(y)) }
         let b = try grad(x, argnums: numbers) { (y) throws(ArrayError) in try total(c.function(y)) }
-        for (p, q) in zip(a, b) { try AllEngineTests.expectEqual(p, q, "gradient of compiled \(c.name)") }
+        for (p, q) in zip(a, b) {
+          try AllEngineTests.expectEqual(p, q, "gradient of compiled \(c.name)")
+        }
       }
     }
   }
@@ -575,15 +631,20 @@ extension AllEngineTests {
     }
     // Those of the machinery of transforms are tested as such.
     let machinery: Set<String> = [
-      "Leaf", "OutputOf", "MultiOutput", "Placeholder", "CustomFunction", "Composed", "KeptFunction", "Unreadable",
+      "Leaf", "OutputOf", "MultiOutput", "Placeholder", "CustomFunction", "Composed",
+      "KeptFunction", "Unreadable",
     ]
     let folder = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
       .appendingPathComponent("../../Sources/Engine")
     var found = 0
-    for file in try FileManager.default.contentsOfDirectory(at: folder, includingPropertiesForKeys: nil) {
+    for file in try FileManager.default.contentsOfDirectory(
+      at: folder, includingPropertiesForKeys: nil)
+    {
       guard file.pathExtension == "swift" else { continue }
       for line in try String(contentsOf: file, encoding: .utf8).split(separator: "\n") {
-        guard line.hasPrefix("struct "), line.contains("Primitive"), let colon = line.firstIndex(of: ":") else { continue }
+        guard line.hasPrefix("struct "), line.contains("Primitive"),
+          let colon = line.firstIndex(of: ":")
+        else { continue }
         let name = line.dropFirst(7)[..<colon].trimmingCharacters(in: .whitespaces)
         found += 1
         if machinery.contains(name) { continue }

@@ -69,7 +69,9 @@ func confine() {
   maximumObjectBytes = 16 << 20
 }
 
-func runFuzz(first: Int, count: Int, seed: UInt64, show: Bool) -> (values: Int, errors: [String: Int]) {
+func runFuzz(first: Int, count: Int, seed: UInt64, show: Bool) -> (
+  values: Int, errors: [String: Int]
+) {
   var values = 0
   var errors: [String: Int] = [:]
   let mutator = Mutator(programs: fuzzSeeds(), seed: seed)

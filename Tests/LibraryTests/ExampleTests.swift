@@ -22,7 +22,8 @@ private func transcript(_ interpreter: Interpreter, _ lines: [String]) throws ->
 @Suite(.serialized) struct ExampleTests {
   static let records: [Builtin] = {
     Library.install()
-    return coreFunctions + randomFunctions + fastFunctions + linalgFunctions + fourierFunctions + arrayType.methods
+    return coreFunctions + randomFunctions + fastFunctions + linalgFunctions + fourierFunctions
+      + arrayType.methods
       + [arrayType.constructor].compactMap { $0 }
   }()
 
@@ -42,7 +43,8 @@ private func transcript(_ interpreter: Interpreter, _ lines: [String]) throws ->
     var count = 0
     for record in Self.records {
       for example in record.examples {
-        let lines = example.split(separator: "\n", omittingEmptySubsequences: false).map(String.init)
+        let lines = example.split(separator: "\n", omittingEmptySubsequences: false).map(
+          String.init)
         var sources: [String] = []
         for line in lines where line.hasPrefix(">>> ") || line.hasPrefix("...") {
           // A line that goes on begins with "...", as at the prompt.

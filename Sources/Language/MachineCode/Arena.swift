@@ -227,7 +227,8 @@ struct CodeArena {
     used = (s.count + 63) & ~63
     vm.pointee.resumeAny = UnsafeRawPointer(executable + resume)
     vm.pointee.enter = unsafeBitCast(
-      UnsafeRawPointer(executable + enter), to: (@convention(c) (UnsafeMutableRawPointer) -> Int).self)
+      UnsafeRawPointer(executable + enter),
+      to: (@convention(c) (UnsafeMutableRawPointer) -> Int).self)
     vm.pointee.resumeFor = UnsafeRawPointer(executable + resumeFor)
     // The frames that wait for a call at this moment.
     var frame = vm.pointee.frame
@@ -256,7 +257,9 @@ private let becomeHelper: Helper = { f, _ in
 /// Where the fields lie that machine code reads and writes.
 enum Offsets {
   private static func of<T>(_ key: PartialKeyPath<T>) -> Int {
-    guard let n = MemoryLayout<T>.offset(of: key) else { fatalError("a stored property has no place") }
+    guard let n = MemoryLayout<T>.offset(of: key) else {
+      fatalError("a stored property has no place")
+    }
     return n
   }
   static let machineFrame = of(\Machine.frame)
@@ -333,11 +336,13 @@ enum Offsets {
 @exclusivity(unchecked) nonisolated(unsafe) private var arena: CodeArena? = nil
 @exclusivity(unchecked) nonisolated(unsafe) private var isTried = false
 /// The pieces that were freed, by size: a new one takes the place of one that is large enough.
-@exclusivity(unchecked) nonisolated(unsafe) private var pieces: [UnsafeRawPointer: (offset: Int, size: Int)] = [:]
+@exclusivity(unchecked) nonisolated(unsafe) private var pieces:
+  [UnsafeRawPointer: (offset: Int, size: Int)] = [:]
 @exclusivity(unchecked) nonisolated(unsafe) private var freed: [(offset: Int, size: Int)] = []
 
 /// Calls and turns of loops after which code is translated; LULL_HEAT in the environment sets it for tests.
-let heatOfCode: Int32 = getenv("LULL_HEAT").flatMap { Int32(String(cString: $0)) }.map { max($0, 0) } ?? 100
+let heatOfCode: Int32 =
+  getenv("LULL_HEAT").flatMap { Int32(String(cString: $0)) }.map { max($0, 0) } ?? 100
 
 /// Whether the frame's code has machine code; translates it on the way. Asked when its heat is used up.
 @inline(never) func becomesMachineCode(_ frame: FramePtr) -> Bool {

@@ -69,10 +69,15 @@ struct Assembler {
     let isShort = m.offset >= -128 && m.offset < 128
     byte((isShort ? 0x40 : 0x80) | (reg & 7) << 3 | b)
     if b == 4 { byte(0x24) }
-    if isShort { byte(UInt8(truncatingIfNeeded: m.offset)) } else { bytes4(Int32(truncatingIfNeeded: m.offset)) }
+    if isShort {
+      byte(UInt8(truncatingIfNeeded: m.offset))
+    } else {
+      bytes4(Int32(truncatingIfNeeded: m.offset))
+    }
   }
   private mutating func encode(
-    _ wide: Bool, _ prefix: UInt8, _ escape: Bool, _ opcode: UInt8, _ reg: UInt8, register rm: UInt8,
+    _ wide: Bool, _ prefix: UInt8, _ escape: Bool, _ opcode: UInt8, _ reg: UInt8,
+    register rm: UInt8,
     force: Bool = false
   ) {
     if prefix != 0 { byte(prefix) }
@@ -110,7 +115,9 @@ struct Assembler {
     encode(false, 0, false, 0xC6, 0, m)
     byte(v)
   }
-  mutating func move(_ to: R, _ from: R) { encode(true, 0, false, 0x89, from.rawValue, register: to.rawValue) }
+  mutating func move(_ to: R, _ from: R) {
+    encode(true, 0, false, 0x89, from.rawValue, register: to.rawValue)
+  }
   mutating func move(_ r: R, _ v: UInt64) {
     if v <= UInt64(UInt32.max) {
       if r.rawValue >= 8 { byte(0x41) }
@@ -135,9 +142,15 @@ struct Assembler {
 
   // MARK: Integers
 
-  mutating func alu(_ op: ALU, _ r: R, _ m: Memory) { encode(true, 0, false, op.rawValue << 3 | 3, r.rawValue, m) }
-  mutating func alu4(_ op: ALU, _ r: R, _ m: Memory) { encode(false, 0, false, op.rawValue << 3 | 3, r.rawValue, m) }
-  mutating func alu(_ op: ALU, _ a: R, _ b: R) { encode(true, 0, false, op.rawValue << 3 | 3, a.rawValue, register: b.rawValue) }
+  mutating func alu(_ op: ALU, _ r: R, _ m: Memory) {
+    encode(true, 0, false, op.rawValue << 3 | 3, r.rawValue, m)
+  }
+  mutating func alu4(_ op: ALU, _ r: R, _ m: Memory) {
+    encode(false, 0, false, op.rawValue << 3 | 3, r.rawValue, m)
+  }
+  mutating func alu(_ op: ALU, _ a: R, _ b: R) {
+    encode(true, 0, false, op.rawValue << 3 | 3, a.rawValue, register: b.rawValue)
+  }
   mutating func alu(_ op: ALU, _ r: R, _ v: Int32) {
     if v >= -128 && v < 128 {
       encode(true, 0, false, 0x83, op.rawValue, register: r.rawValue)
@@ -166,7 +179,9 @@ struct Assembler {
     encode(false, 0, false, 0xF6, 0, m)
     byte(v)
   }
-  mutating func test(_ a: R, _ b: R) { encode(true, 0, false, 0x85, b.rawValue, register: a.rawValue) }
+  mutating func test(_ a: R, _ b: R) {
+    encode(true, 0, false, 0x85, b.rawValue, register: a.rawValue)
+  }
   mutating func increment4(_ m: Memory) { encode(false, 0, false, 0xFF, 0, m) }
   mutating func decrement4(_ m: Memory) { encode(false, 0, false, 0xFF, 1, m) }
   mutating func decrement(_ m: Memory) { encode(true, 0, false, 0xFF, 1, m) }
@@ -210,10 +225,16 @@ struct Assembler {
   mutating func loadDouble(_ x: UInt8, _ m: Memory) { encode(false, 0xF2, true, 0x10, x, m) }
   mutating func storeDouble(_ m: Memory, _ x: UInt8) { encode(false, 0xF2, true, 0x11, x, m) }
   /// 0x58 add, 0x59 multiply, 0x5C subtract, 0x5E divide.
-  mutating func double(_ opcode: UInt8, _ x: UInt8, _ y: UInt8) { encode(false, 0xF2, true, opcode, x, register: y) }
-  mutating func double(_ opcode: UInt8, _ x: UInt8, _ m: Memory) { encode(false, 0xF2, true, opcode, x, m) }
+  mutating func double(_ opcode: UInt8, _ x: UInt8, _ y: UInt8) {
+    encode(false, 0xF2, true, opcode, x, register: y)
+  }
+  mutating func double(_ opcode: UInt8, _ x: UInt8, _ m: Memory) {
+    encode(false, 0xF2, true, opcode, x, m)
+  }
   mutating func compareDouble(_ x: UInt8, _ m: Memory) { encode(false, 0x66, true, 0x2E, x, m) }
-  mutating func compareDouble(_ x: UInt8, _ y: UInt8) { encode(false, 0x66, true, 0x2E, x, register: y) }
+  mutating func compareDouble(_ x: UInt8, _ y: UInt8) {
+    encode(false, 0x66, true, 0x2E, x, register: y)
+  }
   mutating func convertToDouble(_ x: UInt8, _ m: Memory) {
     zeroDouble(x)
     encode(true, 0xF2, true, 0x2A, x, m)

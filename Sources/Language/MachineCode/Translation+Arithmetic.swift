@@ -27,7 +27,11 @@ extension Translator {
       t.isInt(i.b, else: l)
       t.isInt(i.c, else: l)
       t.s.load(.rax, t.slot(i.b))
-      if let alu = op.integer { t.s.alu(alu, .rax, t.slot(i.c)) } else { t.s.multiply(.rax, t.slot(i.c)) }
+      if let alu = op.integer {
+        t.s.alu(alu, .rax, t.slot(i.c))
+      } else {
+        t.s.multiply(.rax, t.slot(i.c))
+      }
       t.s.jump(.overflow, failed)
       t.setRax(i.a, .int)
     }

@@ -73,7 +73,9 @@ extension Translator {
     consume(i.a, i.temporaries & 1 != 0)
   }
   /// rdi = the address of the item that register c (or x) names in the list or tuple of register `r`.
-  private mutating func item(_ i: Instruction, of r: UInt16, by index: UInt16?, else failed: CodeLabel, tuples: Bool) {
+  private mutating func item(
+    _ i: Instruction, of r: UInt16, by index: UInt16?, else failed: CodeLabel, tuples: Bool
+  ) {
     let inside = s.label()
     let found = s.label()
     let notList = s.label()
@@ -184,7 +186,8 @@ extension Translator {
     consume(i.b, true)
   }
   mutating func unpackPair(_ k: Int, _ i: Instruction) {
-    guard i.temporaries & 2 != 0, i.a != i.b, i.x != Int32(i.b), let second = UInt16(exactly: i.x) else {
+    guard i.temporaries & 2 != 0, i.a != i.b, i.x != Int32(i.b), let second = UInt16(exactly: i.x)
+    else {
       byHelper(k)
       return
     }

@@ -120,7 +120,8 @@ extension Translator {
       t.s.move(.rax, negated ? 0 : 1)
       t.s.jump(answered)
       t.s.place(ask)
-      t.s.move(.rax, UInt64(UInt(bitPattern: unsafeBitCast(containsHelper, to: UnsafeRawPointer.self))))
+      t.s.move(
+        .rax, UInt64(UInt(bitPattern: unsafeBitCast(containsHelper, to: UnsafeRawPointer.self))))
       t.s.call(.rax)
       t.s.test(.rax, .rax)
       t.s.jump(.negative, failed)
@@ -260,10 +261,12 @@ extension Translator {
         }
         let v = typeTable[Int(type.rawValue)].lookup(name.str)
         return v.tag == .builtin ? (name.string, v.bits) : nil
-      case .loadGlobal where j.a == i.b, .loadGlobalCached where j.a == i.b, .loadBuiltinCached where j.a == i.b:
+      case .loadGlobal where j.a == i.b, .loadGlobalCached where j.a == i.b,
+        .loadBuiltinCached where j.a == i.b:
         guard !method else { return nil }
         let name = code.constants[Int(j.c)]
-        guard name.string == "len" || name.string == "range", let v = core.pointee.builtins.dict.get(name.str),
+        guard name.string == "len" || name.string == "range",
+          let v = core.pointee.builtins.dict.get(name.str),
           v.tag == .builtin || v.tag == .type
         else { return nil }
         return (name.string, v.bits)
@@ -301,7 +304,8 @@ extension Translator {
     outOfLine { t in
       t.s.place(notList)
       for (tag, offset) in [
-        (Tag.str, Offsets.strCount), (.tuple, Offsets.tupleCount), (.dict, Offsets.dictCount), (.set, Offsets.setCount),
+        (Tag.str, Offsets.strCount), (.tuple, Offsets.tupleCount), (.dict, Offsets.dictCount),
+        (.set, Offsets.setCount),
       ] {
         let next = t.s.label()
         t.s.alu(.cmp, .rcx, Int32(tag.rawValue))
@@ -334,7 +338,8 @@ extension Translator {
 }
 
 /// Whether a dict or a set has an int or str key: 0 or 1, or -1 when code of the program would have to say.
-private let containsHelper: @convention(c) (UnsafeMutableRawPointer, UInt64, UInt64) -> Int = { container, bits, word in
+private let containsHelper: @convention(c) (UnsafeMutableRawPointer, UInt64, UInt64) -> Int = {
+  container, bits, word in
   let isInt = word == UInt64(Tag.int.rawValue)
   guard isInt || word == UInt64(Tag.str.rawValue) else { return -1 }
   let key = Value(tag: isInt ? .int : .str, bits: bits)

@@ -214,7 +214,8 @@ struct Translator {
     case .storeGlobal: storeGlobal(k, i)
     case .loadCell, .loadFree: loadCell(k, i)
     case .storeCell, .storeFree: storeCell(k, i)
-    case .add, .inplaceAdd, .subtract, .inplaceSubtract, .multiply, .inplaceMultiply: arithmetic(k, i)
+    case .add, .inplaceAdd, .subtract, .inplaceSubtract, .multiply, .inplaceMultiply:
+      arithmetic(k, i)
     case .addImm, .inplaceAddImm, .subtractImm, .inplaceSubtractImm, .multiplyImm: immediate(k, i)
     case .divide: divide(k, i)
     case .floorDivide, .modulo: floored(k, i, immediate: false)
@@ -226,7 +227,8 @@ struct Translator {
     case .equal, .notEqual, .less, .lessEqual, .greater, .greaterEqual: compare(k, i)
     case .jumpEqual, .jumpNotEqual, .jumpLess, .jumpLessEqual, .jumpGreater, .jumpGreaterEqual:
       compareJump(k, i, immediate: false)
-    case .jumpEqualImm, .jumpNotEqualImm, .jumpLessImm, .jumpLessEqualImm, .jumpGreaterImm, .jumpGreaterEqualImm:
+    case .jumpEqualImm, .jumpNotEqualImm, .jumpLessImm, .jumpLessEqualImm, .jumpGreaterImm,
+      .jumpGreaterEqualImm:
       compareJump(k, i, immediate: true)
     case .isSame, .isNotSame: isSame(k, i)
     case .jumpIs, .jumpIsNot: jumpIs(k, i)
@@ -324,7 +326,9 @@ struct Translator {
     }
     let builtinFirst = i.op == .loadBuiltinCached
     let other = s.label()
-    s.compare1(field(k, Offsets.instructionOp), (builtinFirst ? Op.loadBuiltinCached : .loadGlobalCached).rawValue)
+    s.compare1(
+      field(k, Offsets.instructionOp),
+      (builtinFirst ? Op.loadBuiltinCached : .loadGlobalCached).rawValue)
     s.jump(.notEqual, other)
     if builtinFirst { builtin(&self) } else { ofModule(&self) }
     s.place(found)
@@ -332,7 +336,9 @@ struct Translator {
     setValue(i.a)
     outOfLine { t in
       t.s.place(other)
-      t.s.compare1(t.field(k, Offsets.instructionOp), (builtinFirst ? Op.loadGlobalCached : .loadBuiltinCached).rawValue)
+      t.s.compare1(
+        t.field(k, Offsets.instructionOp),
+        (builtinFirst ? Op.loadGlobalCached : .loadBuiltinCached).rawValue)
       t.s.jump(.notEqual, failed)
       if builtinFirst { ofModule(&t) } else { builtin(&t) }
       t.s.jump(found)
@@ -357,7 +363,9 @@ struct Translator {
     storeAt(.rdi)
   }
   /// rax, rdx = what register a holds, moved or with a reference of its own; `failed` when it is unassigned.
-  private mutating func takeA(_ i: Instruction, _ failed: CodeLabel) { takeRegister(i.a, i.temporaries & 1 != 0, failed) }
+  private mutating func takeA(_ i: Instruction, _ failed: CodeLabel) {
+    takeRegister(i.a, i.temporaries & 1 != 0, failed)
+  }
   mutating func takeRegister(_ r: UInt16, _ isTemporary: Bool, _ failed: CodeLabel) {
     s.load(.rdx, word(r))
     s.test(.rdx, .rdx)
