@@ -94,11 +94,11 @@ extension NDArray {
       }
     case .float16, .bfloat16:
       var value = Float(scalar.double)
-      withUnsafeBytes(of: &value) {
+      withUnsafePointer(to: &value) {
         lull_convert(
           p.assumingMemoryBound(to: CChar.self), Int32(dtype.rawValue),
-          $0.baseAddress!.assumingMemoryBound(to: CChar.self), Int32(DType.float32.rawValue), 4, 1
-        )
+          UnsafeRawPointer($0).assumingMemoryBound(to: CChar.self),
+          Int32(DType.float32.rawValue), 4, 1)
       }
     case .float32: p.storeBytes(of: Float(scalar.double), as: Float.self)
     case .float64: p.storeBytes(of: scalar.double, as: Double.self)

@@ -18,7 +18,7 @@ extension ElementwiseOp {
   }
 
   func gradients(_ out: NDArray, _ g: NDArray) throws(ArrayError) -> [NDArray?] {
-    let x = out.in0!
+    let x = out.input(0)
     func c(_ value: Double) throws(ArrayError) -> NDArray {
       try NDArray.weak(.float(value), like: g.dtype.inexact)
     }
@@ -78,22 +78,22 @@ extension ElementwiseOp {
     case .add: return [g, g]
     case .subtract: return [g, try Engine.negative(g)]
     case .multiply:
-      let y = out.in1!
+      let y = out.input(1)
       return [
         try Engine.multiply(Engine.conjugate(y), g), try Engine.multiply(Engine.conjugate(x), g),
       ]
     case .divide:
-      let y = out.in1!
+      let y = out.input(1)
       let first = try Engine.divide(g, Engine.conjugate(y))
       return [first, try Engine.negative(Engine.multiply(first, Engine.conjugate(out)))]
     case .floorDivide:
       let none = try NDArray.zeros(out.shape, dtype: out.dtype)
       return [none, none]
     case .remainder:
-      let y = out.in1!
+      let y = out.input(1)
       return [g, try Engine.negative(Engine.multiply(g, Engine.floorDivide(x, y)))]
     case .power:
-      let y = out.in1!
+      let y = out.input(1)
       let one = try c(1)
       // x^(y-1) * y, and out * log(x), which is nothing where x is zero.
       let first = try Engine.multiply(y, Engine.power(x, Engine.subtract(y, one)))
@@ -104,15 +104,15 @@ extension ElementwiseOp {
         try Engine.multiply(g, Engine.conjugate(second)),
       ]
     case .maximum, .minimum:
-      let y = out.in1!
+      let y = out.input(1)
       let mask = try self == .maximum ? Engine.greater(x, y) : Engine.less(x, y)
       return [try `where`(mask, g, zero(g)), try `where`(mask, zero(g), g)]
     case .arctan2:
-      let y = out.in1!
+      let y = out.input(1)
       let r = try Engine.divide(g, Engine.add(Engine.square(x), Engine.square(y)))
       return [try Engine.multiply(r, y), try Engine.negative(Engine.multiply(r, x))]
     case .logaddexp:
-      let y = out.in1!
+      let y = out.input(1)
       return [
         try Engine.multiply(g, Engine.exp(Engine.subtract(x, out))),
         try Engine.multiply(g, Engine.exp(Engine.subtract(y, out))),

@@ -61,7 +61,8 @@ enum Evaluator {
 
   static func run(_ node: NDArray) throws(ArrayError) {
     if watch != .nobody { return try run([node]) }
-    if node.op != .none && node.in0!.buffer != nil && (node.in1?.buffer != nil || node.in1 == nil)
+    if node.op != .none && node.input(0).buffer != nil
+      && (node.in1?.buffer != nil || node.in1 == nil)
       && (node.in2?.buffer != nil || node.in2 == nil)
     {
       if try Fusion.runSmall(node) {
@@ -169,12 +170,12 @@ enum Evaluator {
         } else {
           g = Int32(groups.count)
           if full >= 0 && groups[Int(full)].overflow < 0 { groups[Int(full)].overflow = g }
-          let reduction = !isElementwise && node.isReduction && node.in0!.size > 0
+          let reduction = !isElementwise && node.isReduction && node.input(0).size > 0
           node.nextInGroup = nil
           groups.append(
             Group(
               root: reference,
-              space: reduction ? Unmanaged.passUnretained(node.in0!) : reference,
+              space: reduction ? Unmanaged.passUnretained(node.input(0)) : reference,
               last: isElementwise ? reference : nil, memberCount: isElementwise ? 1 : 0,
               inputCount: 0, isReduction: reduction, isFused: isElementwise || reduction))
         }

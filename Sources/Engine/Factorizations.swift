@@ -510,7 +510,7 @@ struct QR: MatrixMultiPrimitive, Codable {
     shape[a.rank - 1] = k
     // The strides are those of all n columns.
     let q = NDArray(
-      buffer: work.buffer!, shape: shape, strides: work.exchanged.strides, dtype: a.dtype)
+      buffer: work.memory, shape: shape, strides: work.exchanged.strides, dtype: a.dtype)
     return [q, r.exchanged]
   }
 

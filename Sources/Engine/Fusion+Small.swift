@@ -12,7 +12,7 @@ extension Fusion {
   static func runSmall(_ node: NDArray) throws(ArrayError) -> Bool {
     let size = node.size
     if size > 1024 || size == 0 { return false }
-    let x = node.in0!
+    let x = node.input(0)
     let dtype = x.dtype
     guard dtype.byteCount >= 4, let op = simpleOp(node) else { return false }
     guard let function = lull_op_function(Int32(op), Int32(computeType(dtype))) else {

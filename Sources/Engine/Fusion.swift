@@ -225,9 +225,10 @@ struct Fusion {
     case .int64: value = Double(y.pointer(as: Int64.self).pointee)
     case .float16, .bfloat16:
       var wide: Float = 0
-      withUnsafeMutableBytes(of: &wide) { raw in
+      withUnsafeMutablePointer(to: &wide) { raw in
         lull_convert(
-          raw.baseAddress!.assumingMemoryBound(to: CChar.self), Int32(DType.float32.rawValue),
+          UnsafeMutableRawPointer(raw).assumingMemoryBound(to: CChar.self),
+          Int32(DType.float32.rawValue),
           UnsafePointer(y.pointer(as: CChar.self)), Int32(y.dtype.rawValue), 2, 1)
       }
       value = Double(wide)
@@ -244,7 +245,7 @@ struct Fusion {
   static func execute(
     _ nodes: [Unmanaged<NDArray>], kept: [NDArray], reduction: NDArray?, epilogue: Epilogue? = nil
   ) throws(ArrayError) {
-    let space = reduction?.in0!.shape ?? nodes[0]._withUnsafeGuaranteedRef { $0.shape }
+    let space = reduction?.input(0).shape ?? nodes[0]._withUnsafeGuaranteedRef { $0.shape }
     mark &+= 1
     values.removeAll(keepingCapacity: true)
     inputs.removeAll(keepingCapacity: true)
@@ -283,15 +284,15 @@ struct Fusion {
     var reduceValue: Int32 = -1
     var reduceCode = 0
     if let reduction, let primitive = reduction.primitive as? Reduction {
-      reduceValue = operand(reduction.in0!)
-      let type = computeType(reduction.in0!.dtype)
+      reduceValue = operand(reduction.input(0))
+      let type = computeType(reduction.input(0).dtype)
       reduceCode = Int(primitive.kind.code)
       if primitive.kind == .any || primitive.kind == .all {
         reduceValue = emit(lullNotZero, type, reduceValue)
       } else if primitive.kind == .sum || primitive.kind == .prod {
         // The result type of small integers is wider already; 32-bit ones keep theirs.
         if computeType(reduction.dtype) != type {
-          reduceValue = cast(reduceValue, from: reduction.in0!.dtype, to: reduction.dtype)
+          reduceValue = cast(reduceValue, from: reduction.input(0).dtype, to: reduction.dtype)
         }
       }
     }
@@ -340,8 +341,7 @@ struct Fusion {
       let node = inputNodes[i]._withUnsafeGuaranteedRef { $0 }
       var input = LullInput()
       input.data = UnsafePointer(node.pointer.assumingMemoryBound(to: CChar.self))
-      let end = node.buffer!.pointer + node.buffer!.byteCount
-      input.limit = UnsafePointer(end.assumingMemoryBound(to: CChar.self))
+      input.limit = UnsafePointer(node.limit.assumingMemoryBound(to: CChar.self))
       input.dtype = node.dtype.rawValue
       let shift = rank - node.shape.count
       let width = node.dtype.byteCount
@@ -453,7 +453,7 @@ struct Fusion {
     for node in kept {
       var output = LullOutput()
       output.data = node.pointer.assumingMemoryBound(to: CChar.self)
-      output.limit = output.data + node.buffer!.byteCount
+      output.limit = node.limit.assumingMemoryBound(to: CChar.self)
       output.reg = UInt16(values[Int(node.slot)].register)
       output.dtype = node.dtype.rawValue
       output.type = UInt8(computeType(node.dtype))
@@ -512,8 +512,9 @@ struct Fusion {
     let scratch = Int(lull_reduce_scratch(&program))
     var keeper: Buffer?
     if scratch > 0 {
-      keeper = try Buffer(byteCount: scratch)
-      program.partials = keeper!.pointer.assumingMemoryBound(to: CChar.self)
+      let buffer = try Buffer(byteCount: scratch)
+      keeper = buffer
+      program.partials = buffer.pointer.assumingMemoryBound(to: CChar.self)
     }
     watch(keeper)
     lull_program_reduce(&program)

@@ -280,7 +280,7 @@ struct TakeAlong: Primitive, Codable {
     let index = try out.input(1).rowContiguous(as: .int64)
     try out.allocate()
     if out.size == 0 { return }
-    let (n, m) = (x.shape.last!, out.shape.last!)
+    let (n, m) = (x.shape[x.rank - 1], out.shape[out.rank - 1])
     let bad = lull_take_along(
       out.pointer.assumingMemoryBound(to: CChar.self),
       x.pointer.assumingMemoryBound(to: CChar.self), index.pointer(as: Int64.self),
@@ -318,7 +318,7 @@ struct PutAlong: Primitive, Codable {
     try out.allocate()
     copyAll(x, out)
     if index.size == 0 { return }
-    let (n, m) = (x.shape.last!, index.shape.last!)
+    let (n, m) = (x.shape[x.rank - 1], index.shape[index.rank - 1])
     let bad = lull_put_along(
       out.pointer.assumingMemoryBound(to: CChar.self),
       updates.pointer.assumingMemoryBound(to: CChar.self), index.pointer(as: Int64.self),
@@ -373,9 +373,9 @@ private func along(_ x: NDArray, _ indices: NDArray, _ axis: Int?, op: Operation
   var (p, q) = (x.shape, index.shape)
   (p[p.count - 1], q[q.count - 1]) = (1, 1)
   var common = try Shape.broadcast(p, q, op: op)
-  common[common.count - 1] = x.shape.last!
+  common[common.count - 1] = x.shape[x.rank - 1]
   x = try x.broadcast(to: common)
-  common[common.count - 1] = index.shape.last!
+  common[common.count - 1] = index.shape[index.rank - 1]
   index = try index.broadcast(to: common)
   return (x, index, a)
 }

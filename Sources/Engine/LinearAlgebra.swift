@@ -135,7 +135,7 @@ extension NDArray {
     var (turned, steps) = (shape, strides)
     (turned[rank - 2], turned[rank - 1]) = (columns, rows)
     (steps[rank - 2], steps[rank - 1]) = (strides[rank - 1], strides[rank - 2])
-    return NDArray(buffer: buffer!, offset: offset, shape: turned, strides: steps, dtype: dtype)
+    return NDArray(buffer: memory, offset: offset, shape: turned, strides: steps, dtype: dtype)
   }
 
   func matrix(_ i: Int) -> UnsafeMutableRawPointer {

@@ -84,7 +84,9 @@ struct MatMul: Primitive, Codable {
   }
 
   private func multiply(_ a: NDArray, _ b: NDArray, _ c: NDArray, _ m: Int, _ n: Int, _ k: Int) {
-    let (la, lb) = (layout(a)!, layout(b)!)
+    guard let la = layout(a), let lb = layout(b) else {
+      preconditionFailure("a product of factors that BLAS cannot read")
+    }
     withEntryOffsets(a, b, c) { offsets, batch in
       let flops = 2 * m * n * k
       let threads = Int(lull_thread_count())
@@ -103,7 +105,8 @@ struct MatMul: Primitive, Codable {
         lull_parallel_for(
           Int64(batch * job.parts),
           { context, chunk, _ in
-            MatMul.run(context!.assumingMemoryBound(to: Job.self), Int(chunk))
+            guard let context else { return }
+            MatMul.run(context.assumingMemoryBound(to: Job.self), Int(chunk))
           }, &job)
       }
     }
@@ -137,7 +140,7 @@ struct MatMul: Primitive, Codable {
           d -= 1
         }
       }
-      body(offsets.baseAddress!, batch)
+      if let first = offsets.baseAddress { body(first, batch) }
     }
   }
 

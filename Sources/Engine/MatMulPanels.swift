@@ -5,7 +5,8 @@ import Kernels
 extension MatMul {
   /// Whether our kernels do it.
   func usesPanels(_ out: NDArray) -> Bool {
-    lull_gemm_works(Int32(out.dtype.rawValue)) != 0 && out.size > 0 && out.input(0).shape.last! > 0
+    lull_gemm_works(Int32(out.dtype.rawValue)) != 0 && out.size > 0
+      && out.input(0).shape[out.input(0).rank - 1] > 0
   }
 
   func multiplyPanels(_ out: NDArray) throws(ArrayError) {
@@ -30,7 +31,7 @@ struct PanelProduct {
     if matmul.layout(a) == nil { a = try a.rowContiguous() }
     if matmul.layout(b) == nil { b = try b.rowContiguous() }
     let (r, width) = (out.rank, out.dtype.byteCount)
-    let (m, n, k) = (out.shape[r - 2], out.shape[r - 1], a.shape.last!)
+    let (m, n, k) = (out.shape[r - 2], out.shape[r - 1], a.shape[a.rank - 1])
     let dtype = Int32(out.dtype.rawValue)
     batch = out.size / (m * n)
     job = PanelJob(
@@ -72,7 +73,8 @@ struct PanelProduct {
         lull_parallel_for(
           Int64((batch + job.each - 1) / job.each),
           { context, chunk, worker in
-            context!.assumingMemoryBound(to: PanelJob.self).pointee.run(Int(chunk), Int(worker))
+            guard let context else { return }
+            context.assumingMemoryBound(to: PanelJob.self).pointee.run(Int(chunk), Int(worker))
           }, &job)
         // Kernels are made by one thread only.
         if let program { lull_program_run(program) }
@@ -108,16 +110,18 @@ private struct PanelJob {
   func multiply(
     _ entry: Int, _ aOffset: Int, _ bOffset: Int, _ scratch: UnsafeMutablePointer<CChar>?
   ) {
+    guard let c else { return }
     lull_gemm(
-      dtype, c! + entry * entryBytes, a + aOffset, aRow, aColumn, b + bOffset, bRow, bColumn, m, n,
+      dtype, c + entry * entryBytes, a + aOffset, aRow, aColumn, b + bOffset, bRow, bColumn, m, n,
       k,
       scratch, program, Int64(entry) * m * n)
   }
 
   func run(_ chunk: Int, _ worker: Int) {
+    guard let offsets else { return }
     for i in (chunk * each)..<Swift.min((chunk + 1) * each, batch) {
       if lull_interrupt_stops() != 0 { return }
-      multiply(i, offsets![2 * i], offsets![2 * i + 1], scratch.map { $0 + worker * scratchBytes })
+      multiply(i, offsets[2 * i], offsets[2 * i + 1], scratch.map { $0 + worker * scratchBytes })
     }
   }
 }

@@ -19,7 +19,7 @@ extension NDArray {
         scratch[10 + k] = Int64(targetStrides[k] * width)
         scratch[20 + k] = Int64(sourceStrides[k] * width)
       }
-      let base = scratch.baseAddress!
+      guard let base = scratch.baseAddress else { return }
       lull_copy_strided(
         target.assumingMemoryBound(to: CChar.self), base + 10,
         source.assumingMemoryBound(to: CChar.self), base + 20, base, Int32(n), Int32(width))

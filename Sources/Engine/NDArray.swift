@@ -164,7 +164,7 @@ public final class NDArray: @unchecked Sendable {
     self.buffer = buffer
     self.offset = offset
     self.strides = strides ?? shape.rowMajorStrides
-    isRowContiguous = strides == nil || NDArray.isRowMajor(shape, strides!)
+    isRowContiguous = strides.map { NDArray.isRowMajor(shape, $0) } ?? true
     position = currentPosition
     isTraced = false
     level = 0
@@ -221,12 +221,9 @@ extension NDArray {
   }
 
   public func input(_ i: Int) -> NDArray {
-    switch i {
-    case 0: in0!
-    case 1: in1!
-    case 2: in2!
-    default: more[i - 3]
-    }
+    let own = i == 0 ? in0 : i == 1 ? in1 : i == 2 ? in2 : more[i - 3]
+    guard let own else { preconditionFailure("input \(i) of a node with \(inputCount)") }
+    return own
   }
 
   var inputsAreEvaluated: Bool {
@@ -293,7 +290,14 @@ extension NDArray {
   }
 
   /// The first element's address; only for evaluated arrays.
-  public var pointer: UnsafeMutableRawPointer { buffer!.pointer + offset }
+  public var pointer: UnsafeMutableRawPointer { memory.pointer + offset }
+  /// The end of the memory that it lies in; only for evaluated arrays.
+  var limit: UnsafeMutableRawPointer { memory.pointer + memory.byteCount }
+  /// The buffer of an evaluated array.
+  @inline(__always) var memory: Buffer {
+    guard let buffer else { preconditionFailure("an array without values has no memory") }
+    return buffer
+  }
 
   public func pointer<T>(as type: T.Type) -> UnsafeMutablePointer<T> {
     pointer.assumingMemoryBound(to: type)
@@ -329,8 +333,8 @@ extension NDArray {
     guard unique else { return false }
     let donor = input(index)
     guard donor.isRowContiguous, donor.size == size, donor.offset == 0, donor.in0 == nil,
-      donor.dtype.byteCount == dtype.byteCount, donor.buffer != nil,
-      !donor.buffer!.isExternal, isKnownUniquelyReferenced(&donor.buffer)
+      donor.dtype.byteCount == dtype.byteCount, donor.buffer?.isExternal == false,
+      isKnownUniquelyReferenced(&donor.buffer)
     else { return false }
     buffer = donor.buffer
     offset = 0

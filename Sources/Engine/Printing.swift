@@ -76,24 +76,19 @@ extension NDArray {
   /// C's `%g`, with nan without a sign; with a precision, so many decimals.
   static func general(_ value: Double) -> String {
     if value.isNaN { return "nan" }
-    if printPrecision >= 0 {
-      return withUnsafeTemporaryAllocation(of: CChar.self, capacity: 400) { buffer in
-        let length = withVaList([Int32(printPrecision), value]) {
-          vsnprintf(buffer.baseAddress!, 400, "%.*f", $0)
-        }
-        return String(
-          decoding: UnsafeRawBufferPointer(start: buffer.baseAddress!, count: Int(length)),
-          as: UTF8.self)
-      }
-    }
+    if printPrecision >= 0 { return formatted("%.*f", [Int32(printPrecision), value]) }
     if value == value.rounded(), Swift.abs(value) < 100000, value != 0 || value.sign == .plus {
       return String(Int(value))
     }
-    return withUnsafeTemporaryAllocation(of: CChar.self, capacity: 40) { buffer in
-      let length = withVaList([value]) { vsnprintf(buffer.baseAddress!, 40, "%g", $0) }
-      return String(
-        decoding: UnsafeRawBufferPointer(start: buffer.baseAddress!, count: Int(length)),
-        as: UTF8.self)
+    return formatted("%g", [value])
+  }
+
+  /// What C's printf makes of a number: at most 309 digits, a sign, a point and 60 decimals.
+  private static func formatted(_ format: String, _ arguments: [any CVarArg]) -> String {
+    withUnsafeTemporaryAllocation(of: CChar.self, capacity: 400) { buffer in
+      guard let text = buffer.baseAddress else { return "" }
+      _ = withVaList(arguments) { vsnprintf(text, buffer.count, format, $0) }
+      return String(cString: text)
     }
   }
 }

@@ -14,7 +14,7 @@ struct Sort: Primitive, Codable {
     let x = try out.input(0).rowContiguous()
     try out.allocate()
     if x.size == 0 { return }
-    let n = x.shape.last!
+    let n = x.shape[x.rank - 1]
     let scratch = try Buffer(byteCount: Int(lull_sort_scratch(Int64(n), lull_thread_count())))
     lull_sort(
       givesIndices ? nil : out.pointer, givesIndices ? out.pointer(as: UInt32.self) : nil,
@@ -44,8 +44,8 @@ struct Sort: Primitive, Codable {
 private func sorted(_ x: NDArray, axis: Int?, indices: Bool, op: OperationName)
   throws(ArrayError) -> NDArray
 {
-  if x.rank == 0 && axis != nil && axis != 0 && axis != -1 {
-    throw .axis(op: op, axis: axis!, rank: 0)
+  if x.rank == 0, let axis, axis != 0 && axis != -1 {
+    throw .axis(op: op, axis: axis, rank: 0)
   }
   guard let axis, x.rank > 0 else {
     let flat = try flatten(x)

@@ -241,19 +241,19 @@ public final class LullError: Error, @unchecked Sendable, CustomStringConvertibl
 public func nearestName(_ name: String, among candidates: some Sequence<String>) -> String? {
   let a = Array(name.utf8)
   guard a.count > 1, a.count < 60 else { return nil }
-  var best: (String, Int)?
+  var best: (name: String, distance: Int) = ("", .max)
   for candidate in candidates where candidate != name {
     let b = Array(candidate.utf8)
     let limit = max(1, min(3, (max(a.count, b.count) + 1) / 3))
     if abs(a.count - b.count) > limit || b.isEmpty { continue }
     let d = editDistance(a, b, limit: limit)
     if d <= limit, d < min(a.count, b.count),
-      best == nil || d < best!.1 || (d == best!.1 && candidate < best!.0)
+      d < best.distance || (d == best.distance && candidate < best.name)
     {
       best = (candidate, d)
     }
   }
-  return best?.0
+  return best.distance == .max ? nil : best.name
 }
 
 /// Damerau-Levenshtein distance (adjacent swaps count one, a change of case counts one).

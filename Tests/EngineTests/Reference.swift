@@ -41,7 +41,7 @@ struct ReferenceReader {
       let byteCount = shape.reduce(dtype.byteCount, *)
       let array = try NDArray(uninitialized: shape, dtype: dtype)
       bytes.withUnsafeBytes {
-        array.pointer.copyMemory(from: $0.baseAddress! + at, byteCount: byteCount)
+        array.pointer.copyMemory(from: $0.baseAddress.unsafelyUnwrapped + at, byteCount: byteCount)
       }
       at += byteCount
       arrays.append(array)
@@ -69,7 +69,7 @@ struct ReferenceReader {
     return n & 1 == 0 ? n >> 1 : -(n >> 1) - 1
   }
   private mutating func header() -> (DType, Shape) {
-    let dtype = DType(rawValue: UInt8(number()))!
+    let dtype = DType(rawValue: UInt8(number())).unsafelyUnwrapped
     var shape = Shape()
     for _ in 0..<number() { shape.append(number()) }
     return (dtype, shape)
@@ -207,7 +207,7 @@ func runCase(_ c: ReferenceCase) throws(ArrayError) -> [NDArray] {
   case "bitwise_xor": return [try bitwiseXor(x, y)]
   case "left_shift": return [try leftShift(x, y)]
   case "right_shift": return [try rightShift(x, y)]
-  case "astype": return [x.astype(DType(rawValue: UInt8(p[0]))!)]
+  case "astype": return [x.astype(DType(rawValue: UInt8(p[0])).unsafelyUnwrapped)]
   case "where": return [try `where`(x, y, c.inputs[2])]
   case "sum": return [try sum(x, axes: axes, keepdims: keep)]
   case "prod": return [try prod(x, axes: axes, keepdims: keep)]
