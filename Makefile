@@ -33,7 +33,7 @@ demo: build $(MODEL)
 	@echo "The executed notebook is out/tour.ipynb"
 
 # One process a target: the language and the engine each belong to one thread of a process.
-test: build $(MODEL) .venv/ready
+test: build lint $(MODEL) .venv/ready
 	swift build -c release --build-tests --scratch-path $(TEST_SCRATCH) -Xswiftc -enable-testing
 	@set -e; for target in $(TEST_TARGETS); do \
 	  echo "== $$target"; \

@@ -328,7 +328,7 @@ private func sharedMethods() -> [Builtin] {
       let separator =
         a[1].kind == .bytes ? String(decoding: a[1].bytes, as: UTF8.self) : try a.string(1)
       if separator.unicodeScalars.count != 1 { throw LullError.valueError("sep must be length 1.") }
-      let group = try a.int(2)
+      let group = try a.int32(2)
       if group == 0 { return makeStr(digits.joined()) }
       var out = ""
       for (i, d) in digits.enumerated() {

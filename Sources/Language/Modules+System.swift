@@ -1,15 +1,24 @@
-// `os` and `os.path`: the small part that scripts use.
+// What the system does for `os` and `os.path`, which are written in the language (stdlib/os).
 import Glibc
 
 private func path(_ v: Value) throws(LullError) -> String {
-  if v.kind == .str { return v.string }
+  if v.kind == .str { return try withoutNull(v.string) }
   let f = v.type.lookup(.__fspath__)
   if f.isUndefined {
     throw LullError.typeError("expected str, bytes or os.PathLike object, not \(typeName(v))")
   }
   let r = try callMethod(f, v)
   defer { r.release() }
-  return r.string
+  guard r.kind == .str else {
+    throw LullError.typeError(
+      "expected \(typeName(v)).__fspath__() to return str or bytes, not \(typeName(r))")
+  }
+  return try withoutNull(r.string)
+}
+/// The system ends a path at a null.
+private func withoutNull(_ s: String) throws(LullError) -> String {
+  if s.utf8.contains(0) { throw LullError.valueError("embedded null byte") }
+  return s
 }
 private func check(_ code: Int32, _ p: String) throws(LullError) -> Value {
   if code != 0 { throw osError(errno, p) }
@@ -45,7 +54,9 @@ private func normalized(_ p: String) -> String {
     }
   }
   let joined = parts.joined(separator: "/")
-  return p.hasPrefix("/") ? "/" + joined : joined.isEmpty ? "." : joined
+  // POSIX lets two slashes at the start mean something; three are one.
+  let root = p.hasPrefix("//") && !p.hasPrefix("///") ? "//" : "/"
+  return p.hasPrefix("/") ? root + joined : joined.isEmpty ? "." : joined
 }
 private func text(
   _ name: String, _ doc: String, _ example: String, _ f: @escaping (String) -> Value
@@ -128,7 +139,7 @@ private func pathModule() -> NativeModule {
         if stat(p, &s) != 0 { throw osError(errno, p) }
         return Value(Int(s.st_size))
       },
-    ], values: [("sep", makeStr("/"))])
+    ])
 }
 
 /// What `os.uname()` gives.
@@ -205,25 +216,6 @@ private func osModule() -> NativeModule {
         return try check(mkdir(p, mode_t(truncatingIfNeeded: try a.int(1))), p)
       },
       Builtin(
-        "makedirs", "makedirs(name, mode=511, exist_ok=False)", chapter: "os",
-        doc: "Make a directory and its parents.",
-        examples: [
-          ">>> import os, tempfile\n>>> with tempfile.TemporaryDirectory() as d:\n...     os.makedirs(os.path.join(d, 'a', 'b'), exist_ok=True)\n...     print(os.listdir(os.path.join(d, 'a')))\n['b']"
-        ]
-      ) { (a) throws(LullError) in
-        let p = try path(a[0])
-        if isDirectory(p) {
-          if try truth(a[2]) { return .none }
-          throw osError(17, p)
-        }
-        var made = p.hasPrefix("/") ? "/" : ""
-        for part in p.split(separator: "/") {
-          made += (made.isEmpty || made.hasSuffix("/") ? "" : "/") + part
-          if !isDirectory(made) { _ = try check(mkdir(made, 0o777), made) }
-        }
-        return .none
-      },
-      Builtin(
         "remove", "remove(path, /)", chapter: "os", doc: "Delete a file.",
         examples: [
           ">>> import os\n>>> open('/tmp/lull-example.txt', 'w').close()\n>>> os.remove('/tmp/lull-example.txt')\n>>> os.path.exists('/tmp/lull-example.txt')\nFalse"
@@ -251,11 +243,68 @@ private func osModule() -> NativeModule {
         return try check(rename(p, try path(a[1])), p)
       },
       Builtin(
-        "getenv", "getenv(key, default=None, /)", chapter: "os", doc: "An environment variable.",
-        examples: [">>> import os\n>>> os.getenv('NO_SUCH_NAME', 'a default')\n'a default'"]
+        "symlink", "symlink(src, dst, /)", chapter: "os", doc: "Make a symbolic link dst to src.",
+        examples: [
+          ">>> import os, tempfile\n>>> with tempfile.TemporaryDirectory() as d:\n...     os.symlink('a', os.path.join(d, 'b'))\n...     print(os.readlink(os.path.join(d, 'b')))\na"
+        ]
       ) { (a) throws(LullError) in
-        guard let v = getenv(try a.string(0)) else { return a[1].retain() }
-        return makeStr(String(cString: v))
+        let p = try path(a[0])
+        return try check(symlink(p, try path(a[1])), p)
+      },
+      Builtin(
+        "link", "link(src, dst, /)", chapter: "os", doc: "Make a second name dst of the file src.",
+        examples: [
+          ">>> import os, tempfile\n>>> with tempfile.TemporaryDirectory() as d:\n...     a, b = os.path.join(d, 'a'), os.path.join(d, 'b')\n...     open(a, 'w').close()\n...     os.link(a, b)\n...     print(os.path.samefile(a, b))\nTrue"
+        ]
+      ) { (a) throws(LullError) in
+        let p = try path(a[0])
+        return try check(link(p, try path(a[1])), p)
+      },
+      Builtin(
+        "readlink", "readlink(path, /)", chapter: "os", doc: "What a symbolic link names.",
+        examples: [
+          ">>> import os, tempfile\n>>> with tempfile.TemporaryDirectory() as d:\n...     os.symlink('a', os.path.join(d, 'b'))\n...     print(os.readlink(os.path.join(d, 'b')))\na"
+        ]
+      ) { (a) throws(LullError) in
+        let p = try path(a[0])
+        var room = [CChar](repeating: 0, count: 4096)
+        let n = readlink(p, &room, room.count)
+        if n < 0 { throw osError(errno, p) }
+        return makeStr(String(decoding: room[..<n].map { UInt8(bitPattern: $0) }, as: UTF8.self))
+      },
+      Builtin(
+        "chmod", "chmod(path, mode, /)", chapter: "os", doc: "Change the permissions of a file.",
+        examples: [
+          ">>> import os\n>>> open('/tmp/lull-example.txt', 'w').close()\n>>> os.chmod('/tmp/lull-example.txt', 0o600)\n>>> oct(os.stat('/tmp/lull-example.txt').st_mode & 0o777)\n'0o600'"
+        ]
+      ) { (a) throws(LullError) in
+        let p = try path(a[0])
+        return try check(chmod(p, mode_t(truncatingIfNeeded: try a.int(1))), p)
+      },
+      Builtin(
+        "access", "access(path, mode, /)", chapter: "os",
+        doc: "Whether the file can be read (R_OK), written (W_OK), run (X_OK) or is there (F_OK).",
+        examples: [
+          ">>> import os\n>>> os.access('/tmp', os.R_OK), os.access('/no/such', os.F_OK)\n(True, False)"
+        ]
+      ) { (a) throws(LullError) in
+        Value(access(try path(a[0]), Int32(truncatingIfNeeded: try a.int(1))) == 0)
+      },
+      // os.stat's fields, times in nanoseconds.
+      Builtin(
+        "_stat", "_stat(path, follow, /)", chapter: "os", doc: "The numbers of a file.",
+        examples: []
+      ) { (a) throws(LullError) in
+        let p = try path(a[0])
+        var s = stat()
+        if (try truth(a[1]) ? stat(p, &s) : lstat(p, &s)) != 0 { throw osError(errno, p) }
+        func nanoseconds(_ t: timespec) -> Int { t.tv_sec &* 1_000_000_000 &+ t.tv_nsec }
+        let fields: [Int] = [
+          Int(s.st_mode), Int(bitPattern: UInt(s.st_ino)), Int(bitPattern: UInt(s.st_dev)),
+          Int(s.st_nlink), Int(s.st_uid), Int(s.st_gid), Int(s.st_size), nanoseconds(s.st_atim),
+          nanoseconds(s.st_mtim), nanoseconds(s.st_ctim), Int(s.st_blksize), Int(s.st_blocks),
+        ]
+        return makeTuple(fields.map { Value($0) })
       },
       Builtin(
         "getpid", "getpid()", chapter: "os", doc: "The process id.",
@@ -287,18 +336,10 @@ private func osModule() -> NativeModule {
         Value(sysconf(Int32(_SC_NPROCESSORS_ONLN)))
       },
     ],
-    values: [
-      ("environ", environment), ("sep", makeStr("/")), ("linesep", makeStr("\n")),
-      ("name", makeStr("posix")),
-    ],
-    lazy: { name in
-      name == "path"
-        ? try importModule("os.path", level: 0, globals: core.pointee.builtins.dict, top: false)
-        : nil
-    })
+    values: [("environ", environment)])
 }
 
 func registerSystemModules() {
-  ModuleRegistry.add("os") { () throws(LullError) in osModule() }
-  ModuleRegistry.add("os.path") { () throws(LullError) in pathModule() }
+  ModuleRegistry.add("posix") { () throws(LullError) in osModule() }
+  ModuleRegistry.add("_posixpath") { () throws(LullError) in pathModule() }
 }

@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parents[2]
 LULL = os.environ.get("LULL", str(ROOT / "lull"))
 
 MODULES = (
-    "builtins math cmath time sys os os.path struct gc weakref json re itertools functools collections collections.abc heapq "
+    "builtins math cmath time sys os os.path stat struct gc weakref json re itertools functools collections collections.abc heapq "
     "bisect operator string random statistics copy textwrap contextlib dataclasses io pathlib tempfile abc argparse inspect "
     "keyword pickle platform subprocess threading timeit traceback types typing unittest warnings numpy numpy.linalg numpy.fft "
     "numpy.random numpy.testing numpy.lib.stride_tricks mlx.core mlx.core.cuda mlx.core.distributed mlx.core.fast mlx.core.fft "
