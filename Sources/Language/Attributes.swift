@@ -500,6 +500,10 @@ private func specialAttribute(_ v: Value, _ n: StrPtr) throws(LullError) -> Valu
     }
   case .generator:
     if n.string == "gi_running" { return Value(v.body(GeneratorBody.self).pointee.isRunning) }
+    if n.string == "gi_suspended" {
+      let g = v.body(GeneratorBody.self).pointee
+      return Value(g.isStarted && !g.isRunning && g.frame != nil)
+    }
     if n.string == "gi_frame", v.body(GeneratorBody.self).pointee.frame == nil { return Value.none }
     if n == Name.__name__.pointer { return makeStr(v.body(GeneratorBody.self).pointee.name) }
     if n == Name.__qualname__.pointer {

@@ -595,7 +595,7 @@ let builtinFunctions: [Builtin] = [
       // Past the number's own digits the result is 0, and the power would be huge.
       if n < -(b.magnitude.bitWidth / 3 + 1) { return Value(0) }
       let p = BigInt(10).power(-n)
-      let (q, r) = floorDivMod(b, p)
+      let (q, r) = try floorDivMod(b, p)
       let twice = r * 2
       return makeBig((twice > p || (twice == p && q % 2 != 0) ? q + 1 : q) * p)
     }
@@ -680,14 +680,17 @@ let builtinFunctions: [Builtin] = [
     var base = b
     var exponent = e
     if e.sign == .minus {
-      guard let inverse = floorDivMod(b, BigInt(m.magnitude)).1.inverse(BigInt(m.magnitude)) else {
+      guard let inverse = try floorDivMod(b, BigInt(m.magnitude)).1.inverse(BigInt(m.magnitude))
+      else {
         throw LullError.valueError("base is not invertible for the given modulus")
       }
       base = inverse
       exponent = -e
     }
-    let r = floorDivMod(base, BigInt(m.magnitude)).1.power(exponent, modulus: BigInt(m.magnitude))
-    return makeBig(floorDivMod(r, m).1)
+    let r = try bigPower(
+      try floorDivMod(base, BigInt(m.magnitude)).1.magnitude, exponent.magnitude,
+      modulus: m.magnitude)
+    return makeBig(try floorDivMod(BigInt(r), m).1)
   },
   Builtin(
     "sorted", "sorted(iterable, /, *, key=None, reverse=False)", doc: "A new sorted list; stable.",
@@ -827,11 +830,25 @@ let builtinFunctions: [Builtin] = [
     examples: [">>> [name for name in dir([]) if name.startswith('co')]\n['copy', 'count']"]
   ) {
     (a) throws(LullError) in
-    if !a.has(0) {
-      return makeList(
-        (vm.pointee.frame?.pointee.globals.keys ?? []).map(\.string).sorted().map { makeStr($0) })
+    let names: Value
+    if a.has(0) {
+      let f = a[0].type.lookup(.__dir__)
+      if f.tag != .function { return makeList(attributeNames(a[0]).map { makeStr($0) }) }
+      let own = try callMethod(f, a[0])
+      defer { own.release() }
+      names = makeList(try collect(own))
+    } else {
+      let variables = localVariables()
+      defer { variables.release() }
+      names = makeList(variables.dict.keys.map { $0.retained() })
     }
-    return makeList(attributeNames(a[0]).map { makeStr($0) })
+    do throws(LullError) {
+      try sortList(names.list, key: .none, reverse: false)
+    } catch {
+      names.release()
+      throw error
+    }
+    return names
   },
   Builtin(
     "globals", "globals()", doc: "The names of the running module.",
@@ -844,17 +861,7 @@ let builtinFunctions: [Builtin] = [
     "locals", "locals()", doc: "The variables of the running function, as a new dict.",
     examples: [">>> def f(a, b):\n...     return locals()\n>>> f(1, 2)\n{'a': 1, 'b': 2}"]
   ) {
-    (a) throws(LullError) in
-    guard let f = vm.pointee.frame else { return makeDict() }
-    let code = f.pointee.code.takeUnretainedValue()
-    if code.name == "<module>" { return Value(.dict, f.pointee.globals).retained() }
-    let d = makeDict()
-    for (i, n) in code.localNames.enumerated() where !n.isEmpty {
-      var v = f.pointee.regs[i]
-      if v.tag == .cell { v = v.cell.pointee.value }
-      if !v.isUndefined { d.dict.set(n, v.retained()) }
-    }
-    return d
+    (_) throws(LullError) in localVariables()
   },
   openFunction,
   Builtin(
@@ -893,4 +900,19 @@ private func radixFunction(_ name: String, _ radix: Int, _ prefix: String) -> Bu
     let b = v.integer ?? 0
     return makeStr((b.sign == .minus ? "-" : "") + prefix + String(b.magnitude, radix: radix))
   }
+}
+
+/// The variables of the running function, as a new dict; the module's own dict outside functions.
+private func localVariables() -> Value {
+  guard let f = vm.pointee.frame else { return makeDict() }
+  let code = f.pointee.code.takeUnretainedValue()
+  if code.name == "<module>" { return Value(.dict, f.pointee.globals).retained() }
+  if f.pointee.namespace.tag == .dict { return f.pointee.namespace.retained() }
+  let d = makeDict()
+  for (i, n) in code.localNames.enumerated() where !n.isEmpty {
+    var v = f.pointee.regs[i]
+    if v.tag == .cell { v = v.cell.pointee.value }
+    if !v.isUndefined { d.dict.set(n, v.retained()) }
+  }
+  return d
 }

@@ -95,7 +95,7 @@ func bigText(_ b: BigInt) throws(LullError) -> String {
       "Exceeds the limit (4300 digits) for integer string conversion; "
         + "use sys.set_int_max_str_digits() to increase the limit")
   }
-  return String(b)
+  return decimalText(b)
 }
 func complexText(_ re: Double, _ im: Double) -> String {
   func part(_ d: Double) -> String {
@@ -112,7 +112,7 @@ func parseDecimalDigits(_ s: String) throws(LullError) -> Value {
       "Exceeds the limit (4300 digits) for integer string conversion: value has "
         + "\(s.utf8.count) digits; use sys.set_int_max_str_digits() to increase the limit")
   }
-  guard let b = BigInt(s, radix: 10) else {
+  guard let b = bigDecimal(s) else {
     throw LullError.valueError("invalid literal for int() with base 10: '\(s)'")
   }
   return makeBig(b)

@@ -457,12 +457,12 @@ private func mathModule() -> NativeModule {
       }
       let n = given.asInt
       if n > 200_000 { throw LullError.overflow("factorial() argument should not exceed 200000") }
-      func product(_ lo: Int, _ hi: Int) -> BigInt {
-        if hi - lo < 8 { return (lo...max(lo, hi)).reduce(BigInt(1)) { $0 * BigInt($1) } }
+      func product(_ lo: Int, _ hi: Int) throws(LullError) -> BigUInt {
+        if hi - lo < 8 { return (lo...max(lo, hi)).reduce(BigUInt(1)) { $0 * BigUInt($1) } }
         let m = (lo + hi) / 2
-        return product(lo, m) * product(m + 1, hi)
+        return try bigProduct(try product(lo, m), try product(m + 1, hi))
       }
-      return makeBig(n < 2 ? 1 : product(1, n))
+      return makeBig(n < 2 ? 1 : BigInt(try product(1, n)))
     },
     Builtin(
       "comb", "comb(n, k, /)", chapter: "math", doc: "n choose k.",
@@ -513,7 +513,7 @@ private func mathModule() -> NativeModule {
     ) { (a) throws(LullError) in
       let n = try integer(a, 0)
       if n.sign == .minus { throw LullError.valueError("isqrt() argument must be nonnegative") }
-      return makeBig(n.squareRoot())
+      return makeBig(BigInt(try bigSquareRoot(n.magnitude)))
     },
   ]
   list.append(

@@ -62,7 +62,8 @@ func intBinary(_ op: BinaryOperator, _ a: Int, _ b: Int) throws(LullError) -> Va
       if r >> b == a { return Value(r) }
     }
     try checkBits(b)
-    return makeBig(BigInt(a) << b)
+    return makeBig(
+      BigInt(sign: a < 0 ? .minus : .plus, magnitude: shiftedLeft(BigUInt(a.magnitude), b)))
   case .rightShift:
     if b < 0 { throw LullError.valueError("negative shift count") }
     return Value(b > 63 ? (a < 0 ? -1 : 0) : a >> b)
@@ -82,16 +83,9 @@ private func bigPower(_ a: BigInt, _ b: Int) throws(LullError) -> Value {
   if o || total > min(1 << 30, maximumObjectBytes / 4) {
     throw LullError.memory("the result of ** has too many digits")
   }
-  if a == 2 { return makeBig(BigInt(1) << b) }
-  return makeBig(a.power(b))
-}
-func floorDivMod(_ a: BigInt, _ b: BigInt) -> (BigInt, BigInt) {
-  var (q, r) = a.quotientAndRemainder(dividingBy: b)
-  if !r.isZero, (r.sign == .minus) != (b.sign == .minus) {
-    q -= 1
-    r += b
-  }
-  return (q, r)
+  let isNegative = a.sign == .minus && b & 1 == 1
+  return makeBig(
+    BigInt(sign: isNegative ? .minus : .plus, magnitude: try bigPower(a.magnitude, b)))
 }
 func bigBinary(_ op: BinaryOperator, _ a: BigInt, _ b: BigInt) throws(LullError) -> Value {
   switch op {
@@ -99,16 +93,16 @@ func bigBinary(_ op: BinaryOperator, _ a: BigInt, _ b: BigInt) throws(LullError)
   case .subtract: return makeBig(a - b)
   case .multiply:
     try checkBits(a.bitWidth + b.bitWidth)
-    return makeBig(a * b)
+    return makeBig(try bigProduct(a, b))
   case .divide:
     if b.isZero { throw LullError.zeroDivision("division by zero") }
     return Value(try bigDivide(a, b))
   case .floorDivide:
     if b.isZero { throw LullError.zeroDivision("integer division or modulo by zero") }
-    return makeBig(floorDivMod(a, b).0)
+    return makeBig(try floorDivMod(a, b).0)
   case .modulo:
     if b.isZero { throw LullError.zeroDivision("integer modulo by zero") }
-    return makeBig(floorDivMod(a, b).1)
+    return makeBig(try floorDivMod(a, b).1)
   case .power:
     if b.sign == .minus {
       if a.isZero { throw LullError.zeroDivision("0.0 cannot be raised to a negative power") }
@@ -130,12 +124,12 @@ func bigBinary(_ op: BinaryOperator, _ a: BigInt, _ b: BigInt) throws(LullError)
         ? LullError.overflow("too many digits in integer") : LullError.memory()
     }
     try checkBits(n)
-    return makeBig(a << n)
+    return makeBig(BigInt(sign: a.sign, magnitude: shiftedLeft(a.magnitude, n)))
   case .rightShift:
     if b.sign == .minus { throw LullError.valueError("negative shift count") }
     guard let n = Int(exactly: b), n < 1 << 40 else { return Value(a.sign == .minus ? -1 : 0) }
     // Arithmetic shift rounds down.
-    return makeBig(floorDivMod(a, BigInt(1) << min(n, a.bitWidth + 1)).0)
+    return makeBig(shiftedRight(a, min(n, a.bitWidth + 1)))
   case .bitAnd: return makeBig(a & b)
   case .bitOr: return makeBig(a | b)
   case .bitXor: return makeBig(a ^ b)

@@ -16,3 +16,4 @@
 #include "gemm.h"
 #include "lu.h"
 #include "code_memory.h"
+#include "bigint.h"
