@@ -149,6 +149,9 @@ error(generate, model, tokenizer, ids, max_tokens=0)
 error(generate, model, tokenizer, ids, max_tokens=2.5)
 error(generate, model, tokenizer, ids, prefill_step_size=0)
 error(generate, model, tokenizer, ids, prompt_cache=make_prompt_cache(model)[:1])
+cache = make_prompt_cache(other)
+generate(other, tokenizer, ids, max_tokens=1, prompt_cache=cache)
+error(generate, model, tokenizer, ids, prompt_cache=cache)
 error(generate, model, tokenizer, ids, draft_model=other, prompt_lookup=2)
 error(generate, model, tokenizer, ids, draft_model=other, num_draft_tokens=0)
 error(generate, model, tokenizer, ids, draft_model=other, prompt_cache=make_prompt_cache(model))
@@ -170,11 +173,12 @@ error(generate, model, tokenizer, ids, no_such=1)
         "ValueError: max_tokens must be a positive integer, or -1 for no limit, got 2.5",
         "ValueError: prefill_step_size must be a positive integer, got 0",
         "ValueError: the prompt cache has 1 layers, but the model has 2: it belongs to another model",
+        "ValueError: the prompt cache has head_dim 32, but the model has 16: it belongs to another model",
         "ValueError: give a draft_model or prompt_lookup, not both",
         "ValueError: the number of draft tokens must be a positive integer, got 0",
         "ValueError: the prompt cache has 2 layers, but the model has 2 and the draft model 2; join make_prompt_cache(model) "
         "and make_prompt_cache(draft_model)",
-        "ValueError: speculative decoding has no max_kv_size",
+        "ValueError: speculative decoding takes back tokens, which a window of max_kv_size tokens cannot",
         "ValueError: max_ngram_size must be an integer of at least 2, got 1",
         "TypeError: generate_step() got an unexpected keyword argument 'no_such'",
     ]
@@ -204,6 +208,9 @@ steps = list(speculative_generate_step(ids, model, model, max_tokens=9))
 print(all(mx.allclose(a[1], b[1], atol=1e-4).item() for a, b in zip(plain, steps)))
 endless = speculative_generate_step(ids, model, model, max_tokens=-1)
 print([next(endless)[0] for _ in range(9)] == tokens(plain))
+calls = []
+generate(model, tokenizer, ids, max_tokens=3, prompt_lookup=2, prefill_step_size=4, prompt_progress_callback=lambda *a: calls.append(a))
+print(calls)
 # What was refused or not taken is forgotten: a cache goes on as after plain decoding.
 for taken in range(1, 9):
     cache = make_prompt_cache(model) + make_prompt_cache(model)
@@ -218,7 +225,7 @@ for taken in range(1, 9):
     assert mx.allclose(keys[1].state[0], cache[1].state[0], atol=1e-4).item()
 print("done")
 """)
-    assert lines == ["True", "True", "done"]
+    assert lines == ["True", "True", "[(0, 10), (4, 10), (8, 10), (9, 10), (10, 10)]", "done"]
 
 
 @real
