@@ -209,7 +209,8 @@ print(all(mx.allclose(a[1], b[1], atol=1e-4).item() for a, b in zip(plain, steps
 endless = speculative_generate_step(ids, model, model, max_tokens=-1)
 print([next(endless)[0] for _ in range(9)] == tokens(plain))
 calls = []
-generate(model, tokenizer, ids, max_tokens=3, prompt_lookup=2, prefill_step_size=4, prompt_progress_callback=lambda *a: calls.append(a))
+progress = lambda *a: calls.append(a)
+generate(model, tokenizer, ids, max_tokens=3, prompt_lookup=2, prefill_step_size=4, prompt_progress_callback=progress)
 print(calls)
 # What was refused or not taken is forgotten: a cache goes on as after plain decoding.
 for taken in range(1, 9):
