@@ -22,7 +22,7 @@ MODULES = (
     "numpy.random numpy.testing numpy.lib.stride_tricks mlx.core mlx.core.cuda mlx.core.distributed mlx.core.fast mlx.core.fft "
     "mlx.core.linalg mlx.core.metal mlx.core.random mlx.nn mlx.nn.distributed mlx.nn.init mlx.nn.losses mlx.nn.utils "
     "mlx.optimizers mlx.utils mlx_lm mlx_lm.generate mlx_lm.lora mlx_lm.sample_utils mlx_lm.trainer mlx_lm.utils models.cache "
-    "models.gguf models.llama models.rope lull.formats"
+    "models.base models.gguf models.llama models.rope lull.formats"
 ).split()
 
 # Modules of the library whose names another module shows, or which have none.
