@@ -21,9 +21,9 @@ MODULES = (
     "keyword pickle platform subprocess threading timeit traceback types typing unittest warnings numpy numpy.linalg numpy.fft "
     "numpy.random numpy.testing numpy.lib.stride_tricks mlx.core mlx.core.cuda mlx.core.distributed mlx.core.fast mlx.core.fft "
     "mlx.core.linalg mlx.core.metal mlx.core.random mlx.nn mlx.nn.distributed mlx.nn.init mlx.nn.losses mlx.nn.utils "
-    "mlx.optimizers mlx.utils mlx_lm mlx_lm.batch mlx_lm.chat mlx_lm.embeddings mlx_lm.generate mlx_lm.lora mlx_lm.perplexity mlx_lm.sample_utils "
-    "mlx_lm.speculative mlx_lm.trainer mlx_lm.utils models.cache "
-    "models.gguf models.llama models.rope lull.formats"
+    "mlx.optimizers mlx.utils mlx_lm mlx_lm.batch mlx_lm.chat mlx_lm.embeddings mlx_lm.generate mlx_lm.lora mlx_lm.perplexity "
+    "mlx_lm.sample_utils mlx_lm.speculative mlx_lm.trainer mlx_lm.utils models.base models.cache models.gguf models.llama "
+    "models.rope lull.formats"
 ).split()
 
 # Modules of the library whose names another module shows, or which have none.
