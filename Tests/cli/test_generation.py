@@ -289,6 +289,37 @@ batch_generate(model, tokenizer, prompts, 2, verbose=True)
     ]
 
 
+def test_batches_go_on_from_caches(printed):
+    lines = printed("""
+prompts = [ids, ids[:1], ids[3:5], ids * 3]
+first = batch_generate(model, tokenizer, prompts, [5, 1, 3, 4], return_prompt_caches=True, return_token_ids=True)
+whole = [p + t for p, t in zip(prompts, first.token_ids)]
+print([c[0].offset for c in first.caches] == [len(w) - 1 for w in whole])
+# Each goes on with new tokens; a row without a cache among them.
+wanted = [w + [9, 8] for w in whole] + [ids[:4]]
+rests = [reuse_prompt_cache(c, w, p) for c, w, p in zip(first.caches, whole, wanted)] + [ids[:4]]
+print([len(r) for r in rests])
+caches = first.caches + [None]
+one = [tokens(generate_step(p, model, max_tokens=6)) for p in wanted]
+for size in (1, 2, 8):
+    again = batch_generate(
+        model, tokenizer, rests, 6, prompt_caches=caches, return_token_ids=True, completion_batch_size=size,
+        prefill_step_size=2)
+    assert again.token_ids == one, size
+print([c[0].offset for c in first.caches] == [len(w) - 1 for w in whole])
+print(tokens(generate_step(rests[0], model, max_tokens=6, prompt_cache=first.caches[0])) == one[0])
+error(batch_generate, model, tokenizer, prompts, prompt_caches=[None])
+error(batch_generate, model, tokenizer, prompts[:1], prompt_caches=[make_prompt_cache(model, 8)])
+error(batch_generate, model, tokenizer, prompts[:1], prompt_caches=[make_prompt_cache(model)[:1]])
+""")
+    assert lines == [
+        "True", "[3, 3, 3, 3, 4]", "True", "True",
+        "ValueError: there are 1 prompt caches for 4 prompts",
+        "ValueError: only prompt caches of plain KVCaches can be in a batch; use stream_generate",
+        "ValueError: the prompt cache has 1 layers, but the model has 2: it belongs to another model",
+    ]
+
+
 @real
 def test_batch_with_a_real_model(printed):
     lines = printed(
@@ -296,10 +327,15 @@ def test_batch_with_a_real_model(printed):
 prompts = ["The capital of France is", "Once upon a time there was a little", "1, 2, 3, 4, 5,", "The opposite of hot is"]
 one = [generate(model, tokenizer, p, max_tokens=12) for p in prompts]
 print(batch_generate(model, tokenizer, prompts, max_tokens=12).texts == one)
+error(generate, model, tokenizer, [5] * 9000)
 """,
         REAL,
     )
-    assert lines == ["True"]
+    assert lines == [
+        "True",
+        "ValueError: the prompt has 9000 tokens, but the model's context holds 8192; shorten the prompt, or keep a window of it "
+        "with max_kv_size=8192",
+    ]
 
 
 def test_perplexity_and_embeddings(printed):
