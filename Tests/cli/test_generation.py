@@ -481,6 +481,14 @@ full = make_prompt_cache(model, max_kv_size=8)
 print(len(tokens(generate_step(ids, model, max_tokens=4, prompt_cache=full))))
 error(generate, model, tokenizer, ids, prompt_cache=full, prompt_lookup=2)
 print(reuse_prompt_cache(full, ids, ids[:5]), reuse_prompt_cache(full, ids + [1, 2, 3, 4], ids + [1, 2, 3, 4, 9]))
+# A model that makes its caches itself: they are bounded, too, and batches go one after another.
+model.make_cache = lambda: [KVCache(), RotatingKVCache(max_size=64)]
+print(tokens(generate_step(ids, model, max_tokens=20, max_kv_size=8)) == tokens(
+    generate_step(ids, model, max_tokens=20, prompt_cache=[RotatingKVCache(max_size=8, keep=4), RotatingKVCache(max_size=64)])))
+response = batch_generate(model, tokenizer, [ids, ids[:3]], [9, 4], return_token_ids=True, return_logprobs=True)
+print(response.token_ids == [tokens(generate_step(ids, model, max_tokens=9)), tokens(generate_step(ids[:3], model, max_tokens=4))])
+print([len(row) for row in response.logprobs], response.stats.generation_tokens)
+error(batch_generate, model, tokenizer, [ids], return_prompt_caches=True)
 # Codes instead of numbers, from the first token or from a later one.
 model, _ = load(OTHER)
 plain = tokens(generate_step(ids, model, max_tokens=20))
@@ -502,4 +510,8 @@ print(given == plain[:6])
         "ValueError: speculative decoding takes back tokens, which the cache (RotatingKVCache) cannot",
         "None [9]",
     ]
-    assert lines[12:] == ["QuantizedKVCache True 16"] * 3 + ["KVCache True 16", "True"]
+    assert lines[12:16] == [
+        "True", "True", "[9, 4] 13",
+        "ValueError: only prompt caches of plain KVCaches can be in a batch; use stream_generate",
+    ]
+    assert lines[16:] == ["QuantizedKVCache True 16"] * 3 + ["KVCache True 16", "True"]
