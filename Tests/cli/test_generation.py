@@ -158,6 +158,12 @@ error(generate, model, tokenizer, ids, draft_model=other, prompt_cache=make_prom
 error(generate, model, tokenizer, ids, draft_model=other, max_kv_size=8)
 error(generate, model, tokenizer, ids, prompt_lookup=2, max_ngram_size=1)
 error(generate, model, tokenizer, ids, no_such=1)
+for prompt in (5, ["a"], [1.5], [400], [3, -1], mx.zeros((1, 3))):
+    error(generate, model, tokenizer, prompt)
+error(generate, model, None, "text")
+error(generate, model, tokenizer, ids, stop=5)
+error(generate, model, tokenizer, ids, max_kv_size=4)
+error(batch_generate, model, tokenizer, [5])
 """)
     assert lines == [
         "ValueError: the prompt has 10 tokens, but the model's context holds 8; shorten the prompt, or keep a window of it "
@@ -181,6 +187,16 @@ error(generate, model, tokenizer, ids, no_such=1)
         "ValueError: speculative decoding takes back tokens, which a window of max_kv_size tokens cannot",
         "ValueError: max_ngram_size must be an integer of at least 2, got 1",
         "TypeError: generate_step() got an unexpected keyword argument 'no_such'",
+        "TypeError: expected a prompt as a string or token ids, not int",
+        "TypeError: token ids are integers, got 'a'",
+        "TypeError: token ids are integers, got 1.5",
+        "ValueError: token id 400 is outside the model's vocabulary of 320 tokens",
+        "ValueError: token id -1 is outside the model's vocabulary of 320 tokens",
+        "ValueError: expected the prompt's ids as one row, got shape (1, 3)",
+        "TypeError: a text needs the model's tokenizer; without one give token ids",
+        "TypeError: stop must be a list of texts, not int",
+        "ValueError: max_kv_size must be an integer above 4, as the first 4 tokens are kept; got 4",
+        "TypeError: expected a prompt as a string or token ids, not int",
     ]
 
 
