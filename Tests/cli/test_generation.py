@@ -1,7 +1,8 @@
 """Generation: the results of mlx-lm, speculative decoding and batches against plain decoding, stop texts, conversations.
 
 Tests/mlx_lm has programs that run under mlx-lm 0.32.2 (with mlx 0.32.4) as well; what they printed there is beside them:
-`python Tests/mlx_lm/sampling.py`, and `python Tests/mlx_lm/generation.py` with the two models of test_equal_to_mlx_lm.
+`python Tests/mlx_lm/sampling.py`, and `python Tests/mlx_lm/generation.py` with the two models of test_equal_to_mlx_lm, less the lines
+of eval_ppl's progress.
 """
 
 import os
@@ -423,6 +424,9 @@ print(len(chat.messages), chat.say("go on", max_tokens=6) == fresh(chat))
 before = list(chat.messages)
 error(chat.say, "x", max_tokens=0)
 print(chat.messages == before, chat.say("go on", max_tokens=6) == fresh(chat))
+for settings in (dict(prompt_lookup=3), dict(stop=["e"]), dict(prefill_step_size=2)):
+    reply = chat.say("once more", max_tokens=6, **settings)
+    assert reply == fresh(chat).split("e")[0] if "stop" in settings else reply == fresh(chat), settings
 chat.reset()
 print(str(chat.messages), chat.say("hello", max_tokens=6) == fresh(chat))
 # A window of the conversation.
