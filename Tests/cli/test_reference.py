@@ -12,17 +12,9 @@ OWN = ROOT / "Tests" / "Fixtures"
 LULL = os.environ.get("LULL", str(ROOT / "lull"))
 MODEL = ROOT / "models" / "SmolLM2-135M-Instruct.Q4_1.gguf"
 
-SHARED_MODELS = [
-    "llama_gqa", "llama_rope_linear", "llama_rope_llama3", "llama_rope_yarn", "llama_tied_bf16",
-    "llama_sharded_f16", "llama_mlx_q4_g64", "llama_mlx_q8_g32", "llama_mlx_tied_q4", "llama_mlx_mixed",
-    "llama_mlx_mxfp4", "mistral", "mistral_mlx_q4_g32",
-]
-SHARED_GGUF = [
-    "llama_F16", "llama_BF16", "llama_Q4_0", "llama_Q4_1", "llama_Q5_0", "llama_Q5_1", "llama_Q8_0",
-    "llama_Q2_K", "llama_Q3_K", "llama_Q4_K", "llama_Q4_K_M", "llama_Q5_K", "llama_Q6_K", "llama_IQ4_NL",
-    "llama_IQ4_XS", "llama_tied_Q4_0_embdQ6_K", "llama_rope_linear_F16", "llama_rope_llama3_F16",
-    "llama_spm_vocab_F16", "mistral_F16",
-]
+# Every model there is: folders and GGUF files.
+SHARED_MODELS = sorted(p.name for p in (SHARED / "models").glob("*") if p.is_dir())
+SHARED_GGUF = sorted(p.name for p in (SHARED / "gguf").glob("*.gguf"))
 
 
 def lull(*arguments, env=None):
@@ -35,7 +27,11 @@ def lull(*arguments, env=None):
 
 
 def test_small_models():
-    lull("Tests/Models/logits.lull", OWN, "llama_gqa", "llama_mlx_tied_q4", "llama_Q4_1.gguf")
+    lull("Tests/Models/logits.lull", OWN, *sorted(p.name for p in (OWN / "models").iterdir()), *sorted(p.name for p in (OWN / "gguf").glob("*.gguf")))
+
+
+def test_caches():
+    lull("Tests/Models/caches.lull", OWN / "gguf" / "llama_Q4_1.gguf")
 
 
 @pytest.mark.parametrize("level", ["0", "1"])
@@ -48,13 +44,15 @@ def test_small_lora():
 
 
 @pytest.mark.skipif(not SHARED.exists(), reason="the shared fixtures are not here")
-def test_all_llama_models():
+def test_all_models():
+    assert len(SHARED_MODELS) >= 30
     lull("Tests/Models/logits.lull", SHARED, *SHARED_MODELS)
 
 
 @pytest.mark.skipif(not SHARED.exists(), reason="the shared fixtures are not here")
-def test_all_llama_gguf_types():
-    lull("Tests/Models/logits.lull", SHARED, *[name + ".gguf" for name in SHARED_GGUF])
+def test_all_gguf_files():
+    assert len(SHARED_GGUF) >= 28
+    lull("Tests/Models/logits.lull", SHARED, *SHARED_GGUF)
 
 
 @pytest.mark.skipif(not SHARED.exists(), reason="the shared fixtures are not here")
