@@ -27,7 +27,7 @@ MODULES = (
 ).split()
 
 # Modules of the library whose names another module shows, or which have none.
-PARTS = "__future__ lull lull.arrays lull.commands models numpy.lib mlx.optimizers.schedulers".split() + [
+PARTS = "__future__ lull lull.arrays lull.commands models numpy.lib mlx_lm.models mlx_lm.models.cache mlx.optimizers.schedulers".split() + [
     "mlx.nn." + part for part in "activations convolution layers module normalization pooling positional recurrent transformer upsample".split()
 ]
 
