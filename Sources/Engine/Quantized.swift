@@ -164,12 +164,13 @@ struct QuantizedMatmul: Primitive, Codable {
   func vjp(_ out: NDArray, _ cotangent: NDArray) throws(ArrayError) -> [NDArray?] {
     let x = out.input(0)
     let back = try quantizedMatmul(cotangent, weight, transpose: !transpose)
-    guard case .affine = weight.format else { return [back] + weight.arrays.map { _ in nil } }
     // The expanded matrix's gradient, of which scales and biases have their sums.
     func rows(_ y: NDArray) throws(ArrayError) -> NDArray {
       try y.reshaped([-1, y.shape.last ?? 1])
     }
     let (a, b) = try transpose ? (rows(cotangent), rows(x)) : (rows(x), rows(cotangent))
+    if let halves = weight.halves { return [back, try matmul(a.transposed, b).astype(halves.dtype)] }
+    guard case .affine = weight.format else { return [back] + weight.arrays.map { _ in nil } }
     return try [back] + weight.scaleGradients(matmul(a.transposed, b))
   }
 

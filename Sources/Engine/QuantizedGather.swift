@@ -77,13 +77,18 @@ struct GatherQuantizedMatMul: Primitive, Codable {
     let gradients: [NDArray?] = [
       try scatter(NDArray.zeros(like: x), [left], back, .add), nil, nil,
     ]
-    guard case .affine = weight.format else { return gradients + weight.arrays.map { _ in nil } }
+    var isAffine = false
+    if case .affine = weight.format { isAffine = true }
+    guard isAffine || weight.halves != nil else { return gradients + weight.arrays.map { _ in nil } }
     // The gradient for each expanded matrix, the shares of a matrix added up.
     let factors = try take(x, left, axis: 0)
     let (a, b) = transpose ? (cotangent, factors) : (factors, cotangent)
     let count = height == 0 ? 0 : weight.rows / height
     let zero = try NDArray.zeros([count, height, weight.columns])
     let expanded = try scatter(zero, [right], matmul(a.transposed, b), .add)
+    if let halves = weight.halves {
+      return try gradients + [expanded.reshaped(halves.shape).astype(halves.dtype)]
+    }
     return try gradients
       + weight.scaleGradients(expanded.reshaped([weight.rows, weight.columns] as Shape))
   }
@@ -117,6 +122,40 @@ private func gatheredQuantized(
   return NDArray(
     GatherQuantizedMatMul(weight: weight, height: height, transpose: transpose), shape: shape,
     dtype: .float32, inputs: [x, left, right] + weight.arrays)
+}
+
+/// x @ W.T (or x @ W) for the pairs of matrices that the indices pick from the batches of x and from a stack
+/// of matrices in a block format; without indices the batches broadcast.
+public func gatherQuantizedMatmul(
+  _ x: NDArray, _ weight: QuantizedWeight, left: NDArray? = nil, right: NDArray? = nil,
+  transpose: Bool = true, op: OperationName = "gather_qmm"
+) throws(ArrayError) -> NDArray {
+  if weight.stack == nil && left == nil && right == nil {
+    return try quantizedMatmul(x, weight, transpose: transpose)
+  }
+  guard x.dtype.isFloating else {
+    throw .argument(op: op, message: "needs a floating-point x, not \(x.dtype.name)")
+  }
+  guard x.rank >= 1 else { throw .rank(op: op, shape: x.shape.array, needed: "matrices as x") }
+  let count = weight.stack ?? 1
+  let height = weight.rows / count
+  let y = try x.rank == 1 ? expandDims(x, [0]) : x
+  guard y.columns == (transpose ? weight.columns : height) else {
+    throw .shapeMismatch(
+      op: op, lhs: x.shape.array, rhs: [count, height, weight.columns],
+      reason: "the last axis of x must have \(transpose ? weight.columns : height) elements")
+  }
+  let all = try NDArray.arange(.int(0), .int(count), dtype: .int64)
+  let pair = try broadcastArrays([
+    batchIndices(left, y, op: op), right.map { (r) throws(ArrayError) in try batchIndices(r, y, op: op) } ?? all,
+  ])
+  let product = try gatheredQuantized(
+    y.astype(.float32).reshaped([y.matrixCount, y.rows, y.columns] as Shape), weight, height: height,
+    flatten(pair[0]), flatten(pair[1]), transpose: transpose)
+  var shape = pair[0].shape.array
+  if x.rank > 1 { shape.append(y.rows) }
+  shape.append(product.columns)
+  return try product.reshaped(Shape.checked(shape, op: op)).astype(x.dtype)
 }
 
 /// What the arguments of a product with quantised matrices are called.
@@ -243,6 +282,7 @@ extension QuantizedWeight {
   }
   func rejectsGradient(ofArray i: Int) -> String? {
     if case .affine = format, i >= 1 { return nil }
+    if halves != nil { return nil }
     return codesHaveNoGradient
   }
 }

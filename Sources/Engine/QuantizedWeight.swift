@@ -34,6 +34,9 @@ public final class QuantizedWeight: @unchecked Sendable {
   public let format: Format
   public let rows: Int
   public let columns: Int
+  /// How many matrices of the same height lie on top of each other, where it is a stack (the experts of a
+  /// mixture); nil for a single matrix.
+  public let stack: Int?
   /// Codes (any dtype; bytes count), scales and biases; the last two only for MLX's formats.
   public let arrays: [NDArray]
   private var packed: Buffer?
@@ -43,10 +46,14 @@ public final class QuantizedWeight: @unchecked Sendable {
 
   fileprivate init(unchecked format: Format, rows: Int, columns: Int, arrays: [NDArray]) {
     (self.format, self.rows, self.columns, self.arrays) = (format, rows, columns, arrays)
+    stack = nil
   }
 
-  /// A GGUF tensor. `data` holds the tensor's bytes (uint8), mapped or not.
-  public init(blockType: Int, rows: Int, columns: Int, data: NDArray) throws(ArrayError) {
+  /// A GGUF tensor. `data` holds the tensor's bytes (uint8), mapped or not; `rows` counts those of all
+  /// matrices of a stack.
+  public init(blockType: Int, rows: Int, columns: Int, stack: Int? = nil, data: NDArray)
+    throws(ArrayError)
+  {
     let values = Int(lull_block_values(Int32(blockType)))
     guard values > 0 else {
       throw .argument(op: "quantized weight", message: "unknown block type \(blockType)")
@@ -64,10 +71,41 @@ public final class QuantizedWeight: @unchecked Sendable {
         message: "a [\(rows), \(columns)] weight needs \(overflow ? -1 : needed) bytes, "
           + "but there are \(data.byteCount)")
     }
+    guard stack.map({ $0 > 0 && rows % $0 == 0 }) ?? true else {
+      throw .argument(
+        op: "quantized weight", message: "\(rows) rows are not \(stack ?? 0) matrices of one height")
+    }
     format = .blocks(type: blockType)
+    self.stack = stack
     self.rows = rows
     self.columns = columns
     arrays = [data]
+  }
+
+  /// The block type of an array of 16-bit floats.
+  private static func blockType(of dtype: DType) -> Int? {
+    dtype == .float16 ? 1 : dtype == .bfloat16 ? 30 : nil
+  }
+
+  /// Matrices of float16 or bfloat16 as they are: products with float32 widen them in registers. Unlike
+  /// codes they have a gradient.
+  public convenience init(halves x: NDArray, op: OperationName) throws(ArrayError) {
+    guard let type = QuantizedWeight.blockType(of: x.dtype) else {
+      throw .argument(
+        op: op, message: "a weight without scales must be float16 or bfloat16, not \(x.dtype.name)")
+    }
+    guard x.rank == 2 || x.rank == 3 else {
+      throw .rank(op: op, shape: x.shape.array, needed: "a matrix, or a stack of matrices, as the weight")
+    }
+    try self.init(
+      blockType: type, rows: x.matrixCount * x.rows, columns: x.columns,
+      stack: x.rank == 3 ? x.shape[0] : nil, data: x)
+  }
+
+  /// The array of 16-bit floats, where it is one.
+  var halves: NDArray? {
+    guard case .blocks = format, let x = arrays.first, x.dtype.isFloating else { return nil }
+    return x
   }
 
   /// A weight in MLX's layout: `codes` uint32 [rows, columns * bits / 32]; `scales` (and, for affine,
@@ -107,6 +145,7 @@ public final class QuantizedWeight: @unchecked Sendable {
     } else {
       throw bad("unknown mode '\(mode)': affine, mxfp4, mxfp8 and nvfp4 are known")
     }
+    stack = nil
     rows = codes.shape[0]
     let bitCount = codes.shape[1] * 32
     guard bitCount % bits == 0, (bitCount / bits) % group == 0, bitCount > 0 else {
@@ -249,7 +288,9 @@ extension QuantizedWeight: Codable {
     func bad() -> ArrayError { .argument(op: "quantized weight", message: "wrong arrays") }
     switch format {
     case .blocks(let type):
-      guard arrays.count == 1, arrays[0].dtype == .uint8 else { throw bad() }
+      guard arrays.count == 1,
+        arrays[0].dtype == .uint8 || QuantizedWeight.blockType(of: arrays[0].dtype) == type
+      else { throw bad() }
       return try QuantizedWeight(blockType: type, rows: rows, columns: columns, data: arrays[0])
     case .affine(let bits, let group):
       guard arrays.count == 3 else { throw bad() }

@@ -110,7 +110,7 @@ func bigPower(_ a: BigUInt, _ e: BigUInt, modulus m: BigUInt) throws(LullError) 
   var r = BigUInt(1)
   for digit in (0..<(words.count * (64 / width))).reversed() {
     let at = digit * width
-    let d = Int(words[at / 64] >> UInt(at % 64)) & (1 << width - 1)
+    let d = Int(words[at / 64] >> UInt(at % 64) & (1 << UInt(width) - 1))
     if r != 1 {
       for _ in 0..<width { r = try bigQuotient(try bigProduct(r, r), m).1 }
     }

@@ -28,9 +28,7 @@ func textual<R>(_ body: () throws -> R) throws(LullError) -> R {
 let quantizedWeightType: NativeType = {
   let type = NativeType(
     "QuantizedWeight", module: "lull.formats",
-    doc:
-      "A matrix of a GGUF file, kept in the blocks that the file has.\n\n>>> from lull import formats\n>>> metadata, tensors = formats.load_gguf('model.gguf')\n>>> tensors['token_embd.weight']\nQuantizedWeight(Q4_1, shape=(320, 128))"
-  )
+    doc: "A matrix of a GGUF file, or a stack of them (experts), kept in the blocks that the file has.\n\n>>> from lull import formats\n>>> metadata, tensors = formats.load_gguf('model.gguf')\n>>> tensors['token_embd.weight']\nQuantizedWeight(Q4_1, shape=(320, 128))")
   func field(_ name: String, _ doc: String, _ get: @escaping (QuantizedWeight) -> Value)
     -> NativeProperty
   {
@@ -39,25 +37,35 @@ let quantizedWeightType: NativeType = {
     }
   }
   type.properties = [
-    field("shape", "(rows, columns).") { makeTuple(ints: [$0.rows, $0.columns]) },
+    field("shape", "(rows, columns), or of a stack (matrices, rows, columns).") {
+      makeTuple(ints: shape(of: $0))
+    },
     field("format", "The block format, such as 'Q4_1'.") { makeStr($0.formatName) },
     field("nbytes", "Bytes of the stored form.") { Value($0.byteCount) },
     field("size", "The number of values.") { Value($0.rows * $0.columns) },
-    field("ndim", "2.") { _ in Value(2) },
+    field("ndim", "2, or 3 for a stack.") { Value(shape(of: $0).count) },
   ]
   type.getItem = { (me, index) throws(LullError) in
     guard let weight = me.native(QuantizedWeight.self) else { return .none }
+    if weight.stack != nil {
+      throw LullError.typeError("a stack of matrices has no rows to take: use mx.gather_qmm")
+    }
     stampPosition()
     let ids = try toArray(index)
     return wrap(try engine { try quantizedTake(weight, ids) })
   }
-  type.len = { (me) throws(LullError) in me.native(QuantizedWeight.self)?.rows ?? 0 }
+  type.len = { (me) throws(LullError) in me.native(QuantizedWeight.self).map { shape(of: $0)[0] } ?? 0 }
   type.repr = { (me) throws(LullError) in
     guard let w = me.native(QuantizedWeight.self) else { return "" }
-    return "QuantizedWeight(\(w.formatName), shape=(\(w.rows), \(w.columns)))"
+    let sizes = shape(of: w).map { "\($0)" }.joined(separator: ", ")
+    return "QuantizedWeight(\(w.formatName), shape=(\(sizes)))"
   }
   return type
 }()
+
+private func shape(of w: QuantizedWeight) -> [Int] {
+  w.stack.map { [$0, w.rows / $0, w.columns] } ?? [w.rows, w.columns]
+}
 
 // MARK: - GGUF
 
@@ -191,17 +199,18 @@ private func tensorValue(_ tensor: GGUFTensor, asArrays: Bool) throws -> Value {
     let type = try dtype(of: element, tensor.name)
     return wrap(try mappedArray(tensor.bytes, tensor.shape, type, tensor.file))
   }
-  guard tensor.shape.count == 2 else {
+  let isStack = tensor.shape.count == 3 && !asArrays
+  guard tensor.shape.count == 2 || isStack else {
     throw FormatError(
       .unsupported, file: tensor.file.path, field: "tensor '\(tensor.name)'",
       found: "\(tensor.type.name) with \(tensor.shape.count) dimensions",
-      remedy: "only matrices may be quantised")
+      remedy: "only matrices, and stacks of them, may be quantised")
   }
   let data = try mappedArray(tensor.bytes, [tensor.bytes.count], .uint8, tensor.file)
   return quantizedWeightType.make(
     try QuantizedWeight(
-      blockType: Int(tensor.type.rawValue), rows: tensor.shape[0], columns: tensor.shape[1],
-      data: data))
+      blockType: Int(tensor.type.rawValue), rows: isStack ? tensor.shape[0] * tensor.shape[1] : tensor.shape[0],
+      columns: tensor.shape[tensor.shape.count - 1], stack: isStack ? tensor.shape[0] : nil, data: data))
 }
 
 /// Types that products read as they are: quantised blocks, and 16-bit floats.

@@ -22,6 +22,13 @@ private func floatMode(_ name: String, _ op: String) throws -> QuantizedWeight.F
   return mode
 }
 
+/// A weight that is one object: of a GGUF file, or a 16-bit array given without scales.
+private func whole(_ a: ArrayArgs, _ op: OperationName, w: Int) throws -> QuantizedWeight? {
+  if let weight = a.args[w].native(QuantizedWeight.self) { return weight }
+  guard !a.has(w + 1), let x = a.args[w].ndarray, x.dtype.isFloating else { return nil }
+  return try QuantizedWeight(halves: x, op: op)
+}
+
 /// The packed weight of a product: w, scales and biases side by side, then where its settings are.
 private func operand(
   _ a: ArrayArgs, _ op: String, w: Int, group: Int, bits: Int, mode: Int
@@ -80,13 +87,14 @@ public let quantizationFunctions: [Builtin] = [
     "quantized_matmul",
     "x, w, /, scales=None, biases=None, transpose=True, group_size=None, bits=None, mode='affine'",
     "quantization",
-    "x @ w.T (or x @ w) with a quantised w: packed as MLX packs it, or a weight of a GGUF file.",
+    "x @ w.T (or x @ w) with a quantised w: packed as MLX packs it, or a weight of a GGUF file. Without scales w is float16 or bfloat16, read as it is.",
     [
       ">>> mx.quantized_matmul(mx.ones((1, 32)), mx.zeros((1, 4), dtype=mx.uint32), mx.ones((1, 1)), mx.ones((1, 1)), group_size=32, bits=4)\narray([[32]], dtype=float32)"
     ]
   ) { a in
-    if let weight = a.args[1].native(QuantizedWeight.self) {
-      return try quantizedMatmul(a.array(0), weight, transpose: a.bool(4))
+    if let weight = try whole(a, "quantized_matmul", w: 1) {
+      return try gatherQuantizedMatmul(
+        a.array(0), weight, transpose: a.bool(4), op: "quantized_matmul")
     }
     return try gatherQuantizedMatmul(
       a.array(0), operand(a, "quantized_matmul", w: 1, group: 5, bits: 6, mode: 7),
@@ -94,14 +102,18 @@ public let quantizationFunctions: [Builtin] = [
   },
   function(
     "gather_qmm",
-    "x, w, /, scales, biases=None, lhs_indices=None, rhs_indices=None, transpose=True, group_size=None, bits=None, mode='affine', global_scale=None, *, sorted_indices=False",
+    "x, w, /, scales=None, biases=None, lhs_indices=None, rhs_indices=None, transpose=True, group_size=None, bits=None, mode='affine', global_scale=None, *, sorted_indices=False",
     "quantization",
-    "quantized_matmul for the pairs of matrices that indices pick from the batches.",
+    "quantized_matmul for the pairs of matrices that indices pick from the batches; w may be the stack of experts of a GGUF file.",
     [
       ">>> w, s, b = mx.quantize(mx.ones((3, 2, 64)))\n>>> mx.gather_qmm(mx.ones((1, 1, 64)), w, s, b, rhs_indices=mx.array([2, 0])).shape\n(2, 1, 2)"
     ]
   ) { a in
-    try gatherQuantizedMatmul(
+    if let weight = try whole(a, "gather_qmm", w: 1) {
+      return try gatherQuantizedMatmul(
+        a.array(0), weight, left: a.optionalArray(4), right: a.optionalArray(5), transpose: a.bool(6))
+    }
+    return try gatherQuantizedMatmul(
       a.array(0), operand(a, "gather_qmm", w: 1, group: 7, bits: 8, mode: 9),
       left: a.optionalArray(4), right: a.optionalArray(5), transpose: a.bool(6),
       globalScale: a.optionalArray(10))
