@@ -79,7 +79,9 @@ struct GatherQuantizedMatMul: Primitive, Codable {
     ]
     var isAffine = false
     if case .affine = weight.format { isAffine = true }
-    guard isAffine || weight.halves != nil else { return gradients + weight.arrays.map { _ in nil } }
+    guard isAffine || weight.halves != nil else {
+      return gradients + weight.arrays.map { _ in nil }
+    }
     // The gradient for each expanded matrix, the shares of a matrix added up.
     let factors = try take(x, left, axis: 0)
     let (a, b) = transpose ? (cotangent, factors) : (factors, cotangent)
@@ -147,10 +149,12 @@ public func gatherQuantizedMatmul(
   }
   let all = try NDArray.arange(.int(0), .int(count), dtype: .int64)
   let pair = try broadcastArrays([
-    batchIndices(left, y, op: op), right.map { (r) throws(ArrayError) in try batchIndices(r, y, op: op) } ?? all,
+    batchIndices(left, y, op: op),
+    right.map { (r) throws(ArrayError) in try batchIndices(r, y, op: op) } ?? all,
   ])
   let product = try gatheredQuantized(
-    y.astype(.float32).reshaped([y.matrixCount, y.rows, y.columns] as Shape), weight, height: height,
+    y.astype(.float32).reshaped([y.matrixCount, y.rows, y.columns] as Shape), weight,
+    height: height,
     flatten(pair[0]), flatten(pair[1]), transpose: transpose)
   var shape = pair[0].shape.array
   if x.rank > 1 { shape.append(y.rows) }

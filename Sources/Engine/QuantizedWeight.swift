@@ -73,7 +73,8 @@ public final class QuantizedWeight: @unchecked Sendable {
     }
     guard stack.map({ $0 > 0 && rows % $0 == 0 }) ?? true else {
       throw .argument(
-        op: "quantized weight", message: "\(rows) rows are not \(stack ?? 0) matrices of one height")
+        op: "quantized weight", message: "\(rows) rows are not \(stack ?? 0) matrices of one height"
+      )
     }
     format = .blocks(type: blockType)
     self.stack = stack
@@ -95,7 +96,8 @@ public final class QuantizedWeight: @unchecked Sendable {
         op: op, message: "a weight without scales must be float16 or bfloat16, not \(x.dtype.name)")
     }
     guard x.rank == 2 || x.rank == 3 else {
-      throw .rank(op: op, shape: x.shape.array, needed: "a matrix, or a stack of matrices, as the weight")
+      throw .rank(
+        op: op, shape: x.shape.array, needed: "a matrix, or a stack of matrices, as the weight")
     }
     try self.init(
       blockType: type, rows: x.matrixCount * x.rows, columns: x.columns,

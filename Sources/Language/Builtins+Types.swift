@@ -60,6 +60,7 @@ private func plainDecimal(_ text: UnsafeBufferPointer<UInt8>) -> Int? {
 }
 /// ASCII digits as a number. BigInt knows bases below 36: a digit of base 36 is two of base 6.
 private func bigInt(_ digits: String, radix: Int) -> BigInt? {
+  if radix == 10 { return bigDecimal(digits) }
   if radix < 36 { return BigInt(digits, radix: radix) }
   var pairs = ""
   for c in digits {

@@ -28,7 +28,9 @@ func textual<R>(_ body: () throws -> R) throws(LullError) -> R {
 let quantizedWeightType: NativeType = {
   let type = NativeType(
     "QuantizedWeight", module: "lull.formats",
-    doc: "A matrix of a GGUF file, or a stack of them (experts), kept in the blocks that the file has.\n\n>>> from lull import formats\n>>> metadata, tensors = formats.load_gguf('model.gguf')\n>>> tensors['token_embd.weight']\nQuantizedWeight(Q4_1, shape=(320, 128))")
+    doc:
+      "A matrix of a GGUF file, or a stack of them (experts), kept in the blocks that the file has.\n\n>>> from lull import formats\n>>> metadata, tensors = formats.load_gguf('model.gguf')\n>>> tensors['token_embd.weight']\nQuantizedWeight(Q4_1, shape=(320, 128))"
+  )
   func field(_ name: String, _ doc: String, _ get: @escaping (QuantizedWeight) -> Value)
     -> NativeProperty
   {
@@ -54,7 +56,9 @@ let quantizedWeightType: NativeType = {
     let ids = try toArray(index)
     return wrap(try engine { try quantizedTake(weight, ids) })
   }
-  type.len = { (me) throws(LullError) in me.native(QuantizedWeight.self).map { shape(of: $0)[0] } ?? 0 }
+  type.len = { (me) throws(LullError) in
+    me.native(QuantizedWeight.self).map { shape(of: $0)[0] } ?? 0
+  }
   type.repr = { (me) throws(LullError) in
     guard let w = me.native(QuantizedWeight.self) else { return "" }
     let sizes = shape(of: w).map { "\($0)" }.joined(separator: ", ")
@@ -209,8 +213,10 @@ private func tensorValue(_ tensor: GGUFTensor, asArrays: Bool) throws -> Value {
   let data = try mappedArray(tensor.bytes, [tensor.bytes.count], .uint8, tensor.file)
   return quantizedWeightType.make(
     try QuantizedWeight(
-      blockType: Int(tensor.type.rawValue), rows: isStack ? tensor.shape[0] * tensor.shape[1] : tensor.shape[0],
-      columns: tensor.shape[tensor.shape.count - 1], stack: isStack ? tensor.shape[0] : nil, data: data))
+      blockType: Int(tensor.type.rawValue),
+      rows: isStack ? tensor.shape[0] * tensor.shape[1] : tensor.shape[0],
+      columns: tensor.shape[tensor.shape.count - 1], stack: isStack ? tensor.shape[0] : nil,
+      data: data))
 }
 
 /// Types that products read as they are: quantised blocks, and 16-bit floats.

@@ -111,7 +111,8 @@ public let quantizationFunctions: [Builtin] = [
   ) { a in
     if let weight = try whole(a, "gather_qmm", w: 1) {
       return try gatherQuantizedMatmul(
-        a.array(0), weight, left: a.optionalArray(4), right: a.optionalArray(5), transpose: a.bool(6))
+        a.array(0), weight, left: a.optionalArray(4), right: a.optionalArray(5),
+        transpose: a.bool(6))
     }
     return try gatherQuantizedMatmul(
       a.array(0), operand(a, "gather_qmm", w: 1, group: 7, bits: 8, mode: 9),
