@@ -202,8 +202,9 @@ private func tensorValue(_ tensor: GGUFTensor, asArrays: Bool) throws -> Value {
   let data = try mappedArray(tensor.bytes, [tensor.bytes.count], .uint8, tensor.file)
   return quantizedWeightType.make(
     try QuantizedWeight(
-      blockType: Int(tensor.type.rawValue), rows: isStack ? tensor.shape[0] * tensor.shape[1] : tensor.shape[0],
-      columns: tensor.shape[tensor.shape.count - 1], stack: isStack ? tensor.shape[0] : nil, data: data))
+      blockType: Int(tensor.type.rawValue), rows: tensor.shape.dropLast().reduce(1, *),
+      columns: tensor.shape[tensor.shape.count - 1], stack: isStack ? tensor.shape[0] : nil,
+      data: data))
 }
 
 /// Types that products read as they are: quantised blocks, and 16-bit floats.
