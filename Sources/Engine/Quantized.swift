@@ -169,9 +169,7 @@ struct QuantizedMatmul: Primitive, Codable {
       try y.reshaped([-1, y.shape.last ?? 1])
     }
     let (a, b) = try transpose ? (rows(cotangent), rows(x)) : (rows(x), rows(cotangent))
-    if let halves = weight.halves {
-      return [back, try matmul(a.transposed, b).astype(halves.dtype)]
-    }
+    if let plain = weight.plain { return [back, try matmul(a.transposed, b).astype(plain.dtype)] }
     guard case .affine = weight.format else { return [back] + weight.arrays.map { _ in nil } }
     return try [back] + weight.scaleGradients(matmul(a.transposed, b))
   }

@@ -25,6 +25,9 @@ struct GatherQuantizedMatMul: Primitive, Codable {
       return
     }
     try requireBLAS()
+    if transpose && m <= QuantizedMatmul.fewRows {
+      return try multiplyGrouped(x, left, right, matrices: count, out)
+    }
     let panel = 64
     let threads = Int(lull_thread_count())
     let scratch = try Buffer(byteCount: threads * panel * columns * 4)
@@ -69,6 +72,63 @@ struct GatherQuantizedMatMul: Primitive, Codable {
     if lull_interrupt_raised() != 0 { throw .interrupted }
   }
 
+  /// x @ W.T for few rows a pair: the rows that meet the same matrix are put together, so that each
+  /// matrix is read, and expanded, once.
+  private func multiplyGrouped(
+    _ x: NDArray, _ left: [Int], _ right: [Int], matrices: Int, _ out: NDArray
+  ) throws(ArrayError) {
+    let (m, columns, height, panel) = (x.rows, weight.columns, height, 64)
+    // The pairs in the order of their matrices, and where those of each begin.
+    var starts = [Int](repeating: 0, count: matrices + 1)
+    for matrix in right { starts[matrix + 1] += 1 }
+    for i in 0..<matrices { starts[i + 1] += starts[i] }
+    var next = starts
+    var places = [Int](repeating: 0, count: right.count)
+    let rows = try Buffer(byteCount: right.count * m * columns * 4)
+    let results = try Buffer(byteCount: right.count * m * height * 4)
+    let xs = rows.pointer.assumingMemoryBound(to: Float.self)
+    let ys = results.pointer.assumingMemoryBound(to: Float.self)
+    let from = x.pointer(as: Float.self)
+    for (i, matrix) in right.enumerated() {
+      places[i] = next[matrix]
+      next[matrix] += 1
+      (xs + places[i] * m * columns).update(from: from + left[i] * m * columns, count: m * columns)
+    }
+    let used = (0..<matrices).filter { starts[$0] < starts[$0 + 1] }
+    let panels = (height + panel - 1) / panel
+    let scratch = try Buffer(byteCount: Int(lull_thread_count()) * panel * columns * 4)
+    let memory = scratch.pointer.assumingMemoryBound(to: Float.self)
+    try weight.withStored { (stored) throws(ArrayError) in
+      parallelFor(used.count * panels) { chunk, worker in
+        var view = stored
+        let matrix = used[chunk / panels]
+        let start = chunk % panels * panel
+        let count = Swift.min(panel, height - start)
+        let first = matrix * height
+        let n = (starts[matrix + 1] - starts[matrix]) * m
+        let own = xs + starts[matrix] * m * columns
+        let y = ys + starts[matrix] * m * height
+        let b = memory + worker * panel * columns
+        if n <= QuantizedMatmul.fewRows {
+          lull_quant_dot(
+            &view, Int64(first + start), Int64(count), own, Int64(n), Int64(columns), y - first,
+            Int64(height), b)
+          return
+        }
+        lull_quant_rows(&view, Int64(first + start), Int64(count), b, Int64(columns))
+        cblas_sgemm(
+          CblasRowMajor, CblasNoTrans, CblasTrans, Int32(n), Int32(count), Int32(columns), 1, own,
+          Int32(columns), b, Int32(columns), 0, y + start, Int32(height))
+      }
+    }
+    let to = out.pointer(as: Float.self)
+    for (i, place) in places.enumerated() {
+      (to + i * m * height).update(from: ys + place * m * height, count: m * height)
+    }
+    withExtendedLifetime((rows, results, scratch)) {}
+    if lull_interrupt_raised() != 0 { throw .interrupted }
+  }
+
   func vjp(_ out: NDArray, _ cotangent: NDArray) throws(ArrayError) -> [NDArray?] {
     let (x, left, right) = (out.input(0), out.input(1), out.input(2))
     let all = try NDArray.arange(.int(0), .int(left.size), dtype: .int64)
@@ -79,17 +139,15 @@ struct GatherQuantizedMatMul: Primitive, Codable {
     ]
     var isAffine = false
     if case .affine = weight.format { isAffine = true }
-    guard isAffine || weight.halves != nil else {
-      return gradients + weight.arrays.map { _ in nil }
-    }
+    guard isAffine || weight.plain != nil else { return gradients + weight.arrays.map { _ in nil } }
     // The gradient for each expanded matrix, the shares of a matrix added up.
     let factors = try take(x, left, axis: 0)
     let (a, b) = transpose ? (cotangent, factors) : (factors, cotangent)
     let count = height == 0 ? 0 : weight.rows / height
     let zero = try NDArray.zeros([count, height, weight.columns])
     let expanded = try scatter(zero, [right], matmul(a.transposed, b), .add)
-    if let halves = weight.halves {
-      return try gradients + [expanded.reshaped(halves.shape).astype(halves.dtype)]
+    if let plain = weight.plain {
+      return try gradients + [expanded.reshaped(plain.shape).astype(plain.dtype)]
     }
     return try gradients
       + weight.scaleGradients(expanded.reshaped([weight.rows, weight.columns] as Shape))
@@ -126,8 +184,8 @@ private func gatheredQuantized(
     dtype: .float32, inputs: [x, left, right] + weight.arrays)
 }
 
-/// x @ W.T (or x @ W) for the pairs of matrices that the indices pick from the batches of x and from a stack
-/// of matrices in a block format; without indices the batches broadcast.
+/// x @ W.T (or x @ W) for the pairs of matrices that the indices pick from the batches of x and from a
+/// stack of matrices in a block format; without indices the batches broadcast.
 public func gatherQuantizedMatmul(
   _ x: NDArray, _ weight: QuantizedWeight, left: NDArray? = nil, right: NDArray? = nil,
   transpose: Bool = true, op: OperationName = "gather_qmm"
@@ -149,13 +207,11 @@ public func gatherQuantizedMatmul(
   }
   let all = try NDArray.arange(.int(0), .int(count), dtype: .int64)
   let pair = try broadcastArrays([
-    batchIndices(left, y, op: op),
-    right.map { (r) throws(ArrayError) in try batchIndices(r, y, op: op) } ?? all,
+    batchIndices(left, y, op: op), batchIndices(right ?? all, y, op: op),
   ])
   let product = try gatheredQuantized(
     y.astype(.float32).reshaped([y.matrixCount, y.rows, y.columns] as Shape), weight,
-    height: height,
-    flatten(pair[0]), flatten(pair[1]), transpose: transpose)
+    height: height, flatten(pair[0]), flatten(pair[1]), transpose: transpose)
   var shape = pair[0].shape.array
   if x.rank > 1 { shape.append(y.rows) }
   shape.append(product.columns)
@@ -286,7 +342,7 @@ extension QuantizedWeight {
   }
   func rejectsGradient(ofArray i: Int) -> String? {
     if case .affine = format, i >= 1 { return nil }
-    if halves != nil { return nil }
+    if plain != nil { return nil }
     return codesHaveNoGradient
   }
 }

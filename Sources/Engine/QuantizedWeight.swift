@@ -34,8 +34,8 @@ public final class QuantizedWeight: @unchecked Sendable {
   public let format: Format
   public let rows: Int
   public let columns: Int
-  /// How many matrices of the same height lie on top of each other, where it is a stack (the experts of a
-  /// mixture); nil for a single matrix.
+  /// How many matrices of the same height lie on top of each other, where it is a stack (the experts
+  /// of a mixture); nil for a single matrix.
   public let stack: Int?
   /// Codes (any dtype; bytes count), scales and biases; the last two only for MLX's formats.
   public let arrays: [NDArray]
@@ -73,8 +73,8 @@ public final class QuantizedWeight: @unchecked Sendable {
     }
     guard stack.map({ $0 > 0 && rows % $0 == 0 }) ?? true else {
       throw .argument(
-        op: "quantized weight", message: "\(rows) rows are not \(stack ?? 0) matrices of one height"
-      )
+        op: "quantized weight",
+        message: "\(rows) rows are not \(stack ?? 0) matrices of one height")
     }
     format = .blocks(type: blockType)
     self.stack = stack
@@ -83,17 +83,19 @@ public final class QuantizedWeight: @unchecked Sendable {
     arrays = [data]
   }
 
-  /// The block type of an array of 16-bit floats.
+  /// The block type of an array of plain floats.
   private static func blockType(of dtype: DType) -> Int? {
-    dtype == .float16 ? 1 : dtype == .bfloat16 ? 30 : nil
+    dtype == .float32 ? 0 : dtype == .float16 ? 1 : dtype == .bfloat16 ? 30 : nil
   }
 
-  /// Matrices of float16 or bfloat16 as they are: products with float32 widen them in registers. Unlike
+  /// Matrices of plain floats as they are: products with float32 widen 16-bit ones in registers. Unlike
   /// codes they have a gradient.
-  public convenience init(halves x: NDArray, op: OperationName) throws(ArrayError) {
+  public convenience init(plain x: NDArray, op: OperationName) throws(ArrayError) {
     guard let type = QuantizedWeight.blockType(of: x.dtype) else {
       throw .argument(
-        op: op, message: "a weight without scales must be float16 or bfloat16, not \(x.dtype.name)")
+        op: op,
+        message: "a weight without scales must be float32, float16 or bfloat16, not \(x.dtype.name)"
+      )
     }
     guard x.rank == 2 || x.rank == 3 else {
       throw .rank(
@@ -104,8 +106,8 @@ public final class QuantizedWeight: @unchecked Sendable {
       stack: x.rank == 3 ? x.shape[0] : nil, data: x)
   }
 
-  /// The array of 16-bit floats, where it is one.
-  var halves: NDArray? {
+  /// The array of plain floats, where it is one.
+  var plain: NDArray? {
     guard case .blocks = format, let x = arrays.first, x.dtype.isFloating else { return nil }
     return x
   }

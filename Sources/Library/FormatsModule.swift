@@ -213,8 +213,7 @@ private func tensorValue(_ tensor: GGUFTensor, asArrays: Bool) throws -> Value {
   let data = try mappedArray(tensor.bytes, [tensor.bytes.count], .uint8, tensor.file)
   return quantizedWeightType.make(
     try QuantizedWeight(
-      blockType: Int(tensor.type.rawValue),
-      rows: isStack ? tensor.shape[0] * tensor.shape[1] : tensor.shape[0],
+      blockType: Int(tensor.type.rawValue), rows: tensor.shape.dropLast().reduce(1, *),
       columns: tensor.shape[tensor.shape.count - 1], stack: isStack ? tensor.shape[0] : nil,
       data: data))
 }

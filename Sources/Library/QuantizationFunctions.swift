@@ -22,11 +22,11 @@ private func floatMode(_ name: String, _ op: String) throws -> QuantizedWeight.F
   return mode
 }
 
-/// A weight that is one object: of a GGUF file, or a 16-bit array given without scales.
+/// A weight that is one object: of a GGUF file, or an array of floats given without scales.
 private func whole(_ a: ArrayArgs, _ op: OperationName, w: Int) throws -> QuantizedWeight? {
   if let weight = a.args[w].native(QuantizedWeight.self) { return weight }
   guard !a.has(w + 1), let x = a.args[w].ndarray, x.dtype.isFloating else { return nil }
-  return try QuantizedWeight(halves: x, op: op)
+  return try QuantizedWeight(plain: x, op: op)
 }
 
 /// The packed weight of a product: w, scales and biases side by side, then where its settings are.
@@ -87,7 +87,7 @@ public let quantizationFunctions: [Builtin] = [
     "quantized_matmul",
     "x, w, /, scales=None, biases=None, transpose=True, group_size=None, bits=None, mode='affine'",
     "quantization",
-    "x @ w.T (or x @ w) with a quantised w: packed as MLX packs it, or a weight of a GGUF file. Without scales w is float16 or bfloat16, read as it is.",
+    "x @ w.T (or x @ w) with a quantised w: packed as MLX packs it, or a weight of a GGUF file. Without scales w is an array of floats (of 16 or 32 bits), read as it is.",
     [
       ">>> mx.quantized_matmul(mx.ones((1, 32)), mx.zeros((1, 4), dtype=mx.uint32), mx.ones((1, 1)), mx.ones((1, 1)), group_size=32, bits=4)\narray([[32]], dtype=float32)"
     ]
