@@ -152,6 +152,34 @@ func shiftedRight(_ a: BigInt, _ bits: Int) -> BigInt {
   return BigInt(sign: .minus, magnitude: shiftedRight(a.magnitude - 1, bits) + 1)
 }
 
+/// An operation on the bits of two's complements of any length. (The package's loses the borrow of a negative number
+/// whose lowest limb is 0.)
+@inline(__always)
+func bitwise(_ a: BigInt, _ b: BigInt, _ op: (UInt, UInt) -> UInt) -> BigInt {
+  let (x, y) = (Array(a.magnitude.words), Array(b.magnitude.words))
+  let n = Swift.max(x.count, y.count) + 1
+  var (r, carryA, carryB) = ([UInt](repeating: 0, count: n), true, true)
+  // -m is ~m + 1.
+  @inline(__always) func limb(_ words: [UInt], _ i: Int, _ isNegative: Bool, _ carry: inout Bool)
+    -> UInt
+  {
+    let word = i < words.count ? words[i] : 0
+    if !isNegative { return word }
+    let (sum, overflow) = (~word).addingReportingOverflow(carry ? 1 : 0)
+    carry = overflow
+    return sum
+  }
+  for i in 0..<n {
+    r[i] = op(limb(x, i, a.sign == .minus, &carryA), limb(y, i, b.sign == .minus, &carryB))
+  }
+  guard r[n - 1] >> (UInt.bitWidth - 1) == 1 else {
+    return BigInt(sign: .plus, magnitude: BigUInt(words: r))
+  }
+  var carry = true
+  let magnitude = r.indices.map { limb(r, $0, true, &carry) }
+  return BigInt(sign: .minus, magnitude: BigUInt(words: magnitude))
+}
+
 /// Ten to the 19th is the largest power of ten in a limb.
 private let limbDigits = 19
 private let limbPower: UInt64 = 10_000_000_000_000_000_000

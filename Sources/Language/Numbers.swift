@@ -130,9 +130,9 @@ func bigBinary(_ op: BinaryOperator, _ a: BigInt, _ b: BigInt) throws(LullError)
     guard let n = Int(exactly: b), n < 1 << 40 else { return Value(a.sign == .minus ? -1 : 0) }
     // Arithmetic shift rounds down.
     return makeBig(shiftedRight(a, min(n, a.bitWidth + 1)))
-  case .bitAnd: return makeBig(a & b)
-  case .bitOr: return makeBig(a | b)
-  case .bitXor: return makeBig(a ^ b)
+  case .bitAnd: return makeBig(bitwise(a, b, &))
+  case .bitOr: return makeBig(bitwise(a, b, |))
+  case .bitXor: return makeBig(bitwise(a, b, ^))
   case .matmul: return .undefined
   }
 }
