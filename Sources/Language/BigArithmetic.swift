@@ -4,7 +4,7 @@
 import BigInt
 import Kernels
 
-/// Below this many limbs of the shorter factor the package is as fast.
+/// Up to this many limbs of both factors the package is as fast.
 private let shortLimbs = 2
 
 extension BigUInt {
@@ -33,7 +33,7 @@ private var stop: UnsafePointer<Int32> { UnsafePointer(vm.pointee.interrupt) }
 func bigProduct(_ a: BigUInt, _ b: BigUInt) throws(LullError) -> BigUInt {
   if a.isZero || b.isZero { return 0 }
   let (n, m) = (a.words.count, b.words.count)
-  if min(n, m) <= shortLimbs { return a * b }
+  if max(n, m) <= shortLimbs { return a * b }
   let r = a.withLimbs { x, n in
     b.withLimbs { y, m in
       BigUInt(limbs: n + m) { lull_big_multiply($0, x, Int64(n), y, Int64(m), stop) }

@@ -93,6 +93,7 @@ func parseInt(_ text: String, _ radix: Int, shown: String? = nil) throws(LullErr
   }
   if radix == 10 {
     if let i = plainDecimal(text) { return Value(i) }
+    if text.utf8.count <= 4300, let b = bigDecimal(text) { return makeBig(b) }
     // Whatever is neither a digit nor may stand around digits is seen at once.
     for b in text.utf8.prefix(100) where b > 57 && b != 95 && b < 128 || b > 45 && b < 48 {
       throw bad()

@@ -6,6 +6,7 @@
 // limit counts frames; native recursion (a comparison that calls `__eq__` that compares...) is
 // bounded by the address of the native stack instead.
 import Glibc
+import Kernels
 
 struct Frame {
   var previous: UnsafeMutablePointer<Frame>?
@@ -160,6 +161,8 @@ enum Request {
     collectWhenAsked()
     return nil
   }
+  // One interrupt is raised once: kernels have a flag of their own.
+  lull_interrupt_set(0)
   return LullError("KeyboardInterrupt", "")
 }
 

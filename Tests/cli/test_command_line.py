@@ -190,3 +190,19 @@ def test_start_up_time():
     print(f"start-up: best {min(times) * 1e3:.1f} ms")
     # The aim is 30 ms; the machine may be busy with other tests.
     assert min(times) < 0.03
+
+
+def test_an_interrupt_is_raised_once(tmp_path):
+    """A handler may evaluate arrays, wherever the interrupt was seen."""
+    path = tmp_path / "loop.lull"
+    path.write_text(
+        "import mlx.core as mx\nx = mx.ones((300, 300))\nmx.eval(x)\nprint('ready', flush=True)\n"
+        "try:\n    while True:\n        pass\nexcept KeyboardInterrupt:\n    print((x @ x)[0, 0].item())\n"
+    )
+    for _ in range(3):
+        process = subprocess.Popen([LULL, str(path)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        assert process.stdout.readline() == "ready\n"
+        time.sleep(0.1)
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=20)
+        assert (out, err) == ("300.0\n", "")
