@@ -25,6 +25,8 @@ public final class Buffer: @unchecked Sendable {
   public let isExternal: Bool
   private let sizeClass: Int
   private let owner: AnyObject?
+  /// Of a mapped file: quantised weights that lie here and were packed, by their offset.
+  var packed: [Int: PackedTiles] = [:]
 
   /// Memory from the pool; its contents are undefined.
   public init(byteCount: Int) throws(ArrayError) {

@@ -188,10 +188,10 @@ private func gatheredQuantized(
 /// stack of matrices in a block format; without indices the batches broadcast.
 public func gatherQuantizedMatmul(
   _ x: NDArray, _ weight: QuantizedWeight, left: NDArray? = nil, right: NDArray? = nil,
-  transpose: Bool = true, op: OperationName = "gather_qmm"
+  transpose: Bool = true, isExact: Bool = true, op: OperationName = "gather_qmm"
 ) throws(ArrayError) -> NDArray {
   if weight.stack == nil && left == nil && right == nil {
-    return try quantizedMatmul(x, weight, transpose: transpose)
+    return try quantizedMatmul(x, weight, transpose: transpose, isExact: isExact)
   }
   guard x.dtype.isFloating else {
     throw .argument(op: op, message: "needs a floating-point x, not \(x.dtype.name)")
@@ -261,7 +261,8 @@ public struct QuantizedOperand {
 /// indices the batches broadcast.
 public func gatherQuantizedMatmul(
   _ x: NDArray, _ w: QuantizedOperand, left: NDArray? = nil, right: NDArray? = nil,
-  transpose: Bool = true, globalScale: NDArray? = nil, op: OperationName = "gather_qmm"
+  transpose: Bool = true, globalScale: NDArray? = nil, isExact: Bool = true,
+  op: OperationName = "gather_qmm"
 ) throws(ArrayError) -> NDArray {
   if let globalScale {
     // The scale of each matrix is that of its product.
@@ -302,7 +303,8 @@ public func gatherQuantizedMatmul(
   }
   let isGathered = left != nil || right != nil
   if w.codes.rank == 2 && !isGathered {
-    let product = try quantizedMatmul(x, w.stacked(op: op), transpose: transpose)
+    let product = try quantizedMatmul(
+      x, w.stacked(op: op), transpose: transpose, isExact: isExact)
     // The scales' dtype has a say, as MLX has it.
     return w.mode == "affine"
       ? product.astype(DType.promoted(x.dtype, w.scales.dtype)) : product

@@ -4,9 +4,9 @@
 // blocks with their own scales, and MLX's formats, where codes, scales and biases are three arrays.
 // Nothing is ever expanded as a whole; products widen codes in registers or panel by panel (quant.h).
 //
-// The formats of 32 values a block with 4 or 8 bits are packed once, on first use in a product, into tiles
-// of 16 rows side by side, which reads at the speed of memory; the pages of the file are then let go, so
-// that one copy stays resident. `QuantizedWeight.packing` turns that off.
+// Where the machine has products with integers, codes are packed once, on first use in a product, into tiles of 16
+// rows side by side, which reads at the speed of memory; the pages of the file are then let go, so that one copy
+// stays resident. `QuantizedWeight.packing` turns that off.
 
 #if canImport(Glibc)
   import Glibc
@@ -222,31 +222,47 @@ public final class QuantizedWeight: @unchecked Sendable {
     return result
   }
 
-  /// The packed copy, made now if the format has one.
-  func packedTiles() throws(ArrayError) -> (type: Int32, pointer: UnsafePointer<UInt8>)? {
-    guard case .blocks(let type) = format, lull_packs(Int32(type)) != 0, rows >= 16 else {
-      return nil
+  /// The packed copy, made now if the format has one. That of MLX's arrays stays with their memory, as the arrays
+  /// are what lives on; only mapped ones are packed, whose pages can be let go.
+  func packedTiles() throws(ArrayError) -> UnsafePointer<UInt8>? {
+    if let packed { return pointer(packed) }
+    guard QuantizedWeight.packing, rows >= 16 else { return nil }
+    var home: Buffer?
+    if case .blocks = format {
+    } else {
+      guard let memory = arrays[0].buffer, memory.isExternal, arrays[0].isRowContiguous,
+        arrays.dropFirst().allSatisfy({ $0.buffer != nil })
+      else { return nil }
+      home = memory
+      if let kept = memory.packed[arrays[0].offset], kept.isOf(self) {
+        packed = kept.tiles
+        return pointer(kept.tiles)
+      }
     }
-    if let packed {
-      return (Int32(type), UnsafePointer(packed.pointer.assumingMemoryBound(to: UInt8.self)))
-    }
-    guard QuantizedWeight.packing else { return nil }
-    let tiles = (rows + 15) / 16
-    let tileBytes = Int(lull_packed_tile_bytes(Int32(type), Int64(columns)))
-    let buffer = try Buffer(byteCount: tiles * tileBytes)
-    let out = buffer.pointer.assumingMemoryBound(to: UInt8.self)
-    try withStored { (stored) throws(ArrayError) in
+    let buffer: Buffer? = try withStored { (stored) throws(ArrayError) in
+      var view = stored
+      let tileBytes = Int(lull_packed_tile_bytes(&view))
+      guard tileBytes > 0 else { return nil }
+      let tiles = (rows + 15) / 16
+      let buffer = try Buffer(byteCount: tiles * tileBytes)
+      let out = buffer.pointer.assumingMemoryBound(to: UInt8.self)
       let perChunk = max(1, (1 << 18) / max(tileBytes, 1))
       parallelFor((tiles + perChunk - 1) / perChunk) { chunk, _ in
-        var view = stored
         let first = chunk * perChunk
         lull_pack_tiles(&view, Int64(first), Int64(min(perChunk, tiles - first)), out)
       }
       if lull_interrupt_raised() != 0 { throw .interrupted }
       releasePages(from: stored)
+      return buffer
     }
+    guard let buffer else { return nil }
     packed = buffer
-    return (Int32(type), UnsafePointer(out))
+    home?.packed[arrays[0].offset] = PackedTiles(tiles: buffer, weight: self)
+    return pointer(buffer)
+  }
+
+  private func pointer(_ tiles: Buffer) -> UnsafePointer<UInt8> {
+    UnsafePointer(tiles.pointer.assumingMemoryBound(to: UInt8.self))
   }
 
   /// Lets go of the mapped pages that hold the stored form; they come back when touched.
@@ -258,6 +274,29 @@ public final class QuantizedWeight: @unchecked Sendable {
     if end > start {
       madvise(UnsafeMutableRawPointer(bitPattern: start), end - start, MADV_DONTNEED)
     }
+  }
+}
+
+/// What a weight in MLX's arrays was packed into, and from what.
+final class PackedTiles {
+  let tiles: Buffer
+  private let format: QuantizedWeight.Format
+  private let size: [Int]
+  /// Scales and biases: their memory, which stays, and places in it.
+  private let others: [(buffer: Buffer?, offset: Int)]
+
+  init(tiles: Buffer, weight: QuantizedWeight) {
+    self.tiles = tiles
+    format = weight.format
+    size = [weight.rows, weight.columns]
+    others = weight.arrays.dropFirst().map { ($0.buffer, $0.offset) }
+  }
+  func isOf(_ weight: QuantizedWeight) -> Bool {
+    weight.format == format && size == [weight.rows, weight.columns]
+      && weight.arrays.count == others.count + 1
+      && zip(weight.arrays.dropFirst(), others).allSatisfy {
+        $0.buffer === $1.buffer && $0.offset == $1.offset
+      }
   }
 }
 

@@ -6,17 +6,26 @@
 #define KERNELS(isa)                                                                                   \
   void lull_##isa##_quant_rows(const LullQuantized *, int64_t, int64_t, float *, int64_t);             \
   void lull_##isa##_quant_dot(const LullQuantized *, int64_t, int64_t, const float *, int64_t, int64_t, \
-                              float *, int64_t, float *);                                              \
+                              float *, int64_t, float *);
+
+#define INTEGER_KERNELS(isa)                                                                           \
+  int lull_##isa##_has_int_dot(const LullQuantized *);                                                 \
+  void lull_##isa##_quantize_activations(const float *, int64_t, int64_t, int64_t, int, int16_t *,     \
+                                         float *, float *);                                            \
+  void lull_##isa##_int_dot(const LullQuantized *, int64_t, int64_t, const LullActivations *, float *, \
+                            int64_t, float *);                                                         \
+  int64_t lull_##isa##_packed_tile_bytes(const LullQuantized *);                                       \
   void lull_##isa##_pack_tiles(const LullQuantized *, int64_t, int64_t, uint8_t *);                    \
-  void lull_##isa##_packed_dot(int, const uint8_t *, int64_t, int64_t, int64_t, int64_t, const float *, \
-                               const float *, int64_t, int64_t, float *, int64_t);                     \
-  void lull_##isa##_packed_columns(int, const uint8_t *, int64_t, int64_t, int64_t, float *, int64_t); \
-  void lull_##isa##_block_sums(const float *, int64_t, int64_t, int64_t, float *);
+  void lull_##isa##_packed_dot(const LullQuantized *, const uint8_t *, int64_t, int64_t,               \
+                               const LullActivations *, float *, int64_t, uint8_t *);                  \
+  void lull_##isa##_packed_columns(const LullQuantized *, const uint8_t *, int64_t, int64_t, float *, int64_t);
 
 KERNELS(portable)
 #if defined(__x86_64__)
 KERNELS(avx2)
 KERNELS(avx512)
+INTEGER_KERNELS(avx2)
+INTEGER_KERNELS(avx512)
 #define CHOOSE(name, ...)                                                                              \
   switch (lull_simd_level()) {                                                                         \
   case 2: lull_avx512_##name(__VA_ARGS__); break;                                                      \
@@ -26,6 +35,31 @@ KERNELS(avx512)
 #else
 #define CHOOSE(name, ...) lull_portable_##name(__VA_ARGS__);
 #endif
+
+// The integer kernels are for x86 with AVX2.
+#if defined(__x86_64__)
+#define CHOOSE_INTEGER(name, ...)                                                                      \
+  if (lull_simd_level() == 2) lull_avx512_##name(__VA_ARGS__);                                         \
+  else lull_avx2_##name(__VA_ARGS__);
+int lull_has_int_dot(const LullQuantized *w) { return lull_simd_level() > 0 && lull_avx2_has_int_dot(w); }
+int64_t lull_packed_tile_bytes(const LullQuantized *w) {
+  return lull_simd_level() > 0 ? lull_avx2_packed_tile_bytes(w) : 0;
+}
+#else
+#define CHOOSE_INTEGER(name, ...)
+int lull_has_int_dot(const LullQuantized *w) { return 0; }
+int64_t lull_packed_tile_bytes(const LullQuantized *w) { return 0; }
+#endif
+
+void lull_quantize_activations(const float *x, int64_t m, int64_t x_stride, int64_t columns, int order, int16_t *q,
+                               float *scales, float *sums) {
+  CHOOSE_INTEGER(quantize_activations, x, m, x_stride, columns, order, q, scales, sums)
+}
+
+void lull_int_dot(const LullQuantized *w, int64_t first, int64_t count, const LullActivations *a, float *y,
+                  int64_t y_stride, float *work) {
+  CHOOSE_INTEGER(int_dot, w, first, count, a, y, y_stride, work)
+}
 
 static const struct { uint8_t type; uint16_t values, bytes; } formats[] = {
   {LULL_F32, 1, 4},       {LULL_F16, 1, 2},       {LULL_BF16, 1, 2},      {LULL_Q4_0, 32, 18},
@@ -46,15 +80,6 @@ int lull_block_bytes(int type) {
   return 0;
 }
 
-int lull_packs(int type) {
-  return type == LULL_Q4_0 || type == LULL_Q4_1 || type == LULL_Q8_0 || type == LULL_IQ4_NL;
-}
-
-int64_t lull_packed_tile_bytes(int type, int64_t columns) {
-  int64_t block = type == LULL_Q8_0 ? 32 + 512 : type == LULL_Q4_1 ? 64 + 256 : 32 + 256;
-  return columns / 32 * block;
-}
-
 void lull_quant_rows(const LullQuantized *w, int64_t first, int64_t count, float *out, int64_t stride) {
   CHOOSE(quant_rows, w, first, count, out, stride)
 }
@@ -65,22 +90,17 @@ void lull_quant_dot(const LullQuantized *w, int64_t first, int64_t count, const 
 }
 
 void lull_pack_tiles(const LullQuantized *w, int64_t first_tile, int64_t tiles, uint8_t *packed) {
-  CHOOSE(pack_tiles, w, first_tile, tiles, packed)
+  CHOOSE_INTEGER(pack_tiles, w, first_tile, tiles, packed)
 }
 
-void lull_block_sums(const float *x, int64_t m, int64_t x_stride, int64_t columns, float *sums) {
-  CHOOSE(block_sums, x, m, x_stride, columns, sums)
+void lull_packed_dot(const LullQuantized *w, const uint8_t *packed, int64_t first_tile, int64_t tiles,
+                     const LullActivations *a, float *y, int64_t y_stride, uint8_t *panel) {
+  CHOOSE_INTEGER(packed_dot, w, packed, first_tile, tiles, a, y, y_stride, panel)
 }
 
-void lull_packed_dot(int type, const uint8_t *packed, int64_t rows, int64_t columns,
-                     int64_t first_tile, int64_t tiles, const float *x, const float *sums, int64_t m,
-                     int64_t x_stride, float *y, int64_t y_stride) {
-  CHOOSE(packed_dot, type, packed, rows, columns, first_tile, tiles, x, sums, m, x_stride, y, y_stride)
-}
-
-void lull_packed_columns(int type, const uint8_t *packed, int64_t columns, int64_t first_tile,
-                         int64_t tiles, float *out, int64_t stride) {
-  CHOOSE(packed_columns, type, packed, columns, first_tile, tiles, out, stride)
+void lull_packed_columns(const LullQuantized *w, const uint8_t *packed, int64_t first_tile, int64_t tiles,
+                         float *out, int64_t stride) {
+  CHOOSE_INTEGER(packed_columns, w, packed, first_tile, tiles, out, stride)
 }
 
 void lull_quantize_affine(const float *w, int64_t groups, int group, int bits, uint8_t *codes,

@@ -4,7 +4,9 @@
 #include <immintrin.h>
 #define LEVEL 1
 #define NAME(x) lull_avx2_##x
-#pragma clang attribute push(__attribute__((target("avx2,fma,f16c"))), apply_to = function)
+#pragma clang attribute push(__attribute__((target("avx2,fma,f16c,bmi2"))), apply_to = function)
 #include "quant_impl.h"
+#include "quant_int_impl.h"
+#include "quant_packed_impl.h"
 #pragma clang attribute pop
 #endif

@@ -85,20 +85,20 @@ public let quantizationFunctions: [Builtin] = [
   },
   function(
     "quantized_matmul",
-    "x, w, /, scales=None, biases=None, transpose=True, group_size=None, bits=None, mode='affine'",
+    "x, w, /, scales=None, biases=None, transpose=True, group_size=None, bits=None, mode='affine', *, exact=True",
     "quantization",
-    "x @ w.T (or x @ w) with a quantised w: packed as MLX packs it, or a weight of a GGUF file. Without scales w is an array of floats (of 16 or 32 bits), read as it is.",
+    "x @ w.T (or x @ w) with a quantised w: packed as MLX packs it, or a weight of a GGUF file. Without scales w is an array of floats (of 16 or 32 bits), read as it is. Unless it is to be exact, x may be rounded to integers of 16 bits with a scale for each 32 columns (some 5e-5 of the result), which is faster; layers do so in evaluation mode.",
     [
       ">>> mx.quantized_matmul(mx.ones((1, 32)), mx.zeros((1, 4), dtype=mx.uint32), mx.ones((1, 1)), mx.ones((1, 1)), group_size=32, bits=4)\narray([[32]], dtype=float32)"
     ]
   ) { a in
     if let weight = try whole(a, "quantized_matmul", w: 1) {
       return try gatherQuantizedMatmul(
-        a.array(0), weight, transpose: a.bool(4), op: "quantized_matmul")
+        a.array(0), weight, transpose: a.bool(4), isExact: a.bool(8), op: "quantized_matmul")
     }
     return try gatherQuantizedMatmul(
       a.array(0), operand(a, "quantized_matmul", w: 1, group: 5, bits: 6, mode: 7),
-      transpose: a.bool(4), op: "quantized_matmul")
+      transpose: a.bool(4), isExact: a.bool(8), op: "quantized_matmul")
   },
   function(
     "gather_qmm",

@@ -4,15 +4,18 @@
 // biases (MLX). Products are with float32 activations and are exact up to float32 rounding: codes are
 // widened in registers, never stored.
 //
-// Packed layout (made once, for the 4- and 8-bit formats of 32 values a block): 16 rows are one tile and
-// lie side by side, one row a SIMD lane. A tile is a run of blocks of 32 columns; a block is
+// Packed layout (x86 with AVX2): 16 rows are one tile and lie side by side, one row a 32-bit lane, so that a
+// product needs no shuffles across rows and reads memory in order. A tile is a run of blocks of 32 columns. Blocks
+// that share scales (8 of a K format, group / 32 of MLX's affine ones) have one head before them: float16 scale[16]
+// and, where the format has one, minimum[16]. A block is its own scales (K formats: a byte a row, two kinds of them)
+// and the planes of its codes:
 //
-//   u16 scale[16]            float16, one a row
-//   u16 minimum[16]          float16, only for Q4_1
-//   u32 codes[4][16]         4-bit: word g of row r holds columns 8g..8g+7, lowest nibble first
-//   i8  codes[32][16]        8-bit: column by column
+//   4 bits   u32 [4][16]: word g of row r holds columns 8g..8g+7, lowest nibble first
+//   2 bits   u32 [2][16]: word h holds the pairs (16h + 8e + j, 16h + 8e + 4 + j), the first in its low half
+//   1 bit    u32 [16]: columns (8g + j, 8g + 4 + j) at bits 4g + j and 16 + 4g + j
+//   8 bits   i8 [16][16][2]: the pairs of columns (8g + j, 8g + 4 + j) of each row
 //
-// so a product needs no shuffles across rows, and decoding reads memory in order.
+// Codes of 3, 5 and 6 bits are planes of 2 + 1, 4 + 1 and 4 + 2 bits.
 #pragma once
 #include <stddef.h>
 #include <stdint.h>
@@ -52,17 +55,33 @@ void lull_quant_rows(const LullQuantized *w, int64_t first, int64_t count, float
 void lull_quant_dot(const LullQuantized *w, int64_t first, int64_t count, const float *x, int64_t m,
                     int64_t x_stride, float *y, int64_t y_stride, float *scratch);
 
-// Packed layout: whether there is one for the type, bytes of a tile of 16 rows, and making it.
-int lull_packs(int type);
-int64_t lull_packed_tile_bytes(int type, int64_t columns);
-void lull_pack_tiles(const LullQuantized *w, int64_t first_tile, int64_t tiles, uint8_t *packed);
+// Activations [m, columns] as 16-bit integers: x = scale * q with one scale for each 32 columns, so that products
+// with codes are exact integer sums. The rounding is 2^-16 of the largest of the 32. `sums` are those of scale * q
+// over each 16 columns.
+typedef struct {
+  int64_t m;
+  int16_t *q;
+  float *scales;  // [m, columns / 32]
+  float *sums;    // [m, columns / 16]
+} LullActivations;
+// Whether products of this weight with such activations exist on this machine.
+int lull_has_int_dot(const LullQuantized *w);
+// Fills q, scales and sums; columns divide by 32.
+enum { LULL_IN_ORDER = 0, LULL_PAIRED = 1 };  // PAIRED: of each 8 columns 0, 4, 1, 5, 2, 6, 3, 7
+void lull_quantize_activations(const float *x, int64_t m, int64_t x_stride, int64_t columns, int order, int16_t *q,
+                               float *scales, float *sums);
+// As lull_quant_dot, activations in order. `work` holds columns / 16 * 6 floats.
+void lull_int_dot(const LullQuantized *w, int64_t first, int64_t count, const LullActivations *a, float *y,
+                  int64_t y_stride, float *work);
 
-// Sums of x over each 32 columns: [m, columns / 32]. The products of Q4_1 need them.
-void lull_block_sums(const float *x, int64_t m, int64_t x_stride, int64_t columns, float *sums);
-// As lull_quant_dot, from packed tiles; rows past `rows` are not stored.
-void lull_packed_dot(int type, const uint8_t *packed, int64_t rows, int64_t columns,
-                     int64_t first_tile, int64_t tiles, const float *x, const float *sums, int64_t m,
-                     int64_t x_stride, float *y, int64_t y_stride);
+// Packed layout: bytes of a tile of 16 rows (0: there is none for this weight or machine), and making it.
+int64_t lull_packed_tile_bytes(const LullQuantized *w);
+void lull_pack_tiles(const LullQuantized *w, int64_t first_tile, int64_t tiles, uint8_t *packed);
+// y[m, row] for the rows of some tiles, activations in the order LULL_PAIRED. From LULL_MANY_ROWS rows of them on
+// the codes are widened first, into `panel` of LULL_PANEL_BYTES.
+enum { LULL_MANY_ROWS = 8, LULL_PANEL_BYTES = 64 * 1280 };
+void lull_packed_dot(const LullQuantized *w, const uint8_t *packed, int64_t first_tile, int64_t tiles,
+                     const LullActivations *a, float *y, int64_t y_stride, uint8_t *panel);
 // Tiles as float32, transposed: out[column * stride + 16 * tile + row].
-void lull_packed_columns(int type, const uint8_t *packed, int64_t columns, int64_t first_tile,
-                         int64_t tiles, float *out, int64_t stride);
+void lull_packed_columns(const LullQuantized *w, const uint8_t *packed, int64_t first_tile, int64_t tiles,
+                         float *out, int64_t stride);
