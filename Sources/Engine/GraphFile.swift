@@ -47,7 +47,8 @@ public struct GraphFile {
     ConvolutionWeightGradient.self, Cholesky.self, Inverse.self, TriangularInverse.self,
     Solve.self, PseudoInverse.self, Determinant.self, Cofactors.self, FFT.self, ConvertFloat8.self,
     Hadamard.self,
-    GatherMatMul.self, SegmentedMatMul.self, GatherQuantizedMatMul.self,
+    GatherMatMul.self, SegmentedMatMul.self, GatherQuantizedMatMul.self, DynamicSlice.self,
+    DynamicSliceUpdate.self,
   ]
   static let severalTypes: [any (MultiOutputPrimitive & Codable).Type] = [
     Quantize.self, LUFactors.self, SignLogDeterminant.self, QR.self, SVD.self,

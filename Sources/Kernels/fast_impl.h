@@ -250,6 +250,11 @@ void NAME(attention)(const LullAttention *a, int64_t first, int64_t count, float
     factor[r] = 1;
     int64_t visible = a->causal ? query + a->keys - a->queries + 1 : a->keys;
     if (visible > a->keys) visible = a->keys;
+    // A cache has room for more keys than there are yet: a mask that hides them ends with zeros.
+    if (a->mask_kind == 2 && count <= FEW) {
+      const uint8_t *mask = (const uint8_t *)a->mask + head * a->mask_head + query * a->mask_row;
+      while (visible > 0 && !mask[(visible - 1) * a->mask_key]) visible--;
+    }
     if (visible > last_key) last_key = visible;
   }
   memset(out, 0, (size_t)(padded_rows * vpad) * 4);

@@ -146,8 +146,12 @@ public let indexingFunctions: [Builtin] = [
     ]
   ) { a in
     let (x, update) = try a.pair(0, 1)
-    let starts = try a.array(2).ints()
+    let places = try a.array(2)
     let axes = try a.ints(3)
+    if !places.isEvaluated || places.isTraced {
+      return try sliceUpdate(x, update, at: places, axes)
+    }
+    let starts = try places.ints()
     guard starts.count == axes.count else {
       throw LullError.valueError(
         "slice_update: \(starts.count) start indices for \(axes.count) axes")

@@ -233,9 +233,13 @@ func matrixTranspose(_ x: NDArray) throws(ArrayError) -> NDArray {
 
 private func sliced(_ a: ArrayArgs) throws -> NDArray {
   let x = try a.array(0)
-  let starts = try flatten(a.array(1)).ints()
+  let places = try a.array(1)
   let axes = try a.ints(2)
   let sizes = try a.ints(3)
+  if !places.isEvaluated || places.isTraced, sizes.allSatisfy({ $0 >= 0 }) {
+    return try slice(x, at: places, axes, size: Shape.checked(sizes, op: "slice"))
+  }
+  let starts = try flatten(places).ints()
   guard starts.count == axes.count else {
     throw LullError.valueError("slice: \(starts.count) start indices for \(axes.count) axes")
   }
