@@ -69,7 +69,9 @@ struct FastAttention: Primitive, Codable {
     let threads = Int(lull_thread_count())
     // Four units a thread, so that an unlucky split costs little; 32 rows share a block of keys best.
     let target = (batch * heads * queries + threads * 4 - 1) / (threads * 4)
-    let unitRows = max(1, min(Int(LULL_ATTENTION_ROWS), min(target, rowsPerHead)))
+    let unitRows =
+      queries == 1 && group <= 4
+      ? group : max(1, min(Int(LULL_ATTENTION_ROWS), min(target, rowsPerHead)))
     let unitsPerHead = (rowsPerHead + unitRows - 1) / unitRows
     let scratchCount = (Int(lull_attention_scratch(&base, Int64(unitRows))) + 15) / 16 * 16
     let scratch = try Buffer(byteCount: threads * scratchCount * 4)
@@ -82,10 +84,8 @@ struct FastAttention: Primitive, Codable {
     let maskBytes = mask.map { $0.dtype == .bool ? 1 : 4 } ?? 0
     let (qs, ks, vs) = (q.strides, k.strides, v.strides)
     let settings = base
-    parallelFor(batch * kvHeads * unitsPerHead) { chunk, worker in
-      let unit = chunk % unitsPerHead
-      let kvHead = chunk / unitsPerHead % kvHeads
-      let b = chunk / unitsPerHead / kvHeads
+    /// One key/value head and the query heads that share it, all keys.
+    func head(_ b: Int, _ kvHead: Int) -> LullAttention {
       var a = settings
       a.q = UnsafePointer(qp + b * qs[0] + kvHead * group * qs[1])
       a.k = UnsafePointer(kp + b * ks[0] + kvHead * ks[1])
@@ -95,6 +95,49 @@ struct FastAttention: Primitive, Codable {
         a.mask = maskPointer + (b * maskStrides[0] + kvHead * group * maskStrides[1]) * maskBytes
       }
       if let sinkPointer { a.sinks = sinkPointer + b * sinkBatch + kvHead * group * sinkHead }
+      return a
+    }
+    // One query over many keys: they are shared out, too, and the keys are read once for a group.
+    let parts = min((threads * 4 + batch * kvHeads - 1) / (batch * kvHeads), keys / 128)
+    if queries == 1, group <= 4, !hasSinks, parts > 1 {
+      let each = (keys + parts - 1) / parts
+      let width = valueDim + 2
+      let partial = try Buffer(byteCount: batch * kvHeads * parts * group * width * 4)
+      let partialPointer = partial.pointer.assumingMemoryBound(to: Float.self)
+      parallelFor(batch * kvHeads * parts) { chunk, worker in
+        let (unit, part) = (chunk / parts, chunk % parts)
+        let first = part * each
+        var a = head(unit / kvHeads, unit % kvHeads)
+        a.keys = Int64(max(0, min(each, keys - first)))
+        a.k += first * Int(a.k_row)
+        a.v += first * Int(a.v_row)
+        if let mask = a.mask { a.mask = mask + first * Int(a.mask_key) * maskBytes }
+        let own = partialPointer + chunk * group * width
+        a.out = own
+        a.out_head = Int64(valueDim)
+        a.state = own + group * valueDim
+        lull_attention(&a, 0, Int64(group), scratchPointer + worker * scratchCount)
+      }
+      for unit in 0..<batch * kvHeads {
+        let own = partialPointer + unit * parts * group * width
+        for row in 0..<group {
+          let isVisible = lull_attention_merge(
+            own + row * valueDim, Int64(group * width), own + group * valueDim + 2 * row,
+            Int64(group * width), Int64(parts), Int64(valueDim),
+            op + (unit / kvHeads * heads + unit % kvHeads * group + row) * valueDim)
+          if isVisible == 0 {
+            var a = head(unit / kvHeads, unit % kvHeads)
+            lull_attention(&a, Int64(row), 1, scratchPointer)
+          }
+        }
+      }
+      return
+    }
+    parallelFor(batch * kvHeads * unitsPerHead) { chunk, worker in
+      let unit = chunk % unitsPerHead
+      let kvHead = chunk / unitsPerHead % kvHeads
+      let b = chunk / unitsPerHead / kvHeads
+      var a = head(b, kvHead)
       // Late queries of a causal mask have the most to do: start with them.
       let first = (unitsPerHead - 1 - unit) * unitRows
       lull_attention(

@@ -1,5 +1,6 @@
 // Dispatch of the kernels in fast.h.
 #include "Kernels.h"
+#include <math.h>
 
 #define KERNELS(isa)                                                                                   \
   void lull_##isa##_rms_norm(const float *, int64_t, const float *, float, int64_t, int64_t, float *); \
@@ -45,4 +46,24 @@ int64_t lull_attention_scratch(const LullAttention *a, int64_t count) {
 
 void lull_attention(const LullAttention *a, int64_t first, int64_t count, float *scratch) {
   CHOOSE(attention, a, first, count, scratch)
+}
+
+int lull_attention_merge(const float *outs, int64_t stride, const float *states, int64_t state_stride, int64_t parts,
+                         int64_t width, float *out) {
+  float top = -INFINITY, sum = 0;
+  for (int64_t p = 0; p < parts; p++)
+    if (states[p * state_stride + 1] > 0 && states[p * state_stride] > top) top = states[p * state_stride];
+  for (int64_t i = 0; i < width; i++) out[i] = 0;
+  int isNumber = 1;
+  for (int64_t p = 0; p < parts; p++) {
+    float own = states[p * state_stride + 1];
+    if (own == 0) continue;
+    if (own != own) isNumber = 0;
+    float factor = expf(states[p * state_stride] - top);
+    sum += own * factor;
+    for (int64_t i = 0; i < width; i++) out[i] += factor * outs[p * stride + i];
+  }
+  if (sum == 0 && isNumber) return 0;
+  for (int64_t i = 0; i < width; i++) out[i] /= sum;
+  return 1;
 }

@@ -143,7 +143,10 @@ static float fold(const LullAttention *a, int64_t row, int64_t first_key, int64_
       for (int64_t j = 0; j < visible; j++) s[j] = s[j] * a->scale + m[j * a->mask_key];
     } else {
       const uint8_t *m = (const uint8_t *)a->mask + base;
-      for (int64_t j = 0; j < visible; j++) s[j] = m[j * a->mask_key] ? s[j] * a->scale : -INFINITY;
+      if (a->mask_key == 1)
+        for (int64_t j = 0; j < visible; j++) s[j] = m[j] ? s[j] * a->scale : -INFINITY;
+      else
+        for (int64_t j = 0; j < visible; j++) s[j] = m[j * a->mask_key] ? s[j] * a->scale : -INFINITY;
     }
   } else {
     for (int64_t j = 0; j < KEYS; j += 16) STORE(s + j, LOAD(s + j) * a->scale);
@@ -169,39 +172,53 @@ static float fold(const LullAttention *a, int64_t row, int64_t first_key, int64_
   return factor;
 }
 
+// How many vectors of 16 a row's sums take at a time: those of ROWS rows stay in registers.
+#if LEVEL == 2
+enum { WIDE = 4 };
+#else
+enum { WIDE = 1 };
+#endif
+
 // scores[r][j] = q[r] . k[j] for a block of keys, from the transposed block kt [dim][KEYS].
 INLINE void scores_of_rows(const float *const *q, const float *kt, int64_t dim, float *scores) {
-  f32x16 c[ROWS][4];
-  for (int r = 0; r < ROWS; r++)
-    for (int j = 0; j < 4; j++) c[r][j] = 0;
-  for (int64_t d = 0; d < dim; d++) {
-    const float *k = kt + d * KEYS;
-    f32x16 k0 = LOAD(k), k1 = LOAD(k + 16), k2 = LOAD(k + 32), k3 = LOAD(k + 48);
-    for (int r = 0; r < ROWS; r++) {
-      float v = q[r][d];
-      c[r][0] += v * k0;
-      c[r][1] += v * k1;
-      c[r][2] += v * k2;
-      c[r][3] += v * k3;
+  for (int64_t first = 0; first < KEYS; first += 16 * WIDE) {
+    f32x16 c[ROWS][WIDE];
+    for (int r = 0; r < ROWS; r++)
+      for (int j = 0; j < WIDE; j++) c[r][j] = 0;
+    for (int64_t d = 0; d < dim; d++) {
+      f32x16 k[WIDE];
+      for (int j = 0; j < WIDE; j++) k[j] = LOAD(kt + d * KEYS + first + 16 * j);
+      for (int r = 0; r < ROWS; r++)
+        for (int j = 0; j < WIDE; j++) c[r][j] += q[r][d] * k[j];
     }
+    for (int r = 0; r < ROWS; r++)
+      for (int j = 0; j < WIDE; j++) STORE(scores + r * KEYS + first + 16 * j, c[r][j]);
   }
-  for (int r = 0; r < ROWS; r++)
-    for (int j = 0; j < 4; j++) STORE(scores + r * KEYS + 16 * j, c[r][j]);
 }
 
-// out[r] = out[r] * factor[r] + p[r] . v for ROWS rows, 64 columns (or `width` vectors) at a time.
-INLINE void add_values(float *const *out, const float *factor, const float *p, const float *v,
-                       int64_t v_row, int64_t count, int width) {
-  f32x16 c[ROWS][4];
-  for (int r = 0; r < ROWS; r++)
-    for (int j = 0; j < width; j++) c[r][j] = LOAD(out[r] + 16 * j) * factor[r];
-  for (int64_t key = 0; key < count; key++, v += v_row)
-    for (int r = 0; r < ROWS; r++) {
-      float weight = p[r * KEYS + key];
-      for (int j = 0; j < width; j++) c[r][j] += weight * LOAD(v + 16 * j);
-    }
-  for (int r = 0; r < ROWS; r++)
-    for (int j = 0; j < width; j++) STORE(out[r] + 16 * j, c[r][j]);
+// out[r] = out[r] * factor[r] + p[r] . v for some rows and `width` vectors of 16 columns.
+INLINE void add_columns(int rows, int width, float *const *out, int64_t d, const float *factor, const float *p,
+                        const float *v, int64_t v_row, int64_t count) {
+  f32x16 c[ROWS][WIDE];
+  for (int r = 0; r < rows; r++)
+    for (int j = 0; j < width; j++) c[r][j] = LOAD(out[r] + d + 16 * j) * factor[r];
+  v += d;
+  for (int64_t key = 0; key < count; key++, v += v_row) {
+    f32x16 value[WIDE];
+    for (int j = 0; j < width; j++) value[j] = LOAD(v + 16 * j);
+    for (int r = 0; r < rows; r++)
+      for (int j = 0; j < width; j++) c[r][j] += p[r * KEYS + key] * value[j];
+  }
+  for (int r = 0; r < rows; r++)
+    for (int j = 0; j < width; j++) STORE(out[r] + d + 16 * j, c[r][j]);
+}
+
+// All columns, of up to ROWS rows.
+INLINE void add_values(int rows, float *const *out, const float *factor, const float *p, const float *v, int64_t v_row,
+                       int64_t count, int64_t columns) {
+  int64_t d = 0;
+  for (; d + 16 * WIDE <= columns; d += 16 * WIDE) add_columns(rows, WIDE, out, d, factor, p, v, v_row, count);
+  for (; d < columns; d += 16) add_columns(rows, 1, out, d, factor, p, v, v_row, count);
 }
 
 // dot products of one query with 4 keys, summed across lanes together.
@@ -212,16 +229,13 @@ INLINE void dot4(const float *q, const float *k, int64_t k_row, int64_t dim, flo
     f32x16 v = LOAD(q + d);
     for (int j = 0; j < 4; j++) s[j] += v * LOAD(k + j * k_row + d);
   }
-#define PAIR(a, b) \
-  (__builtin_shufflevector(a, b, 0, 16, 2, 18, 4, 20, 6, 22, 8, 24, 10, 26, 12, 28, 14, 30) + \
-   __builtin_shufflevector(a, b, 1, 17, 3, 19, 5, 21, 7, 23, 9, 25, 11, 27, 13, 29, 15, 31))
-  f32x16 a = PAIR(s[0], s[1]), b = PAIR(s[2], s[3]);
-  // Lanes of a: k0 k1 k0 k1 ...; of b: k2 k3 ...
-  f32x16 c = __builtin_shufflevector(a, b, 0, 1, 16, 17, 4, 5, 20, 21, 8, 9, 24, 25, 12, 13, 28, 29) +
-             __builtin_shufflevector(a, b, 2, 3, 18, 19, 6, 7, 22, 23, 10, 11, 26, 27, 14, 15, 30, 31);
+  __typeof__(s[0].lo) h[4];
+  for (int j = 0; j < 4; j++) h[j] = s[j].lo + s[j].hi;
+#define PAIR(a, b)                                                                                     \
+  (__builtin_shufflevector(a, b, 0, 2, 8, 10, 4, 6, 12, 14) + __builtin_shufflevector(a, b, 1, 3, 9, 11, 5, 7, 13, 15))
+  __typeof__(h[0]) a = PAIR(h[0], h[1]), b = PAIR(h[2], h[3]), c = PAIR(a, b);
 #undef PAIR
-  __typeof__(c.lo) h = c.lo + c.hi;
-  __typeof__(h.lo) r = h.lo + h.hi;
+  __typeof__(c.lo) r = c.lo + c.hi;
   for (int j = 0; j < 4; j++) out[j] = r[j];
   for (; d < dim; d++)
     for (int j = 0; j < 4; j++) out[j] += q[d] * k[j * k_row + d];
@@ -292,22 +306,26 @@ void NAME(attention)(const LullAttention *a, int64_t first, int64_t count, float
       v = values;
       v_row = vpad;
     }
-    for (int64_t r = 0; r < padded_rows; r += ROWS) {
-      float *o[ROWS];
-      int64_t d = 0;
-      for (; d + 64 <= vpad; d += 64) {
-        for (int i = 0; i < ROWS; i++) o[i] = rows[r + i] + d;
-        add_values(o, factor + r, scores + r * KEYS, v + d, v_row, n, 4);
-      }
-      for (; d < vpad; d += 16) {
-        for (int i = 0; i < ROWS; i++) o[i] = rows[r + i] + d;
-        add_values(o, factor + r, scores + r * KEYS, v + d, v_row, n, 1);
+    for (int64_t r = 0; r < count; r += ROWS) {
+      float *const *o = (float *const *)rows + r;
+      const float *f = factor + r, *p = scores + r * KEYS;
+      switch (count - r) {
+      case 1: add_values(1, o, f, p, v, v_row, n, vpad); break;
+      case 2: add_values(2, o, f, p, v, v_row, n, vpad); break;
+      case 3: add_values(3, o, f, p, v, v_row, n, vpad); break;
+      default: add_values(4, o, f, p, v, v_row, n, vpad);
       }
     }
   }
   for (int64_t r = 0; r < count; r++) {
     int64_t row = first + r, head = row / a->queries, query = row % a->queries;
     float *to = a->out + head * a->out_head + query * a->out_row;
+    if (a->state) {
+      memcpy(to, rows[r], (size_t)a->value_dim * 4);
+      a->state[2 * row] = maximum[r];
+      a->state[2 * row + 1] = sum[r];
+      continue;
+    }
     if (sum[r] == 0 && (a->causal || a->mask_kind == 2)) {  // all keys hidden: all weigh the same
       memset(rows[r], 0, (size_t)a->value_dim * 4);
       for (int64_t j = 0; j < a->keys; j++)

@@ -30,8 +30,14 @@ typedef struct {
   int64_t mask_head, mask_row, mask_key;     // strides in elements, 0 where broadcast
   const float *sinks;                        // one score a head for a key without a value, or NULL
   int64_t sink_head;
+  float *state;                              // for some of the keys: (maximum, sum) of each row, or NULL
 } LullAttention;
-// Rows first ..< first + count. `scratch` holds lull_attention_scratch floats, 64-byte aligned.
+// Rows first ..< first + count. With `state` the result is not yet divided by the sum, so that those of other keys can
+// be merged with it by lull_attention_merge. `scratch` holds lull_attention_scratch floats, 64-byte aligned.
 int64_t lull_attention_scratch(const LullAttention *a, int64_t count);
 enum { LULL_ATTENTION_ROWS = 32 };           // most rows a call may ask for
 void lull_attention(const LullAttention *a, int64_t first, int64_t count, float *scratch);
+// One row from `parts` parts of its keys: outs are `width` floats, `stride` apart, states (maximum, sum) as far as
+// `state_stride` apart. False when no key was visible.
+int lull_attention_merge(const float *outs, int64_t stride, const float *states, int64_t state_stride, int64_t parts,
+                         int64_t width, float *out);
