@@ -37,13 +37,13 @@ extension NDArray {
       ? self : NDArray(Reshape(recipe: recipe), shape: target, dtype: dtype, self)
   }
 
-  public func broadcast(to target: Shape) throws(ArrayError) -> NDArray {
+  public func broadcast(to target: Shape, isView: Bool = false) throws(ArrayError) -> NDArray {
     if target == shape { return self }
     guard try Shape.broadcast(shape, target, op: "broadcast_to") == target else {
       throw .broadcast(op: "broadcast_to", lhs: shape.array, rhs: target.array)
     }
     _ = try target.elementCount(op: "broadcast_to")
-    if let buffer, !isTraced {
+    if let buffer, !isTraced, !(isView && isFill) {
       return NDArray(
         buffer: buffer, offset: offset, shape: target,
         strides: Broadcast.strides(self, to: target), dtype: dtype)

@@ -34,6 +34,8 @@ public final class CompiledPlan: @unchecked Sendable {
   /// See KeptKernel.swift.
   var kernel: KeptKernel?
   var keepsKernel = false
+  /// Numbers the calls of all plans: nodes know which one made them.
+  nonisolated(unsafe) private static var lastCall: UInt32 = 0
 
   /// The plan of a recorded graph.
   init(
@@ -172,6 +174,8 @@ public final class CompiledPlan: @unchecked Sendable {
   func nodes(_ arrays: [NDArray]) throws(ArrayError) -> [NDArray] {
     let saved = currentPosition
     defer { currentPosition = saved }
+    CompiledPlan.lastCall &+= 1
+    if CompiledPlan.lastCall == 0 { CompiledPlan.lastCall = 1 }
     var slots = arrays
     slots.reserveCapacity(arrays.count + constants.count + steps.count)
     slots.append(contentsOf: constants)
@@ -193,13 +197,14 @@ public final class CompiledPlan: @unchecked Sendable {
       let node = NDArray(
         op: op, shape: step.shape, dtype: step.dtype, slots[from[0]],
         from.count > 1 ? slots[from[1]] : nil, from.count > 2 ? slots[from[2]] : nil)
-      node.mayContract = true
+      node.call = CompiledPlan.lastCall
       return node
     case .primitive(let primitive):
       let own = step.inputs.map { slots[$0] }
       let node = NDArray(
         primitive.replacing(own), shape: step.shape, dtype: step.dtype, inputs: own)
       node.isReduction = primitive is Reduction
+      node.call = CompiledPlan.lastCall
       return node
     case .several(let base, let shapes, let dtypes):
       let own = step.inputs.map { slots[$0] }
@@ -220,6 +225,7 @@ public final class CompiledPlan: @unchecked Sendable {
   private func rebuild(_ slots: inout [NDArray]) throws(ArrayError) {
     // Outputs of primitives with several: they stand where their steps are.
     var several: [Int: [NDArray]] = [:]
+    let call = CompiledPlan.lastCall
     let shapeless = Tracing.isShapeless
     Tracing.isShapeless = shapeless || slots.contains { $0.isTraced }
     defer { Tracing.isShapeless = shapeless }
@@ -234,7 +240,7 @@ public final class CompiledPlan: @unchecked Sendable {
         let node = NDArray(
           op: op, shape: shape, dtype: step.dtype, own[0], own.count > 1 ? own[1] : nil,
           own.count > 2 ? own[2] : nil)
-        node.mayContract = true
+        node.call = call
         slots.append(node)
       case .primitive(let primitive):
         let old = NodeShape(
@@ -243,6 +249,7 @@ public final class CompiledPlan: @unchecked Sendable {
         guard node.dtype == step.dtype else {
           throw .dtype(op: primitive.name, found: node.dtype, needed: step.dtype.name)
         }
+        node.call = call
         slots.append(node)
       case .several(let base, let shapes, let dtypes):
         let before = step.inputs.map { shape(of: $0) }

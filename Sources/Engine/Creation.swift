@@ -17,6 +17,34 @@ extension NDArray {
   }
 }
 
+/// The elements of a small file, which has been read: they go to memory of their own when they are asked for, like
+/// any result, and there they can be overwritten.
+private struct FileContent: Primitive, @unchecked Sendable {
+  let bytes: UnsafeRawBufferPointer
+  let owner: AnyObject
+  var name: OperationName { "load" }
+  func evaluate(_ out: NDArray) throws(ArrayError) {
+    try out.allocate()
+    if let base = bytes.baseAddress {
+      out.pointer.copyMemory(from: base, byteCount: out.byteCount)
+    }
+  }
+  func vjp(_ out: NDArray, _ cotangent: NDArray) throws(ArrayError) -> [NDArray?] { [] }
+}
+
+extension NDArray {
+  /// An array that copies bytes (row-major; alive as long as `owner`) when it is evaluated.
+  public static func copying(
+    _ bytes: UnsafeRawBufferPointer, owner: AnyObject, shape: Shape, dtype: DType
+  ) throws(ArrayError) -> NDArray {
+    guard try shape.elementCount(op: "load") * dtype.byteCount == bytes.count else {
+      throw .argument(op: "load", message: "\(bytes.count) bytes do not make \(shape)")
+    }
+    return NDArray(
+      FileContent(bytes: bytes, owner: owner), shape: shape, dtype: dtype, inputs: [])
+  }
+}
+
 extension NDArray {
   /// A 0-d array of a plain number in its natural dtype or the one given.
   public convenience init(_ scalar: Scalar, dtype: DType? = nil) throws(ArrayError) {
@@ -202,11 +230,11 @@ extension NDArray {
     }
   }
 
-  /// One value for a whole shape; takes the memory of one element.
+  /// One value for a whole shape; takes the memory of one element until `evalInMemory`.
   public static func full(_ shape: Shape, _ scalar: Scalar, dtype: DType? = nil)
     throws(ArrayError) -> NDArray
   {
-    try NDArray(scalar, dtype: dtype).broadcast(to: shape)
+    try NDArray(scalar, dtype: dtype).broadcast(to: shape).asFill()
   }
   public static func zeros(_ shape: Shape, dtype: DType = .float32) throws(ArrayError) -> NDArray {
     try full(shape, .int(0), dtype: dtype)

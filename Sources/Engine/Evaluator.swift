@@ -92,6 +92,23 @@ enum Evaluator {
     }
   }
 
+  /// The nodes that would be computed together, inputs before users, for a picture of the graph.
+  static func fusedGroups(_ outputs: [NDArray]) -> [[NDArray]] {
+    mark &+= 1
+    let groups = assign(sort(outputs), outputs)
+    return groups.filter(\.isFused).map { group in
+      var nodes: [NDArray] = []
+      var next = group.last
+      while let reference = next {
+        let node = reference.takeUnretainedValue()
+        nodes.append(node)
+        next = node.nextInGroup
+      }
+      if group.isReduction { nodes.append(group.root.takeUnretainedValue()) }
+      return nodes
+    }
+  }
+
   /// All pending nodes that the outputs need, inputs before consumers.
   private static func sort(_ outputs: [NDArray]) -> [Unmanaged<NDArray>] {
     var order: [Unmanaged<NDArray>] = []
@@ -216,6 +233,11 @@ enum Evaluator {
     }
     let group = groups[Int(node.group)]
     return !group.isReduction && group.product == nil && Epilogue.isPossible(node)
+  }
+
+  /// How many refer to the node.
+  @inline(__always) static func references(_ node: Unmanaged<NDArray>) -> UInt {
+    retainCount(node.toOpaque())
   }
 
   /// Whether somebody besides the graph under evaluation refers to the node.

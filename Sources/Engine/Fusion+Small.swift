@@ -12,20 +12,28 @@ extension Fusion {
   static func runSmall(_ node: NDArray) throws(ArrayError) -> Bool {
     let size = node.size
     if size > 1024 || size == 0 { return false }
-    let x = node.input(0)
-    let dtype = x.dtype
+    // No reference to an input is counted here: one that dies is overwritten.
+    let dtype = node.reference(0)._withUnsafeGuaranteedRef { $0.dtype }
     guard dtype.byteCount >= 4, let op = simpleOp(node) else { return false }
     guard let function = lull_op_function(Int32(op), Int32(computeType(dtype))) else {
       return false
     }
     if node.dtype.byteCount < 4 { return false }
-    guard let a = smallOperand(x, size, 0) else { return false }
+    guard let a = node.reference(0)._withUnsafeGuaranteedRef({ smallOperand($0, size, 0) }) else {
+      return false
+    }
     var b = a
-    if let y = node.in1 {
-      guard let found = smallOperand(y, size, 1) else { return false }
+    let isBinary = node.in1 != nil
+    if isBinary {
+      guard let found = node.reference(1)._withUnsafeGuaranteedRef({ smallOperand($0, size, 1) })
+      else { return false }
       b = found
     }
-    try node.allocate()
+    if launches.isWanted { launches.noteOther() }
+    // In place where an input dies; wider values would need operands and results of one width.
+    if dtype.byteCount != 4 || !(node.takeOver(0) || (isBinary && node.takeOver(1))) {
+      try node.allocate()
+    }
     function(node.pointer, a, b, b, Int64((size + 15) & ~15))
     return true
   }

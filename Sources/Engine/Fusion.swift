@@ -129,7 +129,7 @@ struct Fusion {
     case .sign: value = one(lullSign)
     case .square:
       value = one(lullSquare)
-      values[Int(value)].mayContract = node.mayContract
+      values[Int(value)].mayContract = node.call != 0
     case .sqrt: value = one(lullSqrt)
     case .rsqrt: value = one(lullRsqrt)
     case .reciprocal: value = one(lullRecip)
@@ -171,11 +171,11 @@ struct Fusion {
     case .add, .subtract:
       let b = operand(node, 1), isSum = node.op == .add
       value =
-        (node.mayContract ? contracted(a, b, isSum: isSum) : nil)
+        (node.call != 0 ? contracted(a, b, isSum: isSum) : nil)
         ?? emit(isSum ? lullAdd : lullSub, type, a, b)
     case .multiply:
       value = two(lullMul)
-      values[Int(value)].mayContract = node.mayContract
+      values[Int(value)].mayContract = node.call != 0
     case .divide: value = two(lullDiv)
     case .floorDivide:
       if node.dtype == .float16 || node.dtype == .bfloat16 {
@@ -255,11 +255,16 @@ struct Fusion {
     freeLoads.removeAll(keepingCapacity: true)
     defer { inputNodes.removeAll(keepingCapacity: true) }
 
+    var isInPlace = false
     if let epilogue {
       try epilogue.allocate(kept)
+    } else if kept.count == 1 && reduction == nil && takesOver(kept[0], nodes) {
+      isInPlace = true
+      lull_interrupt_shield(1)
     } else {
       for node in kept { try node.allocate() }
     }
+    defer { if isInPlace { lull_interrupt_shield(0) } }
     if let reduction { try reduction.allocate() }
     do throws(ArrayError) {
       for reference in nodes {
@@ -270,12 +275,49 @@ struct Fusion {
         }
       }
       try launch(space: space, kept: kept, reduction: reduction, epilogue: epilogue)
+      // In memory of an input the kernel was not interrupted.
       if lull_interrupt_stops() != 0 { throw .interrupted }
     } catch {
       for node in kept { node.buffer = nil }
       reduction?.buffer = nil
       throw error
     }
+  }
+
+  /// Gives the only result of a group the memory of an input that dies with it: a program reads each element before
+  /// it writes it.
+  private static func takesOver(_ out: NDArray, _ nodes: [Unmanaged<NDArray>]) -> Bool {
+    // Memory for small results costs less than the search.
+    if out.isTraced || Evaluator.watch != .nobody || out.size <= 1024 && !launches.isWanted {
+      return false
+    }
+    for reference in nodes {
+      let isFound = reference._withUnsafeGuaranteedRef { node in
+        for i in 0..<node.inputCount {
+          let input = node.reference(i)
+          let isCandidate = input._withUnsafeGuaranteedRef {
+            $0.buffer != nil && $0.size == out.size && $0.isRowContiguous && $0.size > 1
+          }
+          if isCandidate, isOnlyIn(nodes, input), out.takeOver(input) { return true }
+        }
+        return false
+      }
+      if isFound { return true }
+    }
+    return false
+  }
+
+  /// Whether nobody refers to an array but nodes of the group.
+  private static func isOnlyIn(_ nodes: [Unmanaged<NDArray>], _ x: Unmanaged<NDArray>) -> Bool {
+    var count: UInt = 0
+    for reference in nodes {
+      reference._withUnsafeGuaranteedRef { node in
+        for i in 0..<node.inputCount where node.reference(i).toOpaque() == x.toOpaque() {
+          count += 1
+        }
+      }
+    }
+    return Evaluator.references(x) == count
   }
 
   private static func launch(

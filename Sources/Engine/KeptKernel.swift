@@ -21,11 +21,14 @@ final class KeptKernel {
   private let arguments: [Int]
   /// How the arguments lay; another order in memory is another program.
   private let strides: [Shape]
-  private let holders: [NDArray]
+  private let holders: [Buffer]
   private let scratch: Buffer?
 
   /// `read` are the arrays of the program's inputs, `constants` those that are no arguments.
-  init(_ program: LullProgram, read: [NDArray], arguments: [NDArray], scratch: Buffer?) {
+  init(
+    _ program: LullProgram, read: [NDArray], arguments: [ObjectIdentifier], strides: [Shape],
+    scratch: Buffer?
+  ) {
     self.program = program
     self.scratch = scratch
     let (n, m, k) = (
@@ -40,9 +43,9 @@ final class KeptKernel {
     self.program.code = UnsafePointer(code)
     self.program.inputs = UnsafePointer(inputs)
     self.program.outputs = UnsafePointer(outputs)
-    self.arguments = read.map { x in arguments.firstIndex { $0 === x } ?? -1 }
-    strides = arguments.map(\.strides)
-    holders = zip(read, self.arguments).filter { $0.1 < 0 }.map(\.0)
+    self.arguments = read.map { arguments.firstIndex(of: ObjectIdentifier($0)) ?? -1 }
+    self.strides = strides
+    holders = zip(read, self.arguments).filter { $0.1 < 0 }.compactMap(\.0.buffer)
   }
 
   deinit {
@@ -57,7 +60,14 @@ final class KeptKernel {
       let isSame = out.reference(i)._withUnsafeGuaranteedRef { $0.strides == strides[i] }
       if !isSame { return false }
     }
-    try out.allocate()
+    // In the memory of an argument that dies with the call: a program reads each element before it writes it.
+    var isInPlace = false
+    var i = 0
+    while program.reduce == Int32(lullNoReduce), !isInPlace, i < Swift.min(3, out.inputCount) {
+      isInPlace = out.takeDonation(i)
+      i += 1
+    }
+    if !isInPlace { try out.allocate() }
     for (i, argument) in arguments.enumerated() where argument >= 0 {
       out.reference(argument)._withUnsafeGuaranteedRef { x in
         let buffer = x.buffer.unsafelyUnwrapped
@@ -87,14 +97,19 @@ struct KeptFunction: Primitive {
 
   func evaluate(_ out: NDArray) throws(ArrayError) {
     if let kernel = plan.kernel, try kernel.run(out) { return }
-    let arguments = out.inputs
     for x in plan.constants { try x.eval() }
-    let result = try plan.nodes(arguments)[0]
+    let result = try plan.nodes(out.inputs)[0]
     // An array in two roles would be one input of the program.
-    let all = arguments + plan.constants
-    let isWanted = plan.kernel == nil && Set(all.map { ObjectIdentifier($0) }).count == all.count
-    if isWanted { Fusion.launches.begin(arguments) }
+    let arguments = (0..<out.inputCount).map { ObjectIdentifier(out.input($0)) }
+    let all = arguments + plan.constants.map { ObjectIdentifier($0) }
+    let isWanted = plan.kernel == nil && Set(all).count == all.count
+    if isWanted {
+      Fusion.launches.begin(
+        arguments, (0..<out.inputCount).map { out.input($0).strides })
+    }
     defer { Fusion.launches.end() }
+    // Only the graph holds the arguments now: what dies with the call can be overwritten.
+    if !out.isTraced { out.becomeCopy(of: result) }
     try result.eval()
     if isWanted {
       plan.kernel = Fusion.launches.only
@@ -110,7 +125,8 @@ struct KeptFunction: Primitive {
 /// Watches an evaluation for the one kernel that a plan may keep.
 struct Launches {
   /// The arguments of the function that runs, if its kernel is wanted.
-  private var arguments: [NDArray]?
+  private var arguments: [ObjectIdentifier]?
+  private var strides: [Shape] = []
   private var count = 0
   private var found: KeptKernel?
   /// The program was written for the value of an argument.
@@ -118,17 +134,22 @@ struct Launches {
   var only: KeptKernel? { count == 1 && !isSpecial ? found : nil }
   var isWanted: Bool { arguments != nil }
 
-  mutating func begin(_ arguments: [NDArray]) { self = Launches(arguments: arguments) }
+  mutating func begin(_ arguments: [ObjectIdentifier], _ strides: [Shape]) {
+    self = Launches(arguments: arguments, strides: strides)
+  }
   mutating func noteValue(of x: NDArray) {
-    if let arguments, arguments.contains(where: { $0 === x }) { isSpecial = true }
+    if let arguments, arguments.contains(ObjectIdentifier(x)) { isSpecial = true }
   }
   mutating func end() { self = Launches() }
+  /// Called for what is computed without a program: then one kernel is not all of the function.
+  mutating func noteOther() { count += 1 }
   /// Called for every kernel of a wanted evaluation; those with several outputs are not kept.
   mutating func add(_ program: LullProgram, read: [NDArray], scratch: Buffer?) {
     count += 1
     let outputs = program.outputCount + (program.reduce == Int32(lullNoReduce) ? 0 : 1)
     guard count == 1, outputs == 1, let arguments else { return }
-    found = KeptKernel(program, read: read, arguments: arguments, scratch: scratch)
+    found = KeptKernel(
+      program, read: read, arguments: arguments, strides: strides, scratch: scratch)
   }
 }
 

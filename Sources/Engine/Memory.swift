@@ -91,7 +91,7 @@ public enum Memory {
     return bytes / 20 * 19
   }
 
-  public static func resetPeak() { peak = active }
+  public static func resetPeak() { peak = 0 }
 
   /// Gives all cached blocks back to the system.
   public static func clearCache() {

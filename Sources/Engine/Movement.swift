@@ -58,6 +58,7 @@ struct Reshape: Primitive, Codable {
   var name: OperationName { "reshape" }
   func evaluate(_ out: NDArray) throws(ArrayError) {
     let x = out.input(0)
+    out.isFill = x.isFill
     if let strides = Reshape.viewStrides(x.shape, x.strides, to: out.shape) {
       out.share(x, strides: strides)
       return
@@ -148,6 +149,7 @@ struct Transpose: Primitive, Codable {
   var name: OperationName { "transpose" }
   func evaluate(_ out: NDArray) throws(ArrayError) {
     let x = out.input(0)
+    out.isFill = x.isFill
     var strides = Shape()
     for axis in order { strides.append(x.strides[axis]) }
     out.share(x, strides: strides)
@@ -205,6 +207,7 @@ struct Slice: Primitive, Codable {
   var name: OperationName { "slice" }
   func evaluate(_ out: NDArray) throws(ArrayError) {
     let x = out.input(0)
+    out.isFill = x.isFill
     var offset = 0
     var strides = Shape()
     for i in 0..<x.rank {

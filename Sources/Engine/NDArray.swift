@@ -24,14 +24,17 @@ public final class NDArray: @unchecked Sendable {
   let op: ElementwiseOp
   /// Made from a tracer inside a gradient's trace: keeps its inputs when it is evaluated.
   public internal(set) var isTraced: Bool
+  /// One value everywhere (`zeros`, `full`) without the memory that such an array stands for; it gets that where a
+  /// program asks for it, see `evalInMemory`.
+  var isFill = false
   /// The innermost trace that it can depend on; what has a lower level than a trace's leaves
   /// does not depend on them.
   var level: Int32
+  /// The call of a compiled function that made it; 0 for any other node.
+  var call: UInt32 = 0
   var isRowContiguous = false
   /// The primitive is a `Reduction`, which fuses with its input.
   var isReduction = false
-  /// In a compiled function: a product and the sum it goes into may be rounded once.
-  var mayContract = false
   /// It shows the memory of another library; how that lies is part of it.
   public private(set) var keepsStrides = false
   /// While it is computed: its memory was an input's, which it overwrites.
@@ -244,6 +247,15 @@ extension NDArray {
 
   public var inputs: [NDArray] { (0..<inputCount).map(input) }
 
+  /// Makes a pending node one that shows another of its shape and dtype, and lets its inputs go.
+  func becomeCopy(of other: NDArray) {
+    primitive = Reshape()
+    in0 = other
+    in1 = nil
+    in2 = nil
+    more = []
+  }
+
   /// Forgets how the array was made; only for evaluated nodes.
   func detach() {
     if op == .none { primitive = nil }
@@ -321,8 +333,15 @@ extension NDArray {
   }
 
   func takeDonation(_ index: Int) -> Bool {
-    // What an interrupt has cut short already must not end up in memory that is overwritten.
-    if isTraced || lull_interrupt_raised() != 0 { return false }
+    guard takeOver(index) else { return false }
+    hasDonation = true
+    lull_interrupt_shield(1)
+    return true
+  }
+
+  /// The same for a kernel that no interrupt cuts short.
+  @inline(__always) func takeOver(_ index: Int) -> Bool {
+    if isTraced { return false }
     let unique =
       switch index {
       case 0: isKnownUniquelyReferenced(&in0)
@@ -330,19 +349,36 @@ extension NDArray {
       case 2: isKnownUniquelyReferenced(&in2)
       default: false
       }
-    guard unique else { return false }
-    let donor = input(index)
-    guard donor.isRowContiguous, donor.size == size, donor.offset == 0, donor.in0 == nil,
-      donor.dtype.byteCount == dtype.byteCount, donor.buffer?.isExternal == false,
-      isKnownUniquelyReferenced(&donor.buffer)
-    else { return false }
-    buffer = donor.buffer
-    offset = 0
-    strides = shape.rowMajorStrides
-    isRowContiguous = true
-    hasDonation = true
-    lull_interrupt_shield(1)
-    return true
+    return unique && takeOver(reference(index))
+  }
+
+  /// Takes over the memory of an evaluated array which nobody refers to but those whose values this node holds.
+  @inline(never) func takeOver(_ reference: Unmanaged<NDArray>) -> Bool {
+    reference._withUnsafeGuaranteedRef { donor in
+      // What an interrupt has cut short already must not end up in memory that is overwritten.
+      guard lull_interrupt_raised() == 0, donor.isRowContiguous, donor.size == size,
+        donor.offset == 0, donor.in0 == nil, donor.dtype.byteCount == dtype.byteCount,
+        donor.buffer?.isExternal == false, isKnownUniquelyReferenced(&donor.buffer)
+      else { return false }
+      buffer = donor.buffer
+      offset = 0
+      strides.setRowMajor(shape)
+      isRowContiguous = true
+      return true
+    }
+  }
+
+  /// Gives an evaluated array that shows one value everywhere the memory that it stands for.
+  func fillMemory() throws(ArrayError) {
+    guard isFill, buffer != nil else { return }
+    if !isRowContiguous {
+      let full = try rowContiguous()
+      buffer = full.buffer
+      offset = 0
+      strides = full.strides
+      isRowContiguous = true
+    }
+    isFill = false
   }
 
   /// Makes this node a view of evaluated storage.
@@ -387,10 +423,10 @@ extension NDArray {
       return x
     }
   }
-  /// Another array over the memory of an evaluated one.
+  /// Another array over the memory of this one, which is computed first.
   public var shared: NDArray {
     get throws(ArrayError) {
-      try eval()
+      try evalInMemory()
       guard let buffer else { return self }
       return NDArray(buffer: buffer, offset: offset, shape: shape, strides: strides, dtype: dtype)
     }
@@ -405,6 +441,34 @@ extension NDArray {
     if buffer != nil { return }
     try Evaluator.run(self)
   }
+
+  /// Computes the array where a program asks for its values in memory: one value everywhere (`zeros`, `full`) takes
+  /// none inside expressions, here it gets what its size says.
+  public func evalInMemory() throws(ArrayError) {
+    if buffer == nil {
+      // A view of such an array shows its memory.
+      if let x = in0, x.isFill, primitive is Broadcast { try x.fillMemory() }
+      try Evaluator.run(self)
+    }
+    if isFill { try fillMemory() }
+  }
+
+  /// Says that a new array stands for memory of its own, although it shows one value everywhere.
+  public func asFill() -> NDArray {
+    isFill = true
+    return self
+  }
+  /// Of an evaluated array: whether it shows one value everywhere and has not got the memory it stands for.
+  public var isVirtual: Bool { isFill && !isRowContiguous }
+}
+
+/// The same for several, computed in one pass.
+public func evaluateInMemory(_ arrays: [NDArray]) throws(ArrayError) {
+  for x in arrays where x.buffer == nil {
+    if let input = x.in0, input.isFill, x.primitive is Broadcast { try input.fillMemory() }
+  }
+  try evaluate(arrays)
+  for x in arrays where x.isFill { try x.fillMemory() }
 }
 
 /// Evaluates several arrays in one pass, so that what they share is computed once.

@@ -1,7 +1,7 @@
 // A file as read-only memory.
 //
 // Weights are used where they lie: the file is mapped, never read, so opening a 4 GB model
-// costs microseconds and no heap. The object owns the mapping; descriptors (tensors, strings)
+// costs microseconds and no heap; a small one is read at once, which is cheaper. The object owns the mapping; descriptors (tensors, strings)
 // hold a reference to it and a byte range, so the pages live as long as anyone needs them.
 //
 // Invariants: `bytes` is constant for the object's life; an empty file has an empty buffer.
@@ -16,7 +16,12 @@ public final class MappedFile: @unchecked Sendable {
   public let path: String
   /// The whole content.
   public let bytes: UnsafeRawBufferPointer
-  private let isMapped: Bool
+  /// False where the bytes are a copy in memory.
+  public let isMapped: Bool
+
+  /// Files of up to so many bytes are read: mapping one, touching its pages and unmapping it costs more. (open, read
+  /// and copy 4 KiB: 4 us, map and touch: 10 us; 128 KiB: 11 and 17 us; 256 KiB: 21 and 20 us.)
+  static let readSize = 128 << 10
 
   /// Maps a regular file read-only.
   public init(path: String) throws(FormatError) {
@@ -33,6 +38,25 @@ public final class MappedFile: @unchecked Sendable {
     self.path = path
     guard size > 0 else {
       bytes = UnsafeRawBufferPointer(start: nil, count: 0)
+      isMapped = false
+      return
+    }
+    if size <= MappedFile.readSize {
+      let content = UnsafeMutableRawBufferPointer.allocate(byteCount: size, alignment: 64)
+      var count = 0
+      while count < size {
+        let n = read(descriptor, content.baseAddress.map { $0 + count }, size - count)
+        if n < 0 && errno == EINTR { continue }
+        if n < 0 {
+          let error = MappedFile.systemError(path, "read")
+          content.deallocate()
+          throw error
+        }
+        // Cut short since its size was asked for.
+        if n == 0 { break }
+        count += n
+      }
+      bytes = UnsafeRawBufferPointer(rebasing: content[0..<count])
       isMapped = false
       return
     }

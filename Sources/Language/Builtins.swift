@@ -324,6 +324,16 @@ private let bindingCapacity = 1 << 14
 @exclusivity(unchecked) nonisolated(unsafe) private var bindingStack =
   UnsafeMutablePointer<Value>.allocate(capacity: bindingCapacity)
 
+/// Threads bind arguments on stacks of their own; gives the way back to that of the running one.
+func saveBindings() -> () -> Void {
+  let (top, stack) = (bindingTop, bindingStack)
+  return { (bindingTop, bindingStack) = (top, stack) }
+}
+func makeBindings() {
+  (bindingTop, bindingStack) = (0, .allocate(capacity: bindingCapacity))
+}
+func freeBindings() { bindingStack.deallocate() }
+
 extension UnsafeMutablePointer where Pointee == BuiltinHead {
   /// Runs the record's code. A constant property of a borrowed object is called without counting references to what
   /// the closure captured; read from a struct in memory it would be retained and released at every call.

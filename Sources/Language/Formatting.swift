@@ -221,6 +221,12 @@ private func appendQuoted(_ bytes: [UInt8], escapesSingle: Bool = false, _ b: in
 }
 
 @exclusivity(unchecked) nonisolated(unsafe) private var reprStack: [UInt64] = []
+/// For another thread: nothing is being shown in it. Gives the way back.
+func saveReprs() -> () -> Void {
+  let saved = reprStack
+  reprStack = []
+  return { reprStack = saved }
+}
 
 public func repr(_ v: Value) throws(LullError) -> String {
   switch v.tag {

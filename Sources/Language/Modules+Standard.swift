@@ -574,6 +574,10 @@ private func timeModule() -> NativeModule {
         ) { (a) throws(LullError) in
           let s = try a.double(0)
           if s < 0 { throw LullError.valueError("sleep length must be non-negative") }
+          if Threads.areSeveral {
+            if s == 0 { try Threads.pause(always: true) } else { _ = try Threads.wait(seconds: s) }
+            return .none
+          }
           let end = clock(CLOCK_MONOTONIC) + s
           while true {
             let left = end - clock(CLOCK_MONOTONIC)
@@ -681,23 +685,6 @@ private func sysModule() -> NativeModule {
       ("stdout", stream("stdout") { standardOutput }),
       ("stderr", stream("stderr") { standardError }),
     ])
-}
-
-/// The number of the thread of the program that runs; `threading` runs them one after the other.
-nonisolated(unsafe) public private(set) var currentThread = 0
-
-private func threadModule() -> NativeModule {
-  NativeModule(builtins: [
-    Builtin(
-      "switch_to", "switch_to(number, /)", chapter: "threading",
-      doc: "Names the thread that runs from here on; gives the one before."
-    ) {
-      (a) throws(LullError) in
-      let number = try a.int(0)
-      defer { currentThread = number }
-      return Value(currentThread)
-    }
-  ])
 }
 
 func registerStandardModules() {

@@ -274,6 +274,12 @@ func checkAllocation(_ count: Int, _ unit: Int) throws(LullError) {
 
 @exclusivity(unchecked) nonisolated(unsafe) private var destroyDepth = 0
 @exclusivity(unchecked) nonisolated(unsafe) private var pending: [UnsafeMutablePointer<Header>] = []
+/// For another thread: nothing is being destroyed in it. Gives the way back.
+func saveDestruction() -> () -> Void {
+  let saved = (destroyDepth, pending)
+  (destroyDepth, pending) = (0, [])
+  return { (destroyDepth, pending) = saved }
+}
 
 /// Frees an object whose count has reached zero. Past a depth of 64 the object waits in a list
 /// that the outermost call empties.

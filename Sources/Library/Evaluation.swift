@@ -49,7 +49,8 @@ public let evaluationFunctions: [Builtin] = [
   ) { (a) throws(LullError) in Value(Memory.active) },
   Builtin(
     "get_peak_memory", "get_peak_memory()", chapter: "memory",
-    doc: "The most bytes that arrays have held since the start or the last reset_peak_memory().",
+    doc:
+      "The most bytes that arrays have held since the start or the last reset_peak_memory(), after which it is 0 until memory is taken.",
     examples: [">>> mx.get_peak_memory() >= 0\nTrue"]
   ) { (a) throws(LullError) in Value(Memory.peak) },
   Builtin(
@@ -127,11 +128,11 @@ nonisolated(unsafe) private var asyncFailure: String?
 private func evaluateAll(_ a: Args) throws(LullError) {
   let given = a.rest(0)
   if given.count == 1, let array = given[0].ndarray {
-    if !array.isEvaluated { try engine { try array.eval() } }
+    try engine { try array.evalInMemory() }
     return
   }
   let arrays = try arraysIn(given)
-  try engine { try Engine.evaluate(arrays) }
+  try engine { try evaluateInMemory(arrays) }
 }
 
 /// The arrays of values and of trees of values; a model counts as the tree of its parameters.

@@ -1,5 +1,5 @@
-// Arrays in files: npy, npz, safetensors and GGUF. Nothing is copied on reading: arrays are views of the
-// mapped file.
+// Arrays in files: npy, npz, safetensors and GGUF. Arrays are views of the mapped file, nothing is copied on reading;
+// a small npy file is read instead, which is faster, and its array is one like any other.
 
 import Engine
 import Formats
@@ -71,11 +71,13 @@ private func array(_ npy: NpyArray) throws -> NDArray {
   if let missing = npy.missing {
     return NDArray.unreadable(try Shape.checked(npy.shape, op: "load"), type, "\(missing)")
   }
-  if npy.isFortranOrder {
-    let reversed = try mappedArray(npy.bytes, Array(npy.shape.reversed()), type, npy.file)
-    return try transpose(reversed)
-  }
-  return try mappedArray(npy.bytes, npy.shape, type, npy.file)
+  let dims = npy.isFortranOrder ? npy.shape.reversed() : npy.shape
+  let x =
+    npy.file.isMapped || npy.bytes.isEmpty
+    ? try mappedArray(npy.bytes, dims, type, npy.file)
+    : try NDArray.copying(
+      npy.bytes, owner: npy.file, shape: try Shape.checked(dims, op: "load"), dtype: type)
+  return npy.isFortranOrder ? try transpose(x) : x
 }
 
 func pathText(_ v: Value) throws(LullError) -> String {
@@ -179,7 +181,7 @@ public let fileFunctions: [Builtin] = [
   Builtin(
     "load", "load(file, /, format=None, return_metadata=False, *, stream=None)", chapter: "files",
     doc:
-      "Arrays of a .npy (one array), .npz or .safetensors file (a dict); they are views of the mapped file.",
+      "Arrays of a .npy (one array), .npz or .safetensors file (a dict); but for small files they are views of the mapped file.",
     examples: [
       ">>> mx.save('/tmp/lull-example.npy', mx.array([1, 2]))\n>>> mx.load('/tmp/lull-example.npy')\narray([1, 2], dtype=int32)"
     ]

@@ -108,6 +108,12 @@ public enum Library {
   /// Registers the modules; cheap.
   public static func install() {
     installBuffers()
+    threadStates.append(EngineThreadState.save)
+    threadStates.append {
+      let old = isNumPyCall
+      isNumPyCall = false
+      return { isNumPyCall = old }
+    }
     ModuleRegistry.add("mlx.core") { coreModule() }
     ModuleRegistry.add("mlx.core.random") {
       NativeModule(builtins: randomFunctions, values: [("state", randomState())])

@@ -394,16 +394,15 @@ private let numpyProperties: [NativeProperty] = [
   property("strides", "Bytes from one element of an axis to the next.") { x in
     try x.eval()
     // One value everywhere takes no memory; a program sees it as if it did.
-    let isConstant = x.rank > 0 && x.strides.allSatisfy { $0 == 0 }
     return makeTuple(
-      ints: (isConstant ? x.shape.rowMajorStrides : x.strides).map { $0 * x.dtype.byteCount })
+      ints: (x.isVirtual ? x.shape.rowMajorStrides : x.strides).map { $0 * x.dtype.byteCount })
   },
   property("flags", "How the elements lie: c_contiguous, f_contiguous, owndata, writeable.") { x in
     try x.eval()
     return flagsType.make(x)
   },
   property("__array_interface__", "Where the elements lie, in NumPy's protocol, version 3.") { x in
-    try x.eval()
+    try x.evalInMemory()
     let fields: [(String, Value)] = [
       ("version", Value(3)), ("shape", makeTuple(ints: x.shape)),
       (

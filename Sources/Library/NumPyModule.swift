@@ -118,7 +118,9 @@ private let creation: [Builtin] = [
     [">>> np.full((2, 2), 7)\narray([[7, 7],\n       [7, 7]])"]
   ) { a in
     let value = try a.array(1)
-    return try value.astype(a.numpyType(2) ?? value.dtype).broadcast(to: a.shape(0, op: "full"))
+    let typed = try value.astype(a.numpyType(2) ?? value.dtype)
+    let result = try typed.broadcast(to: a.shape(0, op: "full"))
+    return result === typed ? typed : result.asFill()
   },
   numpy(
     "zeros_like", "a, dtype=None", "Zeros of a's shape and dtype.",

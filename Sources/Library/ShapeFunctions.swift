@@ -20,21 +20,23 @@ public let creationFunctions: [Builtin] = [
     let dtype = try a.dtype(2)
     if let scalar = try a.args[1].scalar() { return try NDArray.full(shape, scalar, dtype: dtype) }
     let value = try a.array(1)
-    return try value.astype(dtype ?? value.dtype).broadcast(to: shape)
+    let typed = value.astype(dtype ?? value.dtype)
+    let result = try typed.broadcast(to: shape)
+    return result === typed ? typed : result.asFill()
   },
   function(
     "zeros_like", "a, /, dtype=None", "creation", "Zeros of a's shape and dtype.",
     [">>> mx.zeros_like(mx.array([1, 2]))\narray([0, 0], dtype=int32)"]
   ) {
     let x = try $0.array(0)
-    return try NDArray(.int(0), dtype: $0.dtype(1) ?? x.dtype).broadcast(like: x)
+    return try NDArray(.int(0), dtype: $0.dtype(1) ?? x.dtype).broadcast(like: x).asFill()
   },
   function(
     "ones_like", "a, /, dtype=None", "creation", "Ones of a's shape and dtype.",
     [">>> mx.ones_like(mx.array([1, 2]))\narray([1, 1], dtype=int32)"]
   ) {
     let x = try $0.array(0)
-    return try NDArray(.int(1), dtype: $0.dtype(1) ?? x.dtype).broadcast(like: x)
+    return try NDArray(.int(1), dtype: $0.dtype(1) ?? x.dtype).broadcast(like: x).asFill()
   },
   function(
     "full_like", "a, vals, dtype=None", "creation", "A value everywhere, in a's shape.",
@@ -42,7 +44,9 @@ public let creationFunctions: [Builtin] = [
   ) { a in
     let x = try a.array(0)
     let dtype = try a.dtype(2) ?? x.dtype
-    return try toArray(a.args[1]).astype(dtype).broadcast(like: x)
+    let value = try toArray(a.args[1]).astype(dtype)
+    let result = try value.broadcast(like: x)
+    return result === value ? value : result.asFill()
   },
   Builtin(
     "arange", "arange(*limits, start=None, stop=None, step=None, dtype=None, stream=None)",
@@ -209,7 +213,7 @@ public let shapeFunctions: [Builtin] = [
   function(
     "broadcast_to", "a, /, shape", "shape", "a repeated, without a copy, to a shape.",
     [">>> mx.broadcast_to(mx.array([1, 2]), (2, 2))\narray([[1, 2],\n       [1, 2]], dtype=int32)"]
-  ) { try $0.array(0).broadcast(to: $0.shape(1, op: "broadcast_to")) },
+  ) { try $0.array(0).broadcast(to: $0.shape(1, op: "broadcast_to"), isView: true) },
   special(
     "broadcast_arrays", "*arrays", "shape", "The arrays broadcast against each other.",
     [

@@ -47,7 +47,7 @@ extension Session {
           examples: ["%memory"]
         ) { [unowned self] (_) throws(LullError) in
           self.say(
-            "arrays \(byteText(Memory.active)), peak \(byteText(Memory.peak)), "
+            "arrays \(byteText(Memory.active)), peak \(byteText(max(Memory.peak, Memory.active))), "
               + "kept for reuse \(byteText(Memory.cached)), process \(byteText(residentBytes()))\n")
           return .none
         }),

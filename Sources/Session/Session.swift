@@ -137,7 +137,11 @@ public final class Session {
   public func runProgram(_ source: String, file: String) -> CellStatus {
     currentFile = file
     Interrupts.lower()
-    defer { Interrupts.lower() }
+    defer {
+      // As in CPython, after the program's own error has been shown.
+      interpreter.finishThreads()
+      Interrupts.lower()
+    }
     bindMentioned(source)
     do throws(LullError) {
       try interpreter.runProgram(source, file: file)

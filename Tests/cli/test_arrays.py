@@ -58,8 +58,15 @@ def test_shapeless():
     assert ":" not in results + gradients
 
 
-def test_kept_kernels():
-    assert lull(ARRAYS / "kept_kernels.lull") == ["ok"]
+@pytest.mark.parametrize("name", ["kept_kernels", "graph_pictures"])
+def test_compiled(name):
+    assert lull(ARRAYS / f"{name}.lull") == ["ok"]
+
+
+@pytest.mark.parametrize("level", ["0", "1", None])
+def test_memory(level):
+    """Whose memory results take over, by the kernels of each instruction set."""
+    assert lull(ARRAYS / "memory.lull", level) == ["ok"]
 
 
 def test_products():

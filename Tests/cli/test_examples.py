@@ -18,7 +18,7 @@ LULL = os.environ.get("LULL", str(ROOT / "lull"))
 MODULES = (
     "builtins math cmath time sys os os.path stat struct gc weakref json re itertools functools collections collections.abc heapq "
     "bisect operator string random statistics copy textwrap contextlib dataclasses io pathlib tempfile abc argparse inspect "
-    "keyword pickle platform subprocess threading timeit traceback types typing unittest warnings numpy numpy.linalg numpy.fft "
+    "keyword pickle platform queue subprocess threading timeit traceback types typing unittest warnings numpy numpy.linalg numpy.fft "
     "numpy.random numpy.testing numpy.lib.stride_tricks mlx.core mlx.core.cuda mlx.core.distributed mlx.core.fast mlx.core.fft "
     "mlx.core.linalg mlx.core.metal mlx.core.random mlx.nn mlx.nn.distributed mlx.nn.init mlx.nn.losses mlx.nn.utils "
     "mlx.optimizers mlx.utils mlx_lm mlx_lm.batch mlx_lm.chat mlx_lm.embeddings mlx_lm.generate mlx_lm.lora mlx_lm.perplexity "

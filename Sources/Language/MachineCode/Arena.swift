@@ -231,11 +231,13 @@ struct CodeArena {
       to: (@convention(c) (UnsafeMutableRawPointer) -> Int).self)
     vm.pointee.resumeFor = UnsafeRawPointer(executable + resumeFor)
     // The frames that wait for a call at this moment.
-    var frame = vm.pointee.frame
-    while let f = frame, let caller = f.pointee.previous {
-      let isFor = f.pointee.flags == Frame.ofGenerator | Frame.inFor
-      caller.pointee.resume = isFor ? vm.pointee.resumeFor : vm.pointee.resumeAny
-      frame = caller
+    for innermost in [vm.pointee.frame] + Threads.waitingFrames {
+      var frame = innermost
+      while let f = frame, let caller = f.pointee.previous {
+        let isFor = f.pointee.flags == Frame.ofGenerator | Frame.inFor
+        caller.pointee.resume = isFor ? vm.pointee.resumeFor : vm.pointee.resumeAny
+        frame = caller
+      }
     }
   }
 }
