@@ -17,8 +17,8 @@ struct QuantizedMatmul: Primitive, Codable {
 
   let weight: QuantizedWeight
   let transpose: Bool
-  /// In float32; else x may be rounded to 16 bits.
-  var isExact = true
+  /// To how many bits x may be rounded, 16 or 8; nil: not at all.
+  var activationBits: Int?
   var name: OperationName { "quantized_matmul" }
 
   /// Up to this many rows the codes are read directly.
@@ -39,7 +39,7 @@ struct QuantizedMatmul: Primitive, Codable {
       try product(xs, m, y)
     } else {
       var isDone = false
-      if !isExact { isDone = try integers(xs, m, y) }
+      if activationBits != nil { isDone = try integers(xs, m, y) }
       if !isDone {
         if m <= QuantizedMatmul.fewRows { try fewRows(xs, m, y) } else { try manyRows(xs, m, y) }
       }
@@ -60,19 +60,27 @@ struct QuantizedMatmul: Primitive, Codable {
       }
       let blocks = columns / 32
       let bytes = m * columns * 2
-      let memory = try Buffer(byteCount: bytes + m * blocks * 12)
+      // Few rows cost no more with 16 bits.
+      let isNarrow = activationBits == 8 && packed != nil && m >= Int(LULL_MANY_ROWS)
+      let memory = try Buffer(
+        byteCount: bytes + m * blocks * 12 + (isNarrow ? m * columns : 0))
       let q = memory.pointer.assumingMemoryBound(to: Int16.self)
       let scales = (memory.pointer + bytes).assumingMemoryBound(to: Float.self)
       let sums = scales + m * blocks
+      let narrow =
+        isNarrow
+        ? (memory.pointer + bytes + m * blocks * 12).assumingMemoryBound(to: Int8.self) : nil
       let order = Int32(packed != nil ? LULL_PAIRED : LULL_IN_ORDER)
       let each = max(1, 16384 / columns)
       parallelFor((m + each - 1) / each) { chunk, _ in
         let first = chunk * each
         lull_quantize_activations(
           x + first * columns, Int64(min(each, m - first)), Int64(columns), Int64(columns), order,
-          q + first * columns, scales + first * blocks, sums + first * blocks * 2)
+          q + first * columns, narrow.map { $0 + first * columns }, scales + first * blocks,
+          sums + first * blocks * 2)
       }
-      var activations = LullActivations(m: Int64(m), q: q, scales: scales, sums: sums)
+      var activations = LullActivations(
+        m: Int64(m), q: q, q8: narrow, scales: scales, sums: sums)
       let threads = Int(lull_thread_count())
       guard let packed else {
         let scratch = try Buffer(byteCount: threads * columns * 2)
@@ -226,14 +234,15 @@ struct QuantizedMatmul: Primitive, Codable {
   func rebuild(_ inputs: [NDArray], like old: NodeShape) throws(ArrayError) -> NDArray {
     try quantizedMatmul(
       inputs[0], weight.replacing(Array(inputs.dropFirst())), transpose: transpose,
-      isExact: isExact)
+      activationBits: activationBits)
   }
   func rejectsGradient(of i: Int) -> String? {
     i == 0 ? nil : weight.rejectsGradient(ofArray: i - 1)
   }
   func replacing(_ inputs: [NDArray]) -> any Primitive {
     QuantizedMatmul(
-      weight: weight.over(Array(inputs.dropFirst())), transpose: transpose, isExact: isExact)
+      weight: weight.over(Array(inputs.dropFirst())), transpose: transpose,
+      activationBits: activationBits)
   }
 }
 
@@ -288,9 +297,10 @@ struct QuantizedRows: Primitive, Codable {
 }
 
 /// The product of x with a quantised weight W [rows, columns]: x @ W.T, or x @ W without `transpose`.
-/// The dtype is x's, the computation float32, or where it need not be exact in integers of 16 bits.
+/// The dtype is x's, the computation float32, or with `activationBits` in integers of so many bits where the weight and
+/// the machine have such products.
 public func quantizedMatmul(
-  _ x: NDArray, _ weight: QuantizedWeight, transpose: Bool = true, isExact: Bool = true
+  _ x: NDArray, _ weight: QuantizedWeight, transpose: Bool = true, activationBits: Int? = nil
 ) throws(ArrayError) -> NDArray {
   let inner = transpose ? weight.columns : weight.rows
   guard let last = x.shape.last, last == inner else {
@@ -308,7 +318,8 @@ public func quantizedMatmul(
   _ = try shape.elementCount(op: "quantized_matmul")
   let x32 = x.astype(.float32)
   let product = NDArray(
-    QuantizedMatmul(weight: weight, transpose: transpose, isExact: isExact), shape: shape,
+    QuantizedMatmul(weight: weight, transpose: transpose, activationBits: activationBits),
+    shape: shape,
     dtype: .float32,
     inputs: [x32] + weight.arrays)
   return product.astype(x.dtype)

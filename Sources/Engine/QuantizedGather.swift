@@ -188,10 +188,10 @@ private func gatheredQuantized(
 /// stack of matrices in a block format; without indices the batches broadcast.
 public func gatherQuantizedMatmul(
   _ x: NDArray, _ weight: QuantizedWeight, left: NDArray? = nil, right: NDArray? = nil,
-  transpose: Bool = true, isExact: Bool = true, op: OperationName = "gather_qmm"
+  transpose: Bool = true, activationBits: Int? = nil, op: OperationName = "gather_qmm"
 ) throws(ArrayError) -> NDArray {
   if weight.stack == nil && left == nil && right == nil {
-    return try quantizedMatmul(x, weight, transpose: transpose, isExact: isExact)
+    return try quantizedMatmul(x, weight, transpose: transpose, activationBits: activationBits)
   }
   guard x.dtype.isFloating else {
     throw .argument(op: op, message: "needs a floating-point x, not \(x.dtype.name)")
@@ -261,7 +261,7 @@ public struct QuantizedOperand {
 /// indices the batches broadcast.
 public func gatherQuantizedMatmul(
   _ x: NDArray, _ w: QuantizedOperand, left: NDArray? = nil, right: NDArray? = nil,
-  transpose: Bool = true, globalScale: NDArray? = nil, isExact: Bool = true,
+  transpose: Bool = true, globalScale: NDArray? = nil, activationBits: Int? = nil,
   op: OperationName = "gather_qmm"
 ) throws(ArrayError) -> NDArray {
   if let globalScale {
@@ -304,7 +304,7 @@ public func gatherQuantizedMatmul(
   let isGathered = left != nil || right != nil
   if w.codes.rank == 2 && !isGathered {
     let product = try quantizedMatmul(
-      x, w.stacked(op: op), transpose: transpose, isExact: isExact)
+      x, w.stacked(op: op), transpose: transpose, activationBits: activationBits)
     // The scales' dtype has a say, as MLX has it.
     return w.mode == "affine"
       ? product.astype(DType.promoted(x.dtype, w.scales.dtype)) : product

@@ -196,9 +196,14 @@ INLINE void scores_of_rows(const float *const *q, const float *kt, int64_t dim, 
   }
 }
 
+INLINE void ask(const float *p, int64_t count) {
+  for (int64_t i = 0; i < count; i += 16) __builtin_prefetch(p + i);
+}
+
 // out[r] = out[r] * factor[r] + p[r] . v for some rows and `width` vectors of 16 columns.
 INLINE void add_columns(int rows, int width, float *const *out, int64_t d, const float *factor, const float *p,
-                        const float *v, int64_t v_row, int64_t count) {
+                        const float *v, int64_t v_row, int64_t count, int asks, const float *next, int64_t next_row,
+                        int64_t next_columns) {
   f32x16 c[ROWS][WIDE];
   for (int r = 0; r < rows; r++)
     for (int j = 0; j < width; j++) c[r][j] = LOAD(out[r] + d + 16 * j) * factor[r];
@@ -206,6 +211,7 @@ INLINE void add_columns(int rows, int width, float *const *out, int64_t d, const
   for (int64_t key = 0; key < count; key++, v += v_row) {
     f32x16 value[WIDE];
     for (int j = 0; j < width; j++) value[j] = LOAD(v + 16 * j);
+    if (asks) ask(next + key * next_row, next_columns);
     for (int r = 0; r < rows; r++)
       for (int j = 0; j < width; j++) c[r][j] += p[r * KEYS + key] * value[j];
   }
@@ -215,10 +221,16 @@ INLINE void add_columns(int rows, int width, float *const *out, int64_t d, const
 
 // All columns, of up to ROWS rows.
 INLINE void add_values(int rows, float *const *out, const float *factor, const float *p, const float *v, int64_t v_row,
-                       int64_t count, int64_t columns) {
+                       int64_t count, int64_t columns, const float *next, int64_t next_row,
+                       int64_t next_columns) {
   int64_t d = 0;
-  for (; d + 16 * WIDE <= columns; d += 16 * WIDE) add_columns(rows, WIDE, out, d, factor, p, v, v_row, count);
-  for (; d < columns; d += 16) add_columns(rows, 1, out, d, factor, p, v, v_row, count);
+  // Asks for the keys that come next in the first pass, in their order.
+  if (next && 16 * WIDE <= columns) {
+    add_columns(rows, WIDE, out, 0, factor, p, v, v_row, count, 1, next, next_row, next_columns);
+    d = 16 * WIDE;
+  }
+  for (; d + 16 * WIDE <= columns; d += 16 * WIDE) add_columns(rows, WIDE, out, d, factor, p, v, v_row, count, 0, NULL, 0, 0);
+  for (; d < columns; d += 16) add_columns(rows, 1, out, d, factor, p, v, v_row, count, 0, NULL, 0, 0);
 }
 
 // dot products of one query with 4 keys, summed across lanes together.
@@ -279,7 +291,11 @@ void NAME(attention)(const LullAttention *a, int64_t first, int64_t count, float
     if (count <= FEW) {
       for (int64_t r = 0; r < count; r++) {
         int64_t j = 0;
-        for (; j + 4 <= n; j += 4) dot4(q[r], k + j * a->k_row, a->k_row, a->dim, scores + r * KEYS + j);
+        for (; j + 4 <= n; j += 4) {
+          // One query has too little to do for the hardware to see what comes: ask for the values.
+          if (r == 0) for (int i = 0; i < 4; i++) ask(v + (j + i) * a->v_row, a->value_dim);
+          dot4(q[r], k + j * a->k_row, a->k_row, a->dim, scores + r * KEYS + j);
+        }
         for (; j < n; j++) {
           float s = 0;
           for (int64_t d = 0; d < a->dim; d++) s += q[r][d] * k[j * a->k_row + d];
@@ -306,14 +322,15 @@ void NAME(attention)(const LullAttention *a, int64_t first, int64_t count, float
       v = values;
       v_row = vpad;
     }
+    const float *next = count <= FEW && key + KEYS < last_key ? k + KEYS * a->k_row : NULL;
     for (int64_t r = 0; r < count; r += ROWS) {
       float *const *o = (float *const *)rows + r;
       const float *f = factor + r, *p = scores + r * KEYS;
       switch (count - r) {
-      case 1: add_values(1, o, f, p, v, v_row, n, vpad); break;
-      case 2: add_values(2, o, f, p, v, v_row, n, vpad); break;
-      case 3: add_values(3, o, f, p, v, v_row, n, vpad); break;
-      default: add_values(4, o, f, p, v, v_row, n, vpad);
+      case 1: add_values(1, o, f, p, v, v_row, n, vpad, next, a->k_row, a->dim); break;
+      case 2: add_values(2, o, f, p, v, v_row, n, vpad, next, a->k_row, a->dim); break;
+      case 3: add_values(3, o, f, p, v, v_row, n, vpad, next, a->k_row, a->dim); break;
+      default: add_values(4, o, f, p, v, v_row, n, vpad, next, a->k_row, a->dim);
       }
     }
   }

@@ -11,7 +11,7 @@
 #define INTEGER_KERNELS(isa)                                                                           \
   int lull_##isa##_has_int_dot(const LullQuantized *);                                                 \
   void lull_##isa##_quantize_activations(const float *, int64_t, int64_t, int64_t, int, int16_t *,     \
-                                         float *, float *);                                            \
+                                         int8_t *, float *, float *);                                  \
   void lull_##isa##_int_dot(const LullQuantized *, int64_t, int64_t, const LullActivations *, float *, \
                             int64_t, float *);                                                         \
   int64_t lull_##isa##_packed_tile_bytes(const LullQuantized *);                                       \
@@ -26,6 +26,7 @@ KERNELS(avx2)
 KERNELS(avx512)
 INTEGER_KERNELS(avx2)
 INTEGER_KERNELS(avx512)
+INTEGER_KERNELS(vnni)
 #define CHOOSE(name, ...)                                                                              \
   switch (lull_simd_level()) {                                                                         \
   case 2: lull_avx512_##name(__VA_ARGS__); break;                                                      \
@@ -36,14 +37,21 @@ INTEGER_KERNELS(avx512)
 #define CHOOSE(name, ...) lull_portable_##name(__VA_ARGS__);
 #endif
 
-// The integer kernels are for x86 with AVX2.
+// The integer kernels are for x86 with AVX2 and BMI2.
 #if defined(__x86_64__)
+static int lull_has_vnni(void) {
+  static int found = -1;
+  if (found < 0) found = __builtin_cpu_supports("avx512vnni") != 0;
+  return found;
+}
+static int has_integers(void) { return lull_simd_level() > 0 && __builtin_cpu_supports("bmi2"); }
 #define CHOOSE_INTEGER(name, ...)                                                                      \
-  if (lull_simd_level() == 2) lull_avx512_##name(__VA_ARGS__);                                         \
+  if (lull_simd_level() == 2 && lull_has_vnni()) lull_vnni_##name(__VA_ARGS__);                        \
+  else if (lull_simd_level() == 2) lull_avx512_##name(__VA_ARGS__);                                    \
   else lull_avx2_##name(__VA_ARGS__);
-int lull_has_int_dot(const LullQuantized *w) { return lull_simd_level() > 0 && lull_avx2_has_int_dot(w); }
+int lull_has_int_dot(const LullQuantized *w) { return has_integers() && lull_avx2_has_int_dot(w); }
 int64_t lull_packed_tile_bytes(const LullQuantized *w) {
-  return lull_simd_level() > 0 ? lull_avx2_packed_tile_bytes(w) : 0;
+  return has_integers() ? lull_avx2_packed_tile_bytes(w) : 0;
 }
 #else
 #define CHOOSE_INTEGER(name, ...)
@@ -52,8 +60,8 @@ int64_t lull_packed_tile_bytes(const LullQuantized *w) { return 0; }
 #endif
 
 void lull_quantize_activations(const float *x, int64_t m, int64_t x_stride, int64_t columns, int order, int16_t *q,
-                               float *scales, float *sums) {
-  CHOOSE_INTEGER(quantize_activations, x, m, x_stride, columns, order, q, scales, sums)
+                               int8_t *q8, float *scales, float *sums) {
+  CHOOSE_INTEGER(quantize_activations, x, m, x_stride, columns, order, q, q8, scales, sums)
 }
 
 void lull_int_dot(const LullQuantized *w, int64_t first, int64_t count, const LullActivations *a, float *y,

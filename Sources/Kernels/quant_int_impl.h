@@ -204,7 +204,7 @@ int NAME(has_int_dot)(const LullQuantized *w) { return w->columns % 32 == 0 && i
 // ---- Activations -------------------------------------------------------------------------------
 
 void NAME(quantize_activations)(const float *x, int64_t m, int64_t x_stride, int64_t columns, int order, int16_t *q,
-                                float *scales, float *sums) {
+                                int8_t *q8, float *scales, float *sums) {
   const __m256i pairs = _mm256_setr_epi8(0, 1, 8, 9, 2, 3, 10, 11, 4, 5, 12, 13, 6, 7, 14, 15,
                                          0, 1, 8, 9, 2, 3, 10, 11, 4, 5, 12, 13, 6, 7, 14, 15);
   const __m256 magnitude = _mm256_castsi256_ps(_mm256_set1_epi32(0x7fffffff));
@@ -221,9 +221,10 @@ void NAME(quantize_activations)(const float *x, int64_t m, int64_t x_stride, int
       t = _mm_max_ps(t, _mm_movehl_ps(t, t));
       t = _mm_max_ss(t, _mm_movehdup_ps(t));
       float largest = _mm_cvtss_f32(t);
-      float scale = largest * (1.0f / 32767);
+      const float top_code = q8 ? 127 : 32767;
+      float scale = largest / top_code;
       // Below the smallest normal number the reciprocal would overflow; such a block is nothing.
-      __m256 inverse = _mm256_set1_ps(largest > 1e-30f ? 32767 / largest : 0);
+      __m256 inverse = _mm256_set1_ps(largest > 1e-30f ? top_code / largest : 0);
       __m256i w[4];
       for (int k = 0; k < 4; k++) w[k] = _mm256_cvtps_epi32(_mm256_mul_ps(v[k], inverse));
       __m256 total[2];
@@ -231,6 +232,15 @@ void NAME(quantize_activations)(const float *x, int64_t m, int64_t x_stride, int
         __m256i both = _mm256_permute4x64_epi64(_mm256_packs_epi32(w[2 * h], w[2 * h + 1]), 0xd8);
         _mm256_storeu_si256((__m256i *)(q + 16 * h), order == LULL_PAIRED ? _mm256_shuffle_epi8(both, pairs) : both);
         total[h] = _mm256_cvtepi32_ps(_mm256_madd_epi16(both, _mm256_set1_epi16(1)));
+      }
+      if (q8) {
+        const __m256i quads = _mm256_setr_epi8(0, 1, 4, 5, 2, 3, 6, 7, 8, 9, 12, 13, 10, 11, 14, 15,
+                                               0, 1, 4, 5, 2, 3, 6, 7, 8, 9, 12, 13, 10, 11, 14, 15);
+        __m256i a = _mm256_permute4x64_epi64(_mm256_packs_epi32(w[0], w[1]), 0xd8);
+        __m256i b = _mm256_permute4x64_epi64(_mm256_packs_epi32(w[2], w[3]), 0xd8);
+        __m256i bytes = _mm256_permute4x64_epi64(_mm256_packs_epi16(a, b), 0xd8);
+        _mm256_storeu_si256((__m256i *)q8, _mm256_shuffle_epi8(bytes, quads));
+        q8 += 32;
       }
       f32x8 low = (f32x8)total[0], high = (f32x8)total[1];
       float a = 0, c = 0, check = 0;

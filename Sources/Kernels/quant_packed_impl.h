@@ -1,4 +1,7 @@
 // Packed tiles of quantised weights (LEVEL 1 and 2; included after quant_int_impl.h). The layout is in quant.h.
+#ifndef VNNI  // AVX512_VNNI: sums of products in one instruction
+#define VNNI 0
+#endif
 
 typedef struct {
   int bits, table;          // a code's bits; the table it is looked up in: 0 none, 1 IQ4, 2 E2M1
@@ -202,8 +205,24 @@ INLINE Pairs table_bytes(Pairs v, int table) {
 INLINE Pairs even_bytes(Pairs v) { return _mm512_srai_epi16(_mm512_slli_epi16(v, 8), 8); }
 INLINE Pairs odd_bytes(Pairs v) { return _mm512_srai_epi16(v, 8); }
 INLINE Pairs plus_products(Pairs sum, Pairs codes, uint32_t x) {
+#if VNNI
+  return _mm512_dpwssd_epi32(sum, codes, _mm512_set1_epi32((int)x));
+#else
   return _mm512_add_epi32(sum, _mm512_madd_epi16(codes, _mm512_set1_epi32((int)x)));
+#endif
 }
+#if VNNI
+INLINE Pairs plus_quads(Pairs sum, Pairs codes, uint32_t x) { return _mm512_dpbusd_epi32(sum, codes, _mm512_set1_epi32((int)x)); }
+#endif
+INLINE Pairs quads(Pairs a, Pairs b) {
+  const __m512i m = _mm512_set1_epi32(0x00ff00ff);
+  return _mm512_or_si512(_mm512_and_si512(a, m), _mm512_slli_epi32(_mm512_and_si512(b, m), 8));
+}
+INLINE Pairs made_unsigned(Pairs v) { return _mm512_xor_si512(v, _mm512_set1_epi8(-128)); }
+INLINE Pairs quad_products(Pairs codes, uint32_t x) { return _mm512_maddubs_epi16(codes, _mm512_set1_epi32((int)x)); }
+INLINE Pairs plus_halves(Pairs a, Pairs b) { return _mm512_add_epi16(a, b); }
+INLINE Pairs halves_added(Pairs v) { return _mm512_madd_epi16(v, _mm512_set1_epi16(1)); }
+INLINE Pairs plus(Pairs a, Pairs b) { return _mm512_add_epi32(a, b); }
 typedef __m512 Rows;
 INLINE Rows to_floats(Pairs v) { return _mm512_cvtepi32_ps(v); }
 INLINE Rows fused(Rows a, Rows b, Rows c) { return _mm512_fmadd_ps(a, b, c); }
@@ -223,10 +242,13 @@ INLINE Rows rows_e8m0(const uint8_t *p) {
   __m512i v = _mm512_max_epi32(_mm512_slli_epi32(_mm512_cvtepu8_epi32(load16bytes(p)), 23), _mm512_set1_epi32(1 << 22));
   return _mm512_castsi512_ps(_mm512_mask_mov_epi32(v, _mm512_cmpeq_epi32_mask(v, _mm512_set1_epi32(255 << 23)), _mm512_set1_epi32(-1)));
 }
-// 2^-120 times the value.
 INLINE Rows rows_e4m3(const uint8_t *p) {
   __m512i v = _mm512_cvtepu8_epi32(load16bytes(p)), m = _mm512_and_si512(v, _mm512_set1_epi32(127));
-  __m512i w = _mm512_or_si512(_mm512_slli_epi32(m, 20), _mm512_slli_epi32(_mm512_xor_si512(v, m), 24));
+  __m512i bits = _mm512_slli_epi32(m, 20);
+  __m512 normal = _mm512_castsi512_ps(_mm512_add_epi32(bits, _mm512_set1_epi32(120 << 23)));
+  __m512 small = _mm512_castsi512_ps(_mm512_add_epi32(bits, _mm512_set1_epi32(121 << 23)));
+  normal = _mm512_mask_sub_ps(normal, _mm512_cmplt_epi32_mask(m, _mm512_set1_epi32(8)), small, _mm512_set1_ps(0x1p-6f));
+  __m512i w = _mm512_or_si512(_mm512_castps_si512(normal), _mm512_slli_epi32(_mm512_xor_si512(v, m), 24));
   return _mm512_castsi512_ps(_mm512_mask_mov_epi32(w, _mm512_cmpeq_epi32_mask(m, _mm512_set1_epi32(127)), _mm512_set1_epi32(-1)));
 }
 INLINE Pairs zero_pairs(void) { return _mm512_setzero_si512(); }
@@ -249,6 +271,15 @@ INLINE Pairs odd_bytes(Pairs v) { return _mm256_srai_epi16(v, 8); }
 INLINE Pairs plus_products(Pairs sum, Pairs codes, uint32_t x) {
   return _mm256_add_epi32(sum, _mm256_madd_epi16(codes, _mm256_set1_epi32((int)x)));
 }
+INLINE Pairs quads(Pairs a, Pairs b) {
+  const __m256i m = _mm256_set1_epi32(0x00ff00ff);
+  return _mm256_or_si256(_mm256_and_si256(a, m), _mm256_slli_epi32(_mm256_and_si256(b, m), 8));
+}
+INLINE Pairs made_unsigned(Pairs v) { return _mm256_xor_si256(v, _mm256_set1_epi8(-128)); }
+INLINE Pairs quad_products(Pairs codes, uint32_t x) { return _mm256_maddubs_epi16(codes, _mm256_set1_epi32((int)x)); }
+INLINE Pairs plus_halves(Pairs a, Pairs b) { return _mm256_add_epi16(a, b); }
+INLINE Pairs halves_added(Pairs v) { return _mm256_madd_epi16(v, _mm256_set1_epi16(1)); }
+INLINE Pairs plus(Pairs a, Pairs b) { return _mm256_add_epi32(a, b); }
 typedef __m256 Rows;
 INLINE Rows to_floats(Pairs v) { return _mm256_cvtepi32_ps(v); }
 INLINE Rows fused(Rows a, Rows b, Rows c) { return _mm256_fmadd_ps(a, b, c); }
@@ -269,10 +300,13 @@ INLINE Rows rows_e8m0(const uint8_t *p) {
   __m256i v = _mm256_max_epi32(_mm256_slli_epi32(_mm256_cvtepu8_epi32(load8bytes(p)), 23), _mm256_set1_epi32(1 << 22));
   return _mm256_castsi256_ps(_mm256_or_si256(v, _mm256_cmpeq_epi32(v, _mm256_set1_epi32(255 << 23))));
 }
-// 2^-120 times the value.
 INLINE Rows rows_e4m3(const uint8_t *p) {
   __m256i v = _mm256_cvtepu8_epi32(load8bytes(p)), m = _mm256_and_si256(v, _mm256_set1_epi32(127));
-  __m256i w = _mm256_or_si256(_mm256_slli_epi32(m, 20), _mm256_slli_epi32(_mm256_xor_si256(v, m), 24));
+  __m256i bits = _mm256_slli_epi32(m, 20);
+  __m256 normal = _mm256_castsi256_ps(_mm256_add_epi32(bits, _mm256_set1_epi32(120 << 23)));
+  __m256 small = _mm256_sub_ps(_mm256_castsi256_ps(_mm256_add_epi32(bits, _mm256_set1_epi32(121 << 23))), _mm256_set1_ps(0x1p-6f));
+  __m256 magnitude = _mm256_blendv_ps(normal, small, _mm256_castsi256_ps(_mm256_cmpgt_epi32(_mm256_set1_epi32(8), m)));
+  __m256i w = _mm256_or_si256(_mm256_castps_si256(magnitude), _mm256_slli_epi32(_mm256_xor_si256(v, m), 24));
   return _mm256_castsi256_ps(_mm256_or_si256(w, _mm256_cmpeq_epi32(m, _mm256_set1_epi32(127))));
 }
 INLINE Pairs zero_pairs(void) { return _mm256_setzero_si256(); }
@@ -337,7 +371,7 @@ INLINE Scales block_scales(int kind, int variant, const uint8_t *head, const uin
   case FP4:
     for (int h = 0; h < 2; h++) {
       // Powers of two, or four bits of exponent and three of mantissa; E2M1 codes are doubled.
-      Rows v = variant == LULL_NVFP4 ? times(rows_e4m3(head + 16 * h + at), spread(0x1p119f))
+      Rows v = variant == LULL_NVFP4 ? times(rows_e4m3(head + 16 * h + at), spread(0.5f))
                                      : times(rows_e8m0(head + 16 * h + at), spread(0.5f));
       s.scale[h] = v;
     }
@@ -431,12 +465,26 @@ INLINE void few_rows(int kind, int variant, int group, const uint8_t *p, int64_t
 
 // ---- Many rows of activations: a tile's codes widened first ------------------------------------
 
-// A panel is a run of blocks of 32 columns of one tile: pairs[16][16 rows], scales and offsets of both halves.
+// A panel is a run of blocks of 32 columns of one tile: pairs[16][16 rows] of 16 bits or quads[8][16 rows] of 8, then
+// the scales and offsets of both halves.
 enum { PANEL_BLOCKS = 64, PANEL_BLOCK_BYTES = 1024 + 256 };
 
-INLINE void widen_block(int kind, int variant, const PackedForm *f, const uint8_t *head, const uint8_t *own,
-                        uint8_t *panel) {
+// Signed codes; as bytes they are 128 more.
+INLINE int has_signs(int kind) { return kind == LULL_Q8_0 || kind == LULL_IQ4_NL || kind == LULL_IQ4_XS || kind == FP4; }
+
+INLINE void widen_block(int kind, int variant, int bytes, const PackedForm *f, const uint8_t *head,
+                        const uint8_t *own, uint8_t *panel) {
   const uint8_t *codes = own + f->block_head;
+  if (bytes) {
+    _Pragma("clang loop unroll(full)") for (int g = 0; g < 4; g++)
+      _Pragma("clang loop unroll(full)") for (int j = 0; j < 4; j += 2)
+        for (int k = 0; k < PARTS; k++)
+          {
+            Pairs v = quads(code_pairs(kind, f->bits, f->table, codes, g, j, k),
+                            code_pairs(kind, f->bits, f->table, codes, g, j + 1, k));
+            store_pairs(panel + 64 * (2 * g + j / 2) + PART_BYTES * k, has_signs(kind) ? made_unsigned(v) : v);
+          }
+  } else
   _Pragma("clang loop unroll(full)") for (int g = 0; g < 4; g++)
     _Pragma("clang loop unroll(full)") for (int j = 0; j < 4; j++)
       for (int k = 0; k < PARTS; k++)
@@ -446,18 +494,19 @@ INLINE void widen_block(int kind, int variant, const PackedForm *f, const uint8_
     Scales s = block_scales(kind, variant, head, own, k);
     for (int h = 0; h < 2; h++) {
       store_rows(scales + 16 * h + LANES * k, s.scale[h]);
+      if (bytes && has_signs(kind)) s.offset[h] = fused(s.scale[h], spread(-128), s.offset[h]);
       store_rows(scales + 32 + 16 * h + LANES * k, s.offset[h]);
     }
   }
 }
 
 // `blocks` blocks from `first` on, which starts a run, of one tile.
-INLINE void widen(int kind, int variant, int group, const uint8_t *tile, int64_t first, int64_t blocks, uint8_t *panel) {
+INLINE void widen(int kind, int variant, int bytes, int group, const uint8_t *tile, int64_t first, int64_t blocks, uint8_t *panel) {
   PackedForm f = packed_form(kind, variant, group);
   int64_t stride = f.block_head + f.planes, run_bytes = f.head + f.blocks * stride;
   for (int64_t b = first; b < first + blocks; b++, panel += PANEL_BLOCK_BYTES) {
     const uint8_t *head = tile + b / f.blocks * run_bytes;
-    widen_block(kind, variant, &f, head, head + f.head + b % f.blocks * stride, panel);
+    widen_block(kind, variant, bytes, &f, head, head + f.head + b % f.blocks * stride, panel);
   }
 }
 
@@ -517,6 +566,87 @@ INLINE void many_rows(int halves, int offsets, const uint8_t *panel, int64_t fir
   }
 }
 
+// The same with activations of 8 bits.
+#if VNNI
+enum { BYTE_PASS = PASS };
+INLINE int fits_bytes(int kind) { return kind != 0; }
+#else
+enum { BYTE_PASS = 4 };
+INLINE int fits_bytes(int kind) { return !has_signs(kind) && kind != AFFINE + 8; }
+#endif
+
+// sum[i][k] = the products of quads from ..< to.
+INLINE void byte_sums(int bits, int count, int from, int to, const uint8_t *panel, const int8_t *const *x,
+                      Pairs (*sum)[PARTS]) {
+  for (int i = 0; i < count; i++) for (int k = 0; k < PARTS; k++) sum[i][k] = zero_pairs();
+#if VNNI
+  _Pragma("clang loop unroll(disable)") for (int q = from; q < to; q++) {
+    Pairs v = load_pairs(panel + 64 * q);
+    for (int i = 0; i < count; i++) sum[i][0] = plus_quads(sum[i][0], v, load32((const uint8_t *)(x[i] + 4 * q)));
+  }
+#else
+  // Products of two columns add up in 16 bits as long as 127 * (2^bits - 1) * 2 * run stays below 2^15.
+  const int run = bits <= 4 ? 8 : bits == 5 ? 4 : 2, each = run < to - from ? run : to - from;
+  for (int q0 = from; q0 < to; q0 += each) {
+    Pairs few[BYTE_PASS][PARTS];
+    for (int i = 0; i < count; i++) for (int k = 0; k < PARTS; k++) few[i][k] = zero_pairs();
+    _Pragma("clang loop unroll(disable)") for (int q = q0; q < q0 + each; q++) {
+      Pairs v[PARTS];
+      for (int k = 0; k < PARTS; k++) v[k] = load_pairs(panel + 64 * q + PART_BYTES * k);
+      for (int i = 0; i < count; i++) {
+        uint32_t word = load32((const uint8_t *)(x[i] + 4 * q));
+        for (int k = 0; k < PARTS; k++) few[i][k] = plus_halves(few[i][k], quad_products(v[k], word));
+      }
+    }
+    for (int i = 0; i < count; i++) for (int k = 0; k < PARTS; k++) sum[i][k] = plus(sum[i][k], halves_added(few[i][k]));
+  }
+#endif
+}
+
+INLINE void byte_pass(int bits, int halves, int offsets, int count, const uint8_t *panel, int64_t first_block,
+                      int64_t blocks, const LullActivations *a, int64_t first, int64_t columns, float *out) {
+  Rows total[BYTE_PASS][PARTS];
+  for (int i = 0; i < count; i++) for (int k = 0; k < PARTS; k++) total[i][k] = load_rows(out + 16 * i + LANES * k);
+  int64_t all = columns / 32;
+  for (int64_t b = first_block; b < first_block + blocks; b++, panel += PANEL_BLOCK_BYTES) {
+    const float *scales = (const float *)(panel + 1024);
+    const int8_t *x[BYTE_PASS];
+    for (int i = 0; i < count; i++) x[i] = a->q8 + (first + i) * columns + 32 * b;
+    _Pragma("clang loop unroll(full)") for (int h = 0; h < (halves ? 2 : 1); h++) {
+      Pairs sum[BYTE_PASS][PARTS];
+      byte_sums(bits, count, 4 * h, halves ? 4 * h + 4 : 8, panel, x, sum);
+      for (int i = 0; i < count; i++) {
+        const float *sums = a->sums + ((first + i) * all + b) * 2;
+        Rows xs = spread(a->scales[(first + i) * all + b]), sx = spread(halves ? sums[h] : sums[0] + sums[1]);
+        for (int k = 0; k < PARTS; k++) {
+          total[i][k] = fused(to_floats(sum[i][k]), times(load_rows(scales + 16 * h + LANES * k), xs), total[i][k]);
+          if (offsets) total[i][k] = fused(load_rows(scales + 32 + 16 * h + LANES * k), sx, total[i][k]);
+        }
+      }
+    }
+  }
+  for (int i = 0; i < count; i++) for (int k = 0; k < PARTS; k++) store_rows(out + 16 * i + LANES * k, total[i][k]);
+}
+
+INLINE void byte_rows(int kind, int variant, int group, const uint8_t *tile, int64_t first_block, int64_t blocks,
+                      uint8_t *panel, const LullActivations *a, int64_t columns, float *y, int64_t y_stride,
+                      size_t bytes) {
+  if (!fits_bytes(kind)) return;
+  const int bits = packed_form(kind, variant, group).bits, halves = has_halves(kind);
+  const int offsets = packed_offset(kind) || has_signs(kind);
+  widen(kind, variant, 1, group, tile, first_block, blocks, panel);
+  float out[16 * BYTE_PASS];
+  for (int64_t i = 0; i < a->m;) {
+    int count = a->m - i >= BYTE_PASS ? BYTE_PASS : 1;
+    memset(out, 0, sizeof out);
+    if (first_block > 0) for (int k = 0; k < count; k++) memcpy(out + 16 * k, y + (i + k) * y_stride, bytes);
+    if (count == BYTE_PASS) byte_pass(bits, halves, offsets, BYTE_PASS, panel, first_block, blocks, a, i, columns, out);
+    else byte_pass(bits, halves, offsets, 1, panel, first_block, blocks, a, i, columns, out);
+    for (int k = 0; k < count; k++) memcpy(y + (i + k) * y_stride, out + 16 * k, bytes);
+    i += count;
+  }
+}
+
 // ---- Entry points ------------------------------------------------------------------------------
 
 // `BODY` with a kind that is known to the compiler.
@@ -545,7 +675,13 @@ void NAME(packed_dot)(const LullQuantized *w, const uint8_t *packed, int64_t fir
     }
     for (int64_t first = 0; first < blocks; first += PANEL_BLOCKS) {
       int64_t count = blocks - first < PANEL_BLOCKS ? blocks - first : PANEL_BLOCKS;
-#define BODY(k) widen(k, variant, group, p, first, count, panel);
+      if (a->q8 && fits_bytes(kind)) {
+#define BODY(k) byte_rows(k, variant, group, p, first, count, panel, a, w->columns, out, y_stride, bytes);
+        FOR_KIND
+#undef BODY
+        continue;
+      }
+#define BODY(k) widen(k, variant, 0, group, p, first, count, panel);
       FOR_KIND
 #undef BODY
       if (has_halves(kind))
@@ -566,7 +702,7 @@ void NAME(packed_columns)(const LullQuantized *w, const uint8_t *packed, int64_t
   for (int64_t t = 0; t < tiles; t++)
     for (int64_t b = 0; b < blocks; b++) {
       const uint8_t *p = packed + (first_tile + t) * tile_bytes;
-#define BODY(k) widen(k, variant, group, p, b, 1, panel);
+#define BODY(k) widen(k, variant, 0, group, p, b, 1, panel);
       FOR_KIND
 #undef BODY
       const float *scales = (const float *)(panel + 1024);

@@ -85,20 +85,25 @@ public let quantizationFunctions: [Builtin] = [
   },
   function(
     "quantized_matmul",
-    "x, w, /, scales=None, biases=None, transpose=True, group_size=None, bits=None, mode='affine', *, exact=True",
+    "x, w, /, scales=None, biases=None, transpose=True, group_size=None, bits=None, mode='affine', *, activation_bits=None",
     "quantization",
-    "x @ w.T (or x @ w) with a quantised w: packed as MLX packs it, or a weight of a GGUF file. Without scales w is an array of floats (of 16 or 32 bits), read as it is. Unless it is to be exact, x may be rounded to integers of 16 bits with a scale for each 32 columns (some 5e-5 of the result), which is faster; layers do so in evaluation mode.",
+    "x @ w.T (or x @ w) with a quantised w: packed as MLX packs it, or a weight of a GGUF file. Without scales w is an array of floats (of 16 or 32 bits), read as it is. activation_bits 16 or 8 allows to round x to integers of so many bits with a scale for each 32 columns, which is faster (some 5e-5 and 1e-2 of the result); layers take 16 in evaluation mode, see nn.activation_bits.",
     [
       ">>> mx.quantized_matmul(mx.ones((1, 32)), mx.zeros((1, 4), dtype=mx.uint32), mx.ones((1, 1)), mx.ones((1, 1)), group_size=32, bits=4)\narray([[32]], dtype=float32)"
     ]
   ) { a in
+    let bits = try a.optionalInt(8)
+    guard bits == nil || bits == 16 || bits == 8 else {
+      throw LullError.valueError(
+        "quantized_matmul: activation_bits is None, 16 or 8, not \(bits ?? 0)")
+    }
     if let weight = try whole(a, "quantized_matmul", w: 1) {
       return try gatherQuantizedMatmul(
-        a.array(0), weight, transpose: a.bool(4), isExact: a.bool(8), op: "quantized_matmul")
+        a.array(0), weight, transpose: a.bool(4), activationBits: bits, op: "quantized_matmul")
     }
     return try gatherQuantizedMatmul(
       a.array(0), operand(a, "quantized_matmul", w: 1, group: 5, bits: 6, mode: 7),
-      transpose: a.bool(4), isExact: a.bool(8), op: "quantized_matmul")
+      transpose: a.bool(4), activationBits: bits, op: "quantized_matmul")
   },
   function(
     "gather_qmm",
