@@ -173,7 +173,6 @@ private func bestLine(_ x: Group, _ weights: Group) -> (scale: Float, minimum: F
   guard high > low else { return (0, -low) }
   let wx = weights * x
   let (sumW, sumX) = (weights.sum(), wx.sum())
-  let offset = x - Group(repeating: low)
 
   func error(_ codes: Group, _ scale: Float, _ minimum: Float) -> Float {
     let difference = codes * scale + Group(repeating: minimum) - x
@@ -181,16 +180,16 @@ private func bestLine(_ x: Group, _ weights: Group) -> (scale: Float, minimum: F
   }
 
   var best = (scale: (high - low) / 15, minimum: low)
-  let first = nearest(offset * (15 / (high - low))).clamped(lowerBound: zero, upperBound: most)
+  let first = nearest((x - Group(repeating: low)) * (15 / (high - low)))
+    .clamped(lowerBound: zero, upperBound: most)
   var bestError = error(first, best.scale, best.minimum)
-  for step in 0...20 {
-    // From 14 to 16 steps between the extremes.
-    let inverse = (14 + 0.1 * Float(step)) / (high - low)
-    let codes = nearest(offset * inverse).clamped(lowerBound: zero, upperBound: most)
+  func consider(from start: Float, _ steps: Float) {
+    let codes = nearest((x - Group(repeating: start)) * (steps / (high - start)))
+      .clamped(lowerBound: zero, upperBound: most)
     let wc = weights * codes
     let (sumC, sumCC, sumXC) = (wc.sum(), (wc * codes).sum(), (wx * codes).sum())
     let determinant = sumW * sumCC - sumC * sumC
-    guard determinant > 0 else { continue }
+    guard determinant > 0 else { return }
     var scale = (sumW * sumXC - sumX * sumC) / determinant
     var minimum = (sumCC * sumX - sumC * sumXC) / determinant
     if minimum > 0 {
@@ -202,6 +201,12 @@ private func bestLine(_ x: Group, _ weights: Group) -> (scale: Float, minimum: F
       bestError = found
       best = (scale, minimum)
     }
+  }
+  // From 14 to 16 steps between the extremes, or between the best minimum so far and the largest value.
+  for step in 0...20 {
+    let steps = 14 + 0.1 * Float(step)
+    consider(from: low, steps)
+    if best.minimum != low, high > best.minimum { consider(from: best.minimum, steps) }
   }
   return (max(best.scale, 0), -best.minimum)
 }

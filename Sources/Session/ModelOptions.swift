@@ -8,7 +8,7 @@ struct CommandOption {
   let declaration: String
   let help: String
   let kind: ArgumentKind
-  /// Further names of the option: `m`, `system_prompt`.
+  /// Further names of the option, of one letter or of mlx-lm's command line; the command line shows the first long one.
   let aliases: [String]
   /// Given several times, the values become a list.
   let repeats: Bool
@@ -28,7 +28,7 @@ struct CommandOption {
   var name: String { String(declaration.prefix { $0 != "=" }) }
 
   static let model = CommandOption(
-    "model", "a .gguf file or a model directory; in a cell also what load returned")
+    "model", "a .gguf file or a model directory, or what load returned")
   static let systemPrompt = CommandOption(
     "system=None", "the system's message, for the chat template", kind: .text,
     aliases: ["system_prompt"])
@@ -62,7 +62,7 @@ struct CommandOption {
   ]
   static let stop = CommandOption(
     "stop=None", "end before this text; can be given several times", kind: .text,
-    aliases: ["stop_text"], repeats: true)
+    repeats: true)
 
   static let generate: [CommandOption] =
     [
@@ -92,7 +92,7 @@ struct CommandOption {
     CommandOption(
       "mlx_path=\"mlx_model\"",
       "the directory to make, or a file that ends with .gguf", kind: .path,
-      aliases: ["out", "o"]),
+      aliases: ["o"]),
     CommandOption("quantize=False", "quantise the weights", aliases: ["q"]),
     CommandOption("q_bits=None", "bits of a quantised weight: 2, 3, 4, 5, 6 or 8"),
     CommandOption("q_group_size=None", "weights that share a scale: 32, 64 or 128"),
@@ -104,8 +104,7 @@ struct CommandOption {
       "dtype=None", "what stays unquantised: float16, bfloat16 or float32", kind: .text),
     CommandOption("dequantize=False", "expand the weights of a quantised model", aliases: ["d"]),
     CommandOption(
-      "gguf_type=None", "of a .gguf file: F32, F16, Q8_0, Q4_0 or Q4_K", kind: .text,
-      aliases: ["outtype"]),
+      "gguf_type=None", "of a .gguf file: F32, F16, Q8_0, Q4_0 or Q4_K", kind: .text),
   ]
 }
 
