@@ -17,8 +17,6 @@ import Kernels
   import Glibc
 #endif
 
-private typealias Group = SIMD32<Float>
-
 /// A matrix, or a stack of them, in a block format (by its number in GGUF files). Evaluates `w`.
 public func quantizeToBlocks(_ w: NDArray, type: Int) throws(ArrayError) -> QuantizedWeight {
   let op: OperationName = "quantize_blocks"
@@ -46,22 +44,29 @@ public func quantizeToBlocks(_ w: NDArray, type: Int) throws(ArrayError) -> Quan
       op: op, message: "rows of \(columns) values do not divide into blocks of \(values)")
   }
   let rows = w.size / columns
-  let floats = w.astype(.float32)
-  try floats.eval()
-  let source = try floats.rowContiguous()
   let rowBytes = columns / values * bytes
   let data = try NDArray(uninitialized: [rows * rowBytes], dtype: .uint8)
-  let from = source.pointer(as: Float.self)
   let to = data.pointer(as: UInt8.self)
-  let perChunk = max(1, 16384 / columns)
-  parallelFor((rows + perChunk - 1) / perChunk) { chunk, _ in
-    if lull_interrupt_raised() != 0 { return }
-    for row in chunk * perChunk..<min(rows, (chunk + 1) * perChunk) {
-      quantizeRow(from + row * columns, to + row * rowBytes, columns)
+  let matrix = try w.reshaped([rows, columns] as Shape)
+  // In pieces, so that a large matrix of 16-bit floats is never there in 32 bits as a whole.
+  let perPiece = max(1, (1 << 22) / columns)
+  let perChunk = max(1, 4096 / columns)
+  for first in stride(from: 0, to: rows, by: perPiece) {
+    let count = min(perPiece, rows - first)
+    let floats = try slice(matrix, axis: 0, from: first, to: first + count).astype(.float32)
+    try floats.eval()
+    let source = try floats.rowContiguous()
+    let from = source.pointer(as: Float.self)
+    parallelFor((count + perChunk - 1) / perChunk) { chunk, _ in
+      if lull_interrupt_raised() != 0 { return }
+      for row in chunk * perChunk..<min(count, (chunk + 1) * perChunk) {
+        quantizeRow(from + row * columns, to + (first + row) * rowBytes, columns)
+      }
     }
+    withExtendedLifetime(source) {}
+    if lull_interrupt_raised() != 0 { throw .interrupted }
+    w.releasePages()
   }
-  if lull_interrupt_raised() != 0 { throw .interrupted }
-  withExtendedLifetime(source) {}
   return try QuantizedWeight(
     blockType: type, rows: rows, columns: columns, stack: w.rank == 3 ? w.shape[0] : nil,
     data: data)
@@ -157,75 +162,131 @@ private func quantizeQ5_0(
 
 // MARK: - Q4_K
 
-/// The nearest integers to values below 2^22 in size, ties to even.
-@inline(__always)
-private func nearest(_ x: Group) -> Group {
-  let shift = Group(repeating: 12_582_912)  // 1.5 * 2^23: adding it leaves no room for fractions
-  return (x + shift) - shift
+private typealias Lanes = SIMD8<Float>
+
+/// 32 values with their weights, as four vectors of eight.
+private struct WeightedGroup {
+  let x: (Lanes, Lanes, Lanes, Lanes)
+  let weights: (Lanes, Lanes, Lanes, Lanes)
+  let low: Float
+  let high: Float
+  /// Sums of w, w x and w x².
+  let sumW: Float
+  let sumX: Float
+  let sumXX: Float
+
+  @inline(__always)
+  init(_ values: UnsafePointer<Float>) {
+    let raw = UnsafeRawPointer(values)
+    func load(_ k: Int) -> Lanes { raw.loadUnaligned(fromByteOffset: k * 32, as: Lanes.self) }
+    x = (load(0), load(1), load(2), load(3))
+    var (least, most): (Float, Float) = (0, values[0])
+    for i in 0..<32 {
+      least = values[i] < least ? values[i] : least
+      most = values[i] > most ? values[i] : most
+    }
+    (low, high) = (least, most)
+    let squares = x.0 * x.0 + x.1 * x.1 + x.2 * x.2 + x.3 * x.3
+    let mean = Lanes(repeating: (total(squares) / 32).squareRoot())
+    weights = (
+      magnitude(x.0) + mean, magnitude(x.1) + mean, magnitude(x.2) + mean, magnitude(x.3) + mean
+    )
+    sumW = total(weights.0 + weights.1 + weights.2 + weights.3)
+    let (a, b, c, d) = (
+      weights.0 * x.0, weights.1 * x.1, weights.2 * x.2, weights.3 * x.3
+    )
+    sumX = total(a + b + c + d)
+    sumXX = total(a * x.0 + b * x.1 + c * x.2 + d * x.3)
+  }
+
+  /// Sums of w c, w c² and w c x for the codes c that values get with so many steps from `start` to `high`.
+  @inline(__always)
+  func sums(from start: Float, steps: Float) -> (c: Float, cc: Float, xc: Float) {
+    let (first, inverse) = (Lanes(repeating: start), Lanes(repeating: steps / (high - start)))
+    var (c, cc, xc) = (Lanes(), Lanes(), Lanes())
+    func add(_ x: Lanes, _ w: Lanes) {
+      let codes = clampedCodes((x - first) * inverse)
+      let wc = w * codes
+      c += wc
+      cc += wc * codes
+      xc += wc * x
+    }
+    add(x.0, weights.0)
+    add(x.1, weights.1)
+    add(x.2, weights.2)
+    add(x.3, weights.3)
+    return (total(c), total(cc), total(xc))
+  }
+
+  /// Scale s >= 0 and minimum m >= 0 such that s * code - m with codes 0...15 comes close to x.
+  @inline(__always)
+  func bestLine() -> (scale: Float, minimum: Float) {
+    guard high > low else { return (0, -low) }
+    var best = (scale: (high - low) / 15, minimum: low)
+    let first = sums(from: low, steps: 15)
+    var bestError = error(first, best.scale, best.minimum)
+    func consider(from start: Float, _ steps: Float) {
+      let sum = sums(from: start, steps: steps)
+      let determinant = sumW * sum.cc - sum.c * sum.c
+      guard determinant > 0 else { return }
+      var scale = (sumW * sum.xc - sumX * sum.c) / determinant
+      var minimum = (sum.cc * sumX - sum.c * sum.xc) / determinant
+      if minimum > 0 {
+        minimum = 0
+        scale = sum.xc / sum.cc
+      }
+      let found = error(sum, scale, minimum)
+      if found < bestError {
+        bestError = found
+        best = (scale, minimum)
+      }
+    }
+    // From 14 to 16 steps between the extremes, or between the best minimum so far and the largest value.
+    for step in 0...20 {
+      let steps = 14 + 0.1 * Float(step)
+      consider(from: low, steps)
+      if best.minimum != low, high > best.minimum { consider(from: best.minimum, steps) }
+    }
+    return (max(best.scale, 0), -best.minimum)
+  }
+
+  /// The weighted sum of (s c + m - x)², from the sums.
+  @inline(__always)
+  private func error(_ sum: (c: Float, cc: Float, xc: Float), _ s: Float, _ m: Float) -> Double {
+    let (s, m) = (Double(s), Double(m))
+    let squares = s * s * Double(sum.cc) + m * m * Double(sumW) + Double(sumXX)
+    return squares + 2 * (s * m * Double(sum.c) - s * Double(sum.xc) - m * Double(sumX))
+  }
 }
 
-/// Scale s >= 0 and minimum m >= 0 such that s * code - m with codes 0...15 comes close to x.
 @inline(__always)
-private func bestLine(_ x: Group, _ weights: Group) -> (scale: Float, minimum: Float) {
-  let (zero, most) = (Group(repeating: 0), Group(repeating: 15))
-  let low = min(x.min(), 0)
-  let high = x.max()
-  guard high > low else { return (0, -low) }
-  let wx = weights * x
-  let (sumW, sumX) = (weights.sum(), wx.sum())
+private func total(_ v: Lanes) -> Float {
+  let four = v.lowHalf + v.highHalf
+  let two = four.lowHalf + four.highHalf
+  return two[0] + two[1]
+}
 
-  func error(_ codes: Group, _ scale: Float, _ minimum: Float) -> Float {
-    let difference = codes * scale + Group(repeating: minimum) - x
-    return (weights * difference * difference).sum()
-  }
+@inline(__always)
+private func magnitude(_ v: Lanes) -> Lanes { v.replacing(with: -v, where: v .< Lanes()) }
 
-  var best = (scale: (high - low) / 15, minimum: low)
-  let first = nearest((x - Group(repeating: low)) * (15 / (high - low)))
-    .clamped(lowerBound: zero, upperBound: most)
-  var bestError = error(first, best.scale, best.minimum)
-  func consider(from start: Float, _ steps: Float) {
-    let codes = nearest((x - Group(repeating: start)) * (steps / (high - start)))
-      .clamped(lowerBound: zero, upperBound: most)
-    let wc = weights * codes
-    let (sumC, sumCC, sumXC) = (wc.sum(), (wc * codes).sum(), (wx * codes).sum())
-    let determinant = sumW * sumCC - sumC * sumC
-    guard determinant > 0 else { return }
-    var scale = (sumW * sumXC - sumX * sumC) / determinant
-    var minimum = (sumCC * sumX - sumC * sumXC) / determinant
-    if minimum > 0 {
-      minimum = 0
-      scale = sumXC / sumCC
-    }
-    let found = error(codes, scale, minimum)
-    if found < bestError {
-      bestError = found
-      best = (scale, minimum)
-    }
-  }
-  // From 14 to 16 steps between the extremes, or between the best minimum so far and the largest value.
-  for step in 0...20 {
-    let steps = 14 + 0.1 * Float(step)
-    consider(from: low, steps)
-    if best.minimum != low, high > best.minimum { consider(from: best.minimum, steps) }
-  }
-  return (max(best.scale, 0), -best.minimum)
+/// The nearest integers from 0 to 15, ties to even.
+@inline(__always)
+private func clampedCodes(_ v: Lanes) -> Lanes {
+  let shift = Lanes(repeating: 12_582_912)  // 1.5 * 2^23: adding it leaves no room for fractions
+  let most = Lanes(repeating: 15)
+  let codes = (v + shift) - shift
+  let low = codes.replacing(with: Lanes(), where: codes .< Lanes())
+  return low.replacing(with: most, where: low .> most)
 }
 
 private func quantizeQ4_K(
   _ x: UnsafePointer<Float>, _ out: UnsafeMutablePointer<UInt8>, _ columns: Int
 ) {
   for block in 0..<columns / 256 {
-    let out = out + block * 144
-    let raw = UnsafeRawPointer(x + block * 256)
-    func group(_ j: Int) -> Group { raw.loadUnaligned(fromByteOffset: j * 128, as: Group.self) }
+    let (x, out) = (x + block * 256, out + block * 144)
     var scales = SIMD8<Float>()
     var minima = SIMD8<Float>()
-    for j in 0..<8 {
-      let values = group(j)
-      let size = values.replacing(with: -values, where: values .< Group(repeating: 0))
-      let weights = size + Group(repeating: ((values * values).sum() / 32).squareRoot())
-      (scales[j], minima[j]) = bestLine(values, weights)
-    }
+    for j in 0..<8 { (scales[j], minima[j]) = WeightedGroup(x + 32 * j).bestLine() }
     let (scale, minimum) = (scales.max(), minima.max())
     store(scale / 63, out)
     store(minimum / 63, out + 2)
@@ -246,13 +307,13 @@ private func quantizeQ4_K(
       }
       // Codes for the scale and minimum as they were rounded.
       let step = perScale * Float(s)
-      var codes = Group(repeating: 0)
-      if step > 0 {
-        codes = nearest((group(j) + Group(repeating: perMinimum * Float(m))) / step)
-      }
+      let shift: Float = 12_582_912
       let to = out + 16 + (j / 2) * 32
       for i in 0..<32 {
-        let c = code(codes[i], most: 15)
+        var c: UInt8 = 0
+        if step > 0 {
+          c = code(((x[32 * j + i] + perMinimum * Float(m)) / step + shift) - shift, most: 15)
+        }
         to[i] = j % 2 == 0 ? c : to[i] | c << 4
       }
     }

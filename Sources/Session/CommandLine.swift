@@ -28,7 +28,6 @@ extension Session {
     let parameters = command.record.parameters
     let slots = parameters.parameters.prefix(parameters.firstKeywordOnly).map(\.name)
     var values: [String: [String]] = [:]
-    var positional = 0
     var optionsEnded = false
     var i = 0
     while i < words.count {
@@ -40,11 +39,11 @@ extension Session {
       }
       if !optionsEnded, word == "--help" || word == "-h" { return .help(command.manual) }
       guard !optionsEnded, word.hasPrefix("-"), word != "-" else {
-        guard positional < slots.count else {
+        // A bare word is the first argument that is not there yet.
+        guard let slot = slots.first(where: { values[$0] == nil }) else {
           return .wrong("'\(word)' is one argument too many")
         }
-        values[slots[positional], default: []].append(word)
-        positional += 1
+        values[slot] = [word]
         continue
       }
       let isLong = word.hasPrefix("--")
