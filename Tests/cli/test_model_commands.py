@@ -86,22 +86,39 @@ def test_system_prompt_and_template(lull):
     assert wrong.code == 1 and "a system message needs the chat template, and the prompt is raw" in wrong.err
 
 
-def test_prompt_cache_file(lull, tmp_path):
+def test_prompt_cache_file(lull):
+    """The text goes on from the cache as from the whole text; with a template, only the question and what is behind it is read."""
     code = f"""
 from mlx_lm import load
 from mlx_lm.generate import generate_step
 from models.cache import make_prompt_cache, save_prompt_cache
 model, tokenizer = load({str(SMALL)!r})
-cache = make_prompt_cache(model)
-list(generate_step(tokenizer.encode("one two "), model, max_tokens=0, prompt_cache=cache))
-for c in cache:
-    c.trim(c.offset - len(tokenizer.encode("one two ")))
-save_prompt_cache("cache.safetensors", cache)
+start = tokenizer.apply_chat_template([{{'role': 'user', 'content': '<query>'}}], tokenize=False, add_generation_prompt=True)
+for name, text in (("raw", "one two"), ("chat", start[: start.index('<query>')])):
+    cache = make_prompt_cache(model)
+    ids = tokenizer.encode(text, False)
+    for _ in generate_step(ids, model, max_tokens=1, prompt_cache=cache):
+        pass
+    for c in cache:
+        c.trim(c.offset - len(ids))
+    save_prompt_cache(name + ".safetensors", cache)
 """
     assert lull("-c", code).code == 0
-    result = generate(lull, "--prompt", "three", "-m", "4", "--ignore-chat-template", "--prompt-cache-file", "cache.safetensors")
-    assert result.code == 0, result.err
-    assert generate(lull, "--prompt", "x", "--prompt-cache-file", "nothing").code == 1
+
+    def run(*options):
+        result = generate(lull, "-m", "6", *options)
+        assert result.code == 0, result.err
+        text, figures = result.out.split("==========\n")[1:]
+        return text, int(re.search(r"Prompt: (\d+)", figures)[1])
+
+    whole = run("--prompt", "one two three", "--raw")
+    rest = run("--prompt", " three", "--raw", "--prompt-cache-file", "raw.safetensors")
+    assert rest[0] == whole[0] and rest[1] < whole[1]
+    whole = run("--prompt", "three")
+    rest = run("--prompt", "three", "--prompt-cache-file", "chat.safetensors")
+    assert rest[0] == whole[0] and rest[1] < whole[1]
+    missing = generate(lull, "--prompt", "x", "--prompt-cache-file", "nothing")
+    assert missing.code == 1 and "nothing" in missing.err and missing.err.count("\n") == 1
 
 
 @pytest.mark.parametrize("words, message", [
@@ -190,8 +207,8 @@ def test_interrupts(lull, tmp_path):
     t = terminal(tmp_path, "chat", "--model", MODEL, "--max-tokens", 3000)
     try:
         t.expect(">> ")
-        t.line("Count from one to five hundred, in words.")
-        t.expect("two", timeout=20)
+        t.line("Tell me a very long story about a fox and a hen.")
+        t.expect(" the ", timeout=20)
         t.interrupt()
         t.expect(">> ", timeout=3)
         t.interrupt()
