@@ -32,6 +32,9 @@ struct CommandOption {
   static let systemPrompt = CommandOption(
     "system=None", "the system's message, for the chat template", kind: .text,
     aliases: ["system_prompt"])
+  static let templateConfig = CommandOption(
+    "chat_template_config=None",
+    "variables of the chat template, as JSON: {\"enable_thinking\": false}", kind: .text)
   static let adapterPath = CommandOption(
     "adapter_path=None", "a directory of LoRA adapters to put on the model", kind: .path)
   static let sampling: [CommandOption] = [
@@ -76,6 +79,7 @@ struct CommandOption {
       CommandOption(
         "raw=False", "give the prompt as it is, without the chat template",
         aliases: ["ignore_chat_template"]),
+      templateConfig,
       CommandOption("prefill_response=None", "how the answer begins", kind: .text),
       CommandOption("verbose=True", "show the text as it comes, and the figures"),
     ] + caches + [

@@ -117,6 +117,24 @@ def test_other_modes_and_recipes(lull, tmp_path):
     assert mx.array_equal(made["model.norm.weight"], source["model.norm.weight"].astype(mx.bfloat16))
 
 
+def test_shards(printed, tmp_path):
+    lines = printed(f"""
+from mlx_lm import _conversion
+_conversion._SHARD = 50000
+convert({str(PLAIN)!r}, 'shards')
+print(difference({str(PLAIN)!r}, 'shards'))
+""")
+    assert lines == ["0.0"]
+    names = sorted(p.name for p in (tmp_path / "shards").glob("*.safetensors"))
+    count = len(names)
+    assert count > 5 and names == [f"model-{i + 1:05}-of-{count:05}.safetensors" for i in range(count)]
+    index = json.loads((tmp_path / "shards" / "model.safetensors.index.json").read_text())["weight_map"]
+    assert sorted(set(index.values())) == names
+    source, made = tensors(PLAIN), tensors(tmp_path / "shards")
+    assert set(source) == set(made) == set(index) and all(mx.array_equal(source[k], made[k]) for k in source)
+    assert all(p.stat().st_size < 90000 for p in (tmp_path / "shards").glob("*.safetensors"))
+
+
 def test_models_come_back(printed):
     lines = printed(f"""
 convert({str(PLAIN)!r}, 'plain')

@@ -82,6 +82,9 @@ def test_system_prompt_and_template(lull):
     raw, plain, system = tokens("--ignore-chat-template"), tokens(), tokens("--system-prompt", "Be brief.")
     assert raw < plain < system
     assert tokens("--prefill-response", "Sure") > plain
+    assert tokens("--chat-template-config", '{"add_generation_prompt": false, "other": [1]}') < plain
+    for config, message in (("{", "chat_template_config is no valid JSON"), ("[1]", "must be an object of names and values, not [1]")):
+        assert message in generate(lull, "--prompt", "x", "--chat-template-config", config).err
     wrong = generate(lull, "--prompt", "x", "--system-prompt", "y", "--ignore-chat-template")
     assert wrong.code == 1 and "a system message needs the chat template, and the prompt is raw" in wrong.err
 

@@ -108,7 +108,10 @@ DIRECTORIES = {
     "header cut": (cut("model.safetensors", 100), "the file is incomplete, download or copy it again"),
     "weights empty": (cut("model.safetensors", 0), "the file is incomplete, download or copy it again"),
     "weights a text": (write("model.safetensors", "<html>Not found</html> and more"), "is this a safetensors file?"),
-    "a tensor missing": (rename("model.norm.weight", "rotary_emb.x"), "model.norm.weight"),
+    "a tensor missing": (
+        rename("model.norm.weight", "rotary_emb.x"),
+        "model.norm.weight; the weights are not those of config.json: copy both again from one place",
+    ),
     "a tensor too many": (header(double), "model.layers.9.extra.weight"),
     "a tensor of another shape": (header(reshape), "model.layers.0.self_attn.q_proj.weight"),
     "tokenizer cut": (cut("tokenizer.json", 300), "tokenizer.json"),

@@ -76,6 +76,7 @@ def test_errors_of_weights(tmp_path):
     (model / "config.json").write_text(json.dumps({**config, "intermediate_size": 100}))
     assert load_error(model) == (
         f"ValueError: {model}: expected shape (100, 64) but received shape (128, 64) for parameter model.layers.0.mlp.gate_proj.weight"
+        "; the weights are not those of config.json: copy both again from one place"
     )
     (model / "config.json").write_text(json.dumps(config))
     weights = model / "model.safetensors"
