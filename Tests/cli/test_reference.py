@@ -84,7 +84,10 @@ def test_errors_of_weights(tmp_path):
     less = f"del w['model.layers.1.self_attn.k_proj.weight']\nmx.save_safetensors({str(tmp_path / 'new.safetensors')!r}, w)\n"
     subprocess.run([LULL, "-c", program + less], check=True)
     os.replace(tmp_path / "new.safetensors", weights)
-    assert load_error(model) == f"ValueError: {model}: missing 1 parameters: model.layers.1.self_attn.k_proj.weight"
+    assert load_error(model) == (
+        f"ValueError: {model}: missing 1 parameters: model.layers.1.self_attn.k_proj.weight"
+        "; the weights are not those of config.json: copy both again from one place"
+    )
 
     shutil.copytree(OWN / "models" / "llama_mlx_tied_q4", tmp_path / "q")
     config = json.loads((tmp_path / "q" / "config.json").read_text())

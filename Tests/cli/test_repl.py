@@ -217,13 +217,13 @@ def test_commands(start):
 
 def test_interrupt_of_input_keeps_the_session(start):
     t = start()
-    t.line("name = input('who? ')")
+    t.line("name = input('wh' + 'o? ')")
     t.expect("who? ")
     time.sleep(0.3)
     t.interrupt()
     t.expect("KeyboardInterrupt", timeout=3)
     t.expect(">>> ")
-    t.line("name = input('who? ')")
+    t.line("name = input('wh' + 'o? ')")
     t.expect("who? ")
     t.line("Ada")
     t.expect(">>> ")
