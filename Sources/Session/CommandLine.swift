@@ -131,32 +131,46 @@ extension Command {
     var usage = "usage: lull \(name)"
     for option in required { usage += " \(commandLineName(option)) \(option.name.uppercased())" }
     usage += " [options]"
+    return "\(usage)\n\n\(record.doc)\n\noptions:\n" + optionTable(isCommandLine: true)
+  }
+
+  /// A line on each option, as it is typed on the command line or in a cell.
+  func optionTable(isCommandLine: Bool) -> String {
     var rows: [(String, String)] = []
     for option in options {
-      let parameter = record.parameters.parameters.first { $0.name == option.name }
-      let isFlag = parameter?.defaultValue.boolValue != nil
-      var names = option.aliases.filter { $0.count == 1 }.map { "-" + $0 }
-      names += [commandLineName(option)]
-      if isFlag, parameter?.defaultValue.boolValue == true { names = [dashed("no_" + option.name)] }
+      let isRequired = !option.declaration.contains("=")
+      if !isCommandLine, isRequired {
+        rows.append((option.name, option.help))
+        continue
+      }
+      let value = record.parameters.parameters.first { $0.name == option.name }?.defaultValue
+      let flag = value?.boolValue
+      var names = isCommandLine ? option.aliases.filter { $0.count == 1 }.map { "-" + $0 } : []
+      names.append(isCommandLine ? commandLineName(option) : dashed(option.name))
+      if flag == true { names = [dashed("no_" + option.name)] }
       var left = names.joined(separator: ", ")
-      if !isFlag { left += " " + option.name.uppercased() }
-      var help = option.help
-      if isFlag, parameter?.defaultValue.boolValue == true { help = "do not " + help }
-      if let equals = option.declaration.firstIndex(of: "="), !isFlag {
-        let value = option.declaration[option.declaration.index(after: equals)...]
-        if value != "None" {
-          help += " (default: \(value.filter { $0 != "\"" }))"
-        }
+      if flag == nil {
+        left += " " + (isRequired ? option.name.uppercased() : placeholder(option, value))
+      }
+      var help = flag == true ? "do not " + option.help : option.help
+      if flag == nil, let equals = option.declaration.firstIndex(of: "=") {
+        let text = option.declaration[option.declaration.index(after: equals)...]
+        if text != "None" { help += " (default: \(text.filter { $0 != "\"" }))" }
       }
       rows.append((left, help))
     }
-    rows.append(("-h, --help", "show this text"))
-    let width = min(rows.map { $0.0.count }.max() ?? 0, 34)
-    let lines = rows.map { left, help in
-      left.count > width
-        ? "  \(left)\n  \(String(repeating: " ", count: width))  \(help)"
-        : "  \(left)\(String(repeating: " ", count: width - left.count))  \(help)"
+    if isCommandLine { rows.append(("-h, --help", "show this text")) }
+    let width = rows.map { $0.0.count }.max() ?? 0
+    return rows.map { left, help in
+      "  \(left)\(String(repeating: " ", count: width - left.count))  \(help)\n"
+    }.joined()
+  }
+
+  private func placeholder(_ option: CommandOption, _ value: Value?) -> String {
+    switch option.kind {
+    case .path: "PATH"
+    case .text: "TEXT"
+    case .expression: value?.tag == .float ? "X" : "N"
     }
-    return "\(usage)\n\n\(record.doc)\n\noptions:\n\(lines.joined(separator: "\n"))\n"
   }
 }
