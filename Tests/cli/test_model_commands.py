@@ -239,3 +239,17 @@ def test_in_cells(lull, tmp_path):
     result = lull("run", path, "--allow-errors")
     assert result.out.splitlines() == ["True", "True", "True"], (result.out, result.err)
     assert "did you mean '--max-tokens'?" in result.err
+
+
+@real
+def test_a_time_limit_ends_a_generation_and_the_run(lull, tmp_path):
+    path = tmp_path / "cells.lull"
+    cells = [
+        f"model = %load {MODEL}",
+        "%generate model one two three four five six seven one two three four --raw --max-tokens 3000",
+        "print('next')",
+    ]
+    path.write_text("".join(f"# %%\n{c}\n" for c in cells))
+    result = lull("run", path, "--timeout", "1")
+    assert result.code == 1 and "CellTimeoutError: the cell did not end within" in result.err
+    assert "Generation: " in result.out and "next" not in result.out
