@@ -17,6 +17,7 @@ FIXTURES = ROOT / "Tests" / "Fixtures"
 PLAIN = FIXTURES / "models" / "llama_gqa"
 CODED = FIXTURES / "models" / "llama_mlx_tied_q4"
 STARCODER = FIXTURES / "models" / "starcoder2"
+SHARED = ROOT.parent / "shared" / "fixtures" / "models"
 MODEL = ROOT / "models" / "SmolLM2-135M-Instruct.Q4_1.gguf"
 
 START = """
@@ -163,6 +164,30 @@ for kind in ('F16', 'BF16', 'Q8_0', 'Q4_0', 'Q4_K'):
     differences = {line.split()[0]: float(line.split()[1]) for line in lines[9:]}
     assert differences["F16"] <= 0.1 and differences["BF16"] <= 0.5 and differences["Q8_0"] <= 1
     assert 1 < differences["Q4_0"] < 12 and 1 < differences["Q4_K"] < 12
+
+
+@pytest.mark.skipif(not SHARED.exists(), reason="the shared fixtures are not here")
+def test_all_families(printed):
+    """To a GGUF file and from there to a directory: the logits stay."""
+    families = (
+        "gemma gemma3_text llama_rope_linear llama_rope_llama3 llama_rope_yarn llama_mlx_mxfp4 llama_tied_bf16 mistral mixtral olmo2 phi "
+        "phi3 phi3_longrope phi3_partial_tied qwen2 qwen3 starcoder2"
+    ).split()
+    lines = printed(f"""
+for family in {families!r}:
+    path = {str(SHARED)!r} + '/' + family
+    convert(path, family + '.gguf', gguf_type='F32')
+    there = difference(path, family + '.gguf')
+    convert(family + '.gguf', family)
+    print(family, there < 1e-3, difference(path, family) < 1e-3, same_tokens(path, family))
+error({str(SHARED)!r} + '/mistral_swa', 'swa.gguf')
+error({str(SHARED)!r} + '/gemma2', 'gemma2.gguf')
+""")
+    assert lines[:-2] == [f"{family} True True True" for family in families]
+    assert lines[-2:] == [
+        "ValueError: a GGUF file cannot say which layers of a 'mistral' model see only a window of tokens",
+        "ValueError: a GGUF file cannot say that query_pre_attn_scalar is 40.0: readers take 32",
+    ]
 
 
 @pytest.mark.parametrize("name, kind, same", [
