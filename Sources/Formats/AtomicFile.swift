@@ -67,6 +67,27 @@ public final class AtomicFile {
 
   public func write(_ text: String) throws(FormatError) { try write(Array(text.utf8)) }
 
+  /// Gives the file its size before its parts are written at their places.
+  func reserve(_ count: Int) throws(FormatError) {
+    try flush()
+    guard ftruncate(descriptor, count) == 0 else { throw MappedFile.systemError(path, "resize") }
+    byteCount = count
+  }
+
+  /// Writes a part at its place; what `write(_:)` adds comes after the last part that it wrote.
+  func write(_ bytes: UnsafeRawBufferPointer, at offset: Int) throws(FormatError) {
+    guard let start = bytes.baseAddress else { return }
+    var done = 0
+    while done < bytes.count {
+      let count = pwrite(descriptor, start + done, bytes.count - done, offset + done)
+      if count > 0 {
+        done += count
+      } else if errno != EINTR {
+        throw MappedFile.systemError(path, "write")
+      }
+    }
+  }
+
   /// Syncs, renames, and syncs the directory.
   public func commit() throws(FormatError) {
     try flush()

@@ -35,8 +35,8 @@ public struct FormatError: Error, Sendable, Equatable, CustomStringConvertible {
 
   public var description: String {
     var text = file.isEmpty ? "" : "\(file): "
-    if !field.isEmpty { text += "\(field): " }
-    text += found
+    if !field.isEmpty { text += "\(readable(field)): " }
+    text += readable(found)
     let advice = remedy.isEmpty ? defaultRemedy : remedy
     if !advice.isEmpty { text += "; \(advice)" }
     return text
@@ -49,4 +49,17 @@ public struct FormatError: Error, Sendable, Equatable, CustomStringConvertible {
     case .io, .unsupported, .tooLarge: ""
     }
   }
+}
+
+/// Text from a damaged file as one line that can be read: no control characters, and not too long.
+public func readable(_ text: String) -> String {
+  var out = ""
+  var count = 0
+  for scalar in text.unicodeScalars {
+    if count == 300 { return out + "..." }
+    count += 1
+    let isControl = scalar.value < 0x20 || (0x7F..<0xA0).contains(scalar.value)
+    out.unicodeScalars.append(isControl || scalar.value == 0xFFFD ? "?" : scalar)
+  }
+  return out
 }

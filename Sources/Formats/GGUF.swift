@@ -163,7 +163,7 @@ public struct GGUF: Sendable {
     let pairCount = try reader.length("metadata count")
     guard tensorCount <= reader.remaining / 24, pairCount <= reader.remaining / 13 else {
       throw FormatError(
-        .invalid, file: file.path, field: "counts",
+        .truncated, file: file.path, field: "counts",
         found: "\(tensorCount) tensors and \(pairCount) pairs do not fit the file")
     }
 
@@ -249,8 +249,8 @@ public struct GGUF: Sendable {
   ) throws(FormatError) -> GGUFArray {
     let type = try valueType(&reader, "metadata '\(key)' element type")
     let count = try reader.length("metadata '\(key)' length")
-    func failure(_ found: String) -> FormatError {
-      FormatError(.invalid, file: file.path, field: "metadata '\(key)'", found: found)
+    func failure(_ found: String, _ kind: FormatError.Kind = .invalid) -> FormatError {
+      FormatError(kind, file: file.path, field: "metadata '\(key)'", found: found)
     }
     if let size = type.byteCount {
       guard let byteCount = checkedProduct(count, size) else { throw failure("\(count) elements") }
@@ -259,7 +259,7 @@ public struct GGUF: Sendable {
     }
     // A string takes at least 8 bytes and an array 12, which bounds what we reserve.
     guard count <= reader.remaining / (type == .string ? 8 : 12) else {
-      throw failure("\(count) elements do not fit the file")
+      throw failure("\(count) elements do not fit the file", .truncated)
     }
     if type == .string {
       let offsets = try stringOffsets(count, &reader, key: key)

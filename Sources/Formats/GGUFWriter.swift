@@ -6,6 +6,72 @@ public enum GGUFField: Sendable {
   case strings([String])
   case scalar(GGUFValueType, [UInt8])
   case array(GGUFValueType, Int, [UInt8])
+
+  /// The value's type and bytes.
+  func append(to head: inout [UInt8]) {
+    switch self {
+    case .string(let s):
+      appendLittleEndian(GGUFValueType.string.rawValue, to: &head)
+      appendText(s, to: &head)
+    case .strings(let all):
+      appendLittleEndian(GGUFValueType.array.rawValue, to: &head)
+      appendLittleEndian(GGUFValueType.string.rawValue, to: &head)
+      appendLittleEndian(UInt64(all.count), to: &head)
+      for s in all { appendText(s, to: &head) }
+    case .scalar(let type, let bytes):
+      appendLittleEndian(type.rawValue, to: &head)
+      head += bytes
+    case .array(let type, let count, let bytes):
+      appendLittleEndian(GGUFValueType.array.rawValue, to: &head)
+      appendLittleEndian(type.rawValue, to: &head)
+      appendLittleEndian(UInt64(count), to: &head)
+      head += bytes
+    }
+  }
+
+  /// A number of a type, which must be able to hold it.
+  public static func number<T: FixedWidthInteger>(_ value: T, _ type: GGUFValueType) -> GGUFField {
+    var bytes: [UInt8] = []
+    appendLittleEndian(value, to: &bytes)
+    return .scalar(type, bytes)
+  }
+}
+
+func appendText(_ text: String, to bytes: inout [UInt8]) {
+  let utf8 = Array(text.utf8)
+  appendLittleEndian(UInt64(utf8.count), to: &bytes)
+  bytes += utf8
+}
+
+extension GGUF {
+  /// A metadata value as it is written again; nil for arrays of arrays.
+  public func field(_ key: String) -> GGUFField? {
+    guard let value = self[key], let type = types[key] else { return nil }
+    switch value {
+    case .string(let text): return .string(text)
+    case .bool(let value): return .number(value ? 1 : 0 as UInt8, type)
+    case .float(let value):
+      return type == .float32
+        ? .number(Float(value).bitPattern, type) : .number(value.bitPattern, type)
+    case .unsigned(let value): return .scalar(type, littleEndian(value, type))
+    case .signed(let value): return .scalar(type, littleEndian(UInt64(bitPattern: value), type))
+    case .array(let array):
+      if let texts = array.strings { return .strings(texts) }
+      return array.scalarBytes.map { .array(array.type, array.count, [UInt8]($0)) }
+    }
+  }
+
+  private func littleEndian(_ value: UInt64, _ type: GGUFValueType) -> [UInt8] {
+    (0..<(type.byteCount ?? 8)).map { UInt8(truncatingIfNeeded: value >> (8 * UInt64($0))) }
+  }
+}
+
+extension GGUFArray {
+  /// The bytes of an array of numbers, which lie in the file as they are written.
+  fileprivate var scalarBytes: UnsafeRawBufferPointer? {
+    guard let size = type.byteCount else { return nil }
+    return file.slice(start..<start + count * size)
+  }
 }
 
 extension GGUFValueType {
@@ -21,76 +87,13 @@ extension GGUFValueType {
   }
 }
 
-private func ggmlType(_ type: ElementType) -> UInt32? {
-  switch type.rawValue {
-  case "float32": 0
-  case "float16": 1
-  case "int8": 24
-  case "int16": 25
-  case "int32": 26
-  case "int64": 27
-  case "float64": 28
-  case "bfloat16": 30
-  default: nil
-  }
-}
-
-/// Writes tensors with at most 4 gigabytes of header; a shape goes out with its last axis first.
+/// Writes a whole file; a shape goes out with its last axis first.
 public func writeGGUF(
   _ tensors: [TensorSource], metadata: [(key: String, value: GGUFField)], to path: String
 ) throws(FormatError) {
-  let alignment = 32
-  var head: [UInt8] = Array("GGUF".utf8)
-  func text(_ s: String) {
-    let bytes = Array(s.utf8)
-    appendLittleEndian(UInt64(bytes.count), to: &head)
-    head += bytes
-  }
-  appendLittleEndian(UInt32(3), to: &head)
-  appendLittleEndian(UInt64(tensors.count), to: &head)
-  appendLittleEndian(UInt64(metadata.count), to: &head)
-  for (key, value) in metadata {
-    text(key)
-    switch value {
-    case .string(let s):
-      appendLittleEndian(GGUFValueType.string.rawValue, to: &head)
-      text(s)
-    case .strings(let all):
-      appendLittleEndian(GGUFValueType.array.rawValue, to: &head)
-      appendLittleEndian(GGUFValueType.string.rawValue, to: &head)
-      appendLittleEndian(UInt64(all.count), to: &head)
-      for s in all { text(s) }
-    case .scalar(let type, let bytes):
-      appendLittleEndian(type.rawValue, to: &head)
-      head += bytes
-    case .array(let type, let count, let bytes):
-      appendLittleEndian(GGUFValueType.array.rawValue, to: &head)
-      appendLittleEndian(type.rawValue, to: &head)
-      appendLittleEndian(UInt64(count), to: &head)
-      head += bytes
-    }
-  }
-  var offset = 0
-  for tensor in tensors {
-    guard let type = ggmlType(tensor.type) else {
-      throw FormatError(
-        .unsupported, file: path, field: "tensor '\(tensor.name)'", found: tensor.type.rawValue,
-        remedy: "GGUF has float16, bfloat16, float32, float64 and signed integers")
-    }
-    text(tensor.name)
-    appendLittleEndian(UInt32(tensor.shape.count), to: &head)
-    for n in tensor.shape.reversed() { appendLittleEndian(UInt64(n), to: &head) }
-    appendLittleEndian(type, to: &head)
-    appendLittleEndian(UInt64(offset), to: &head)
-    offset += (tensor.bytes.count + alignment - 1) / alignment * alignment
-  }
-  let file = try AtomicFile(path: path)
-  let padding = (alignment - head.count % alignment) % alignment
-  try file.write(head + [UInt8](repeating: 0, count: padding))
-  for tensor in tensors {
-    try file.write(tensor.bytes)
-    let rest = (alignment - tensor.bytes.count % alignment) % alignment
-    if rest > 0 { try file.write([UInt8](repeating: 0, count: rest)) }
-  }
-  try file.commit()
+  let writer = try TensorFileWriter(
+    gguf: tensors.map { PlannedTensor(name: $0.name, element: .plain($0.type), shape: $0.shape) },
+    metadata: metadata, to: path)
+  for tensor in tensors { try writer.write(tensor.name, tensor.bytes) }
+  try writer.finish()
 }

@@ -878,7 +878,9 @@ let builtinFunctions: [Builtin] = [
     (a) throws(LullError) in
     standardOutput.write(try display(a[0]))
     standardOutput.flush()
-    guard let line = readLine() else { throw LullError("EOFError", "EOF when reading a line") }
+    guard let line = try readInputLine() else {
+      throw LullError("EOFError", "EOF when reading a line")
+    }
     return makeStr(line)
   },
 ]

@@ -73,8 +73,8 @@ private func shape(of w: QuantizedWeight) -> [Int] {
 
 // MARK: - GGUF
 
-/// `asArrays`: numbers of the metadata, and matrices of floats, as plain arrays.
-func loadGGUF(_ path: String, asArrays: Bool = false) throws(LullError) -> (
+/// `asArrays`: numbers of the metadata, and matrices of floats, as plain arrays. `isWhole`: long arrays, too.
+func loadGGUF(_ path: String, asArrays: Bool = false, isWhole: Bool = false) throws(LullError) -> (
   metadata: Value, tensors: Value
 ) {
   try formats {
@@ -82,7 +82,8 @@ func loadGGUF(_ path: String, asArrays: Bool = false) throws(LullError) -> (
     let metadata = makeDictValue([])
     for key in file.keys {
       guard let field = file[key],
-        let v = try asArrays ? metadataArray(field, file.types[key]) : metadataValue(field)
+        let v = try asArrays
+          ? metadataArray(field, file.types[key]) : metadataValue(field, isWhole: isWhole)
       else { continue }
       let name = makeStr(key)
       defer { name.drop() }
@@ -101,8 +102,8 @@ func loadGGUF(_ path: String, asArrays: Bool = false) throws(LullError) -> (
   }
 }
 
-/// Scalars, strings and short arrays; a vocabulary stays in the file.
-private func metadataValue(_ value: GGUFValue) -> Value? {
+/// Scalars, strings and short arrays; a vocabulary stays in the file, unless all is wanted.
+private func metadataValue(_ value: GGUFValue, isWhole: Bool = false) -> Value? {
   if let b = value.bool { return Value(b) }
   if let s = value.string { return makeStr(s) }
   switch value {
@@ -110,7 +111,7 @@ private func metadataValue(_ value: GGUFValue) -> Value? {
   case .signed(let i): return Value(Int(i))
   case .float(let d): return Value(d)
   case .array(let array):
-    guard array.count <= 4096 else { return nil }
+    guard isWhole || array.count <= 4096 else { return nil }
     if let strings = array.strings { return makeListValue(strings.map { makeStr($0) }) }
     if let ints = array.ints { return makeListValue(ints.map { Value($0) }) }
     if let doubles = array.doubles { return makeListValue(doubles.map { Value($0) }) }
@@ -429,13 +430,14 @@ func json(_ v: Value, _ depth: Int = 0) throws(LullError) -> JSON {
 
 let formatsFunctions: [Builtin] = [
   Builtin(
-    "load_gguf", "load_gguf(path)", chapter: "files",
-    doc: "(metadata, tensors) of a GGUF file; quantised matrices stay as the file has them.",
+    "load_gguf", "load_gguf(path, whole=False)", chapter: "files",
+    doc:
+      "(metadata, tensors) of a GGUF file; quantised matrices stay as the file has them. Lists of more than 4096 items (vocabularies) are left out of the metadata unless whole is true.",
     examples: [
       ">>> from lull import formats\n>>> metadata, tensors = formats.load_gguf('model.gguf')\n>>> metadata['general.architecture'], tensors['output_norm.weight'].shape\n('llama', (128,))"
     ]
   ) { (a) throws(LullError) in
-    let (metadata, tensors) = try loadGGUF(try pathText(a[0]))
+    let (metadata, tensors) = try loadGGUF(try pathText(a[0]), isWhole: try a.bool(1))
     return makeTupleValue([metadata, tensors])
   },
   Builtin(

@@ -127,7 +127,8 @@ public enum Library {
     ModuleRegistry.add("lull.formats") {
       let types = [quantizedWeightType, tokenizerType, detokenizerType]
       return NativeModule(
-        builtins: formatsFunctions, values: types.map { ($0.name, $0.value.retain()) })
+        builtins: formatsFunctions + tensorFileFunctions,
+        values: types.map { ($0.name, $0.value.retain()) })
     }
     ModuleRegistry.add("lull.trace") { NativeModule(builtins: traceFunctions) }
   }

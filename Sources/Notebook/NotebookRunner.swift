@@ -186,12 +186,14 @@ private struct NotebookRunner {
       var isTimeout = false
       if options.timeout != nil { isTimeout = Interrupts.endTimer() }
       let taken = seconds() - start
-      if isTimeout, let timeout = options.timeout, case .failed(let error) = status,
-        error.isInterrupt
+      // A cell that ends by itself when it is interrupted (a generation does) is late, too.
+      if isTimeout, let timeout = options.timeout,
+        status.isDone || status.error?.isInterrupt == true
       {
+        let text = "the cell did not end within \(secondsText(timeout))"
         let late = CellError(
-          name: "CellTimeoutError", text: "the cell did not end within \(secondsText(timeout))",
-          traceback: error.traceback, isInterrupt: false)
+          name: "CellTimeoutError", text: text,
+          traceback: status.error?.traceback ?? "CellTimeoutError: \(text)\n", isInterrupt: false)
         status = .failed(late)
         OutputSink.standardOutput.flush()
         OutputSink.standardError.write("CellTimeoutError: \(late.text)\n")

@@ -35,18 +35,21 @@ struct Command {
   let kinds: [String: ArgumentKind]
   /// Whether a function of this name is in the prelude.
   let isFunction: Bool
+  /// What the command's options say of themselves, where they are declared one by one.
+  let options: [CommandOption]
   /// Runs `%%name line` on top of a cell; nil when the command takes no cell.
   let cell: ((_ line: String, _ body: String) throws(LullError) -> Value)?
 
   init(
     _ record: Builtin, style: Style = .words, kinds: [String: ArgumentKind] = [:],
-    isFunction: Bool = true,
+    isFunction: Bool = true, options: [CommandOption] = [],
     cell: ((_ line: String, _ body: String) throws(LullError) -> Value)? = nil
   ) {
     self.record = record
     self.style = style
     self.kinds = kinds
     self.isFunction = isFunction
+    self.options = options
     self.cell = cell
   }
 
@@ -92,12 +95,13 @@ struct Command {
   // MARK: - Words
 
   /// The parameter that an option word names; nil for a word that is no option of this command.
-  private func option(_ word: String) -> SignatureParameter? {
+  func option(_ word: String) -> SignatureParameter? {
     guard word.hasPrefix("-") else { return nil }
     var name = word.drop { $0 == "-" }
     if let equals = name.firstIndex(of: "=") { name = name[..<equals] }
     var plain = String(name).map { $0 == "-" ? "_" : String($0) }.joined()
     let all = record.parameters.parameters
+    if let named = options.first(where: { $0.aliases.contains(plain) }) { plain = named.name }
     if let p = all.first(where: { $0.name == plain && !plain.hasPrefix("_") }) { return p }
     if plain.hasPrefix("no_") {
       plain.removeFirst(3)
@@ -106,11 +110,19 @@ struct Command {
     return nil
   }
 
-  private func isFlag(_ word: String) -> Bool { option(word)?.defaultValue.boolValue != nil }
+  func isFlag(_ word: String) -> Bool { option(word)?.defaultValue.boolValue != nil }
 
   private func wordArguments(_ words: [String]) throws(LullError) -> [String] {
     var positional: [String] = []
     var named: [String] = []
+    var lists: [String: [String]] = [:]
+    func add(_ parameter: SignatureParameter, _ value: String) {
+      if options.contains(where: { $0.name == parameter.name && $0.repeats }) {
+        lists[parameter.name, default: []].append(argument(value, parameter))
+      } else {
+        named.append("\(parameter.name)=\(argument(value, parameter))")
+      }
+    }
     var i = 0
     var optionsEnded = false
     while i < words.count {
@@ -128,16 +140,22 @@ struct Command {
       }
       guard let parameter = option(word) else { throw unknownOption(word) }
       if let equals = word.firstIndex(of: "=") {
-        named.append(
-          "\(parameter.name)=\(argument(String(word[word.index(after: equals)...]), parameter))")
+        add(parameter, String(word[word.index(after: equals)...]))
       } else if parameter.defaultValue.boolValue != nil {
         named.append("\(parameter.name)=\(word.hasPrefix("--no-") ? "False" : "True")")
       } else if i < words.count {
-        named.append("\(parameter.name)=\(argument(words[i], parameter))")
+        add(parameter, words[i])
         i += 1
       } else {
         throw LullError("SyntaxError", "option '\(word)' of %\(name) needs a value")
       }
+    }
+    // One that is a list already (in brackets, or a name) stands for itself.
+    for (name, values) in lists.sorted(by: { $0.key < $1.key }) {
+      let isText = values.allSatisfy { isStringLiteral($0) }
+      named.append(
+        "\(name)="
+          + (values.count == 1 && !isText ? values[0] : "[\(values.joined(separator: ", "))]"))
     }
     let signature = record.parameters
     let slots = Array(signature.parameters.prefix(signature.firstKeywordOnly))
@@ -193,9 +211,15 @@ struct Command {
     return rest.last == quote
   }
 
+  /// The names of its options, as they are typed.
+  var optionNames: [String] {
+    let names = record.parameters.parameters.filter { !$0.isRequired && !$0.name.hasPrefix("_") }
+      .map(\.name)
+    return (names + options.flatMap(\.aliases).filter { $0.count > 1 }).map(dashed)
+  }
+
   private func unknownOption(_ word: String) -> LullError {
-    let known = record.parameters.parameters.filter { !$0.isRequired && !$0.name.hasPrefix("_") }
-      .map { "--" + $0.name.map { $0 == "_" ? "-" : String($0) }.joined() }
+    let known = optionNames
     let bare = String(word.prefix { $0 != "=" })
     let error = LullError("SyntaxError", "%\(name) has no option '\(bare)'")
     if let near = nearestName(bare, among: known) {
@@ -211,7 +235,7 @@ struct Command {
     var parts = ["%\(name)"]
     let signature = record.parameters
     for (i, p) in signature.parameters.enumerated() where !p.name.hasPrefix("_") {
-      let option = "--" + p.name.map { $0 == "_" ? "-" : String($0) }.joined()
+      let option = dashed(p.name)
       if p.isRequired {
         parts.append(p.name)
       } else if i < signature.firstKeywordOnly, kinds[p.name] != nil,
@@ -227,6 +251,11 @@ struct Command {
     if let rest = signature.rest { parts.append("[\(rest) ...]") }
     return parts.joined(separator: " ")
   }
+}
+
+/// `--max-tokens` for `max_tokens`.
+func dashed(_ name: String) -> String {
+  "--" + name.map { $0 == "_" ? "-" : String($0) }.joined()
 }
 
 /// Words separated by blanks outside brackets and quotes.

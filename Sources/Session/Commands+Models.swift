@@ -1,6 +1,7 @@
-// Commands of language models: load, generate, finetune.
+// Commands of language models: load, generate, chat, convert, finetune.
 //
-// The records are here, the work is in the language: stdlib/lull/commands.lull.
+// The records are here, the work is in the language: stdlib/lull/commands.lull. The command line has
+// generate, chat and convert as well (CommandLine.swift), from the same options.
 
 import Language
 
@@ -32,16 +33,40 @@ extension Session {
           ]),
         kinds: ["path": .path, "adapter_path": .path]),
       Command(
-        libraryRecord(
-          "generate",
-          "generate(model, prompt, max_tokens=256, temp=0.0, top_p=0.0, min_p=0.0, top_k=0, "
-            + "seed=None, system=None, raw=False, verbose=True)",
-          "Generate text with a loaded model and print it as it comes; --raw leaves out the chat template.",
-          [
-            "%generate model \"Why is the sky blue?\" --max-tokens 60",
-            "%generate model \"Once upon a time\" --raw --temp 0.8 --seed 1",
-          ]),
-        kinds: ["prompt": .text, "system": .text]),
+        { signature in
+          self.libraryRecord(
+            "generate", signature,
+            "Generate text with a model and print it as it comes, then the figures; --raw leaves out the chat template. Ctrl-C ends it with what there is.",
+            [
+              "%generate model \"Why is the sky blue?\" --max-tokens 60",
+              "%generate model \"Once upon a time\" --raw --temp 0.8 --seed 1",
+            ])
+        }, name: "generate", options: [.model] + CommandOption.generate),
+      Command(
+        { signature in
+          self.libraryRecord(
+            "chat", signature,
+            "Talk with a model at the terminal: a line is a turn, q ends the conversation, r begins it anew, Ctrl-C breaks a reply off.",
+            [
+              "%chat model --temp 0.7 --seed 1",
+              "%chat model --system 'Be brief.' --max-tokens 100",
+            ])
+        }, name: "chat", options: [.model] + CommandOption.chat),
+      Command(
+        { signature in
+          self.libraryRecord(
+            "convert", signature,
+            "Write a model (a directory or a .gguf file) as an MLX directory, quantised or not, or as a .gguf file.",
+            [
+              "%convert models/SmolLM2-135M-Instruct.Q4_1.gguf SmolLM2-mlx --q-bits 4",
+              "%convert SmolLM2-mlx SmolLM2.gguf --gguf-type Q8_0",
+            ])
+        }, name: "convert",
+        options: [
+          CommandOption(
+            "hf_path", "the model to convert: a directory or a .gguf file", kind: .path,
+            aliases: ["model"])
+        ] + CommandOption.convert, positional: ["mlx_path"]),
       Command(
         libraryRecord(
           "finetune",

@@ -52,6 +52,8 @@ public enum CellStatus: Sendable {
   /// `sys.exit` and the like: the exit status that was asked for, and the text to say with it.
   case exit(Int32, message: String?)
 
+  public var isDone: Bool { if case .done = self { true } else { false } }
+
   public var error: CellError? {
     if case .failed(let error) = self { return error }
     return nil

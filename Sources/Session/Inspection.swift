@@ -47,6 +47,7 @@ extension Session {
   }
 
   func commandHelp(_ command: Command) -> String {
+    if !command.options.isEmpty { return optionHelp(command) }
     var text = "\(command.usage)\n  \(command.record.doc)\n"
     if command.isFunction { text += "  As a function: \(shownSignature(command.record))\n" }
     if command.cell != nil {
@@ -55,6 +56,18 @@ extension Session {
     for example in command.record.examples {
       text += "\n" + example.split(separator: "\n").map { "  \($0)\n" }.joined()
     }
+    return text
+  }
+
+  /// The help of a command whose options say what they mean.
+  private func optionHelp(_ command: Command) -> String {
+    let first = command.options.filter { !$0.declaration.contains("=") }.map(\.name)
+    var text = "%\(command.name) \(first.joined(separator: " ")) [options]\n"
+    text += "  \(command.record.doc)\n"
+    text +=
+      "  As a function: \(command.name)(\(first.joined(separator: ", ")), name=value, ...)\n\n"
+    text += command.optionTable(isCommandLine: false)
+    for example in command.record.examples { text += "\n  \(example)\n" }
     return text
   }
 

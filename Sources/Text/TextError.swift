@@ -44,7 +44,8 @@ public struct TextError: Error, Sendable, Equatable, CustomStringConvertible {
 
   public var description: String {
     if kind == .raised { return found }
-    var text = [source, field, found].filter { !$0.isEmpty }.joined(separator: ": ")
+    var text = [source, readable(field), readable(found)].filter { !$0.isEmpty }.joined(
+      separator: ": ")
     if !remedy.isEmpty { text += "; \(remedy)" }
     return text
   }

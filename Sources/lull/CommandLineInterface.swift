@@ -22,6 +22,7 @@ private let usageText = """
          lull FILE [ARGS]               run a program (.lull or .py)
          lull -c CODE [ARGS]            run code given as text
          lull run NOTEBOOK [options]    run a notebook (.ipynb, or text with '# %%' cells)
+         lull generate|chat|convert     language models; each has its --help
          lull help [NAME]               help on a function or command
          lull --version | --help
 
@@ -53,6 +54,8 @@ func runCommandLine(_ arguments: [String]) -> Int32 {
   case "-": return runStandardInput(arguments)
   case "run": return runNotebookCommand(rest)
   case "help": return help(rest)
+  case let name where commandLinePrograms.contains { $0.name == name }:
+    return runModelCommand(name, rest)
   default: break
   }
   if first.hasPrefix("-") {
@@ -71,7 +74,7 @@ private func runFile(_ path: String, _ arguments: [String]) -> Int32 {
   }
   guard fileExists(path) else {
     if !path.contains("/"), !path.contains("."),
-      let near = nearestName(path, among: ["run", "help"])
+      let near = nearestName(path, among: ["run", "help"] + commandLinePrograms.map(\.name))
     {
       return wrongUsage("no file or command '\(path)'; did you mean '\(near)'?")
     }
@@ -136,6 +139,40 @@ private func showInProgram(_ output: CellOutput) {
   case .error(let error):
     OutputSink.standardOutput.flush()
     OutputSink.standardError.write(error.traceback)
+  }
+}
+
+// MARK: - Language models
+
+/// `lull generate` and its kin: what goes wrong is one line, never a traceback.
+private func runModelCommand(_ name: String, _ words: [String]) -> Int32 {
+  let session = Session(arguments: ["lull \(name)"])
+  session.onFlush = { OutputSink.standardOutput.flush() }
+  session.onOutput = { output in
+    guard case .error(let error) = output else { return showInProgram(output) }
+    OutputSink.standardOutput.flush()
+    if error.isInterrupt { return }
+    let text = error.text.split(separator: "\n").joined(separator: " ")
+    let isOurs = error.name == "SystemError" || error.text.isEmpty
+    OutputSink.standardError.write("lull \(name): \(isOurs ? "\(error.name): " : "")\(text)\n")
+  }
+  switch session.commandLine(name, words) {
+  case .help(let text):
+    OutputSink.standardOutput.write(text)
+    return ExitCode.ok
+  case .wrong(let message):
+    OutputSink.standardError.write("lull \(name): \(message)\nTry 'lull \(name) --help'.\n")
+    return ExitCode.usage
+  case .program(let source):
+    let status = session.runProgram(source, file: "<command line>")
+    OutputSink.standardOutput.flush()
+    switch status {
+    case .done: return ExitCode.ok
+    case .failed(let error): return error.isInterrupt ? ExitCode.interrupted : ExitCode.failed
+    case .exit(let code, let message):
+      if let message { OutputSink.standardError.write(message + "\n") }
+      return code
+    }
   }
 }
 

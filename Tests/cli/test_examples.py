@@ -21,14 +21,14 @@ MODULES = (
     "keyword pickle platform queue subprocess threading timeit traceback types typing unittest warnings numpy numpy.linalg numpy.fft "
     "numpy.random numpy.testing numpy.lib.stride_tricks mlx.core mlx.core.cuda mlx.core.distributed mlx.core.fast mlx.core.fft "
     "mlx.core.linalg mlx.core.metal mlx.core.random mlx.nn mlx.nn.distributed mlx.nn.init mlx.nn.losses mlx.nn.utils "
-    "mlx.optimizers mlx.utils mlx_lm mlx_lm.batch mlx_lm.chat mlx_lm.embeddings mlx_lm.generate mlx_lm.lora mlx_lm.perplexity "
+    "mlx.optimizers mlx.utils mlx_lm mlx_lm.batch mlx_lm.chat mlx_lm.convert mlx_lm.embeddings mlx_lm.generate mlx_lm.lora mlx_lm.perplexity "
     "mlx_lm.sample_utils mlx_lm.speculative mlx_lm.trainer mlx_lm.utils models.cache "
     "models.base models.gemma models.gemma2 models.gemma3_text models.gguf models.llama models.mixtral models.olmo2 models.phi "
     "models.phi3 models.qwen2 models.qwen3 models.rope models.starcoder2 models.switch_layers lull.formats"
 ).split()
 
 # Modules of the library whose names another module shows, or which have none.
-PARTS = "__future__ lull lull.arrays lull.commands models numpy.lib mlx_lm.models mlx_lm.models.cache mlx.optimizers.schedulers".split() + [
+PARTS = "__future__ lull lull.arrays lull.cli lull.commands models numpy.lib mlx_lm.models mlx_lm.models.cache mlx.optimizers.schedulers".split() + [
     "mlx.nn." + part for part in "activations convolution layers module normalization pooling positional recurrent transformer upsample".split()
 ]
 

@@ -76,6 +76,7 @@ def test_errors_of_weights(tmp_path):
     (model / "config.json").write_text(json.dumps({**config, "intermediate_size": 100}))
     assert load_error(model) == (
         f"ValueError: {model}: expected shape (100, 64) but received shape (128, 64) for parameter model.layers.0.mlp.gate_proj.weight"
+        "; the weights are not those of config.json: copy both again from one place"
     )
     (model / "config.json").write_text(json.dumps(config))
     weights = model / "model.safetensors"
@@ -83,7 +84,10 @@ def test_errors_of_weights(tmp_path):
     less = f"del w['model.layers.1.self_attn.k_proj.weight']\nmx.save_safetensors({str(tmp_path / 'new.safetensors')!r}, w)\n"
     subprocess.run([LULL, "-c", program + less], check=True)
     os.replace(tmp_path / "new.safetensors", weights)
-    assert load_error(model) == f"ValueError: {model}: missing 1 parameters: model.layers.1.self_attn.k_proj.weight"
+    assert load_error(model) == (
+        f"ValueError: {model}: missing 1 parameters: model.layers.1.self_attn.k_proj.weight"
+        "; the weights are not those of config.json: copy both again from one place"
+    )
 
     shutil.copytree(OWN / "models" / "llama_mlx_tied_q4", tmp_path / "q")
     config = json.loads((tmp_path / "q" / "config.json").read_text())

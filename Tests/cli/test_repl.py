@@ -213,3 +213,18 @@ def test_commands(start):
     t.expect("time: ")
     t.expect("45")
     t.expect(">>> ")
+
+
+def test_interrupt_of_input_keeps_the_session(start):
+    t = start()
+    t.line("name = input('wh' + 'o? ')")
+    t.expect("who? ")
+    time.sleep(0.3)
+    t.interrupt()
+    t.expect("KeyboardInterrupt", timeout=3)
+    t.expect(">>> ")
+    t.line("name = input('wh' + 'o? ')")
+    t.expect("who? ")
+    t.line("Ada")
+    t.expect(">>> ")
+    assert t.ask("name") == "'Ada'"

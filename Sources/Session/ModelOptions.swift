@@ -1,0 +1,131 @@
+// The options of the commands of language models, each declared once: the parameter, how a word becomes
+// its value, what it says in a help text, and the names that mlx-lm's command line has for it.
+
+import Language
+
+struct CommandOption {
+  /// As in a signature: `max_tokens=256`.
+  let declaration: String
+  let help: String
+  let kind: ArgumentKind
+  /// Further names of the option, of one letter or of mlx-lm's command line; the command line shows the first long one.
+  let aliases: [String]
+  /// Given several times, the values become a list.
+  let repeats: Bool
+
+  init(
+    _ declaration: String, _ help: String, kind: ArgumentKind = .expression,
+    aliases: [String] = [], repeats: Bool = false
+  ) {
+    self.declaration = declaration
+    self.help = help
+    self.kind = kind
+    self.aliases = aliases
+    self.repeats = repeats
+  }
+
+  /// The parameter's name.
+  var name: String { String(declaration.prefix { $0 != "=" }) }
+
+  static let model = CommandOption(
+    "model", "a .gguf file or a model directory, or what load returned")
+  static let systemPrompt = CommandOption(
+    "system=None", "the system's message, for the chat template", kind: .text,
+    aliases: ["system_prompt"])
+  static let templateConfig = CommandOption(
+    "chat_template_config=None",
+    "variables of the chat template, as JSON: {\"enable_thinking\": false}", kind: .text)
+  static let adapterPath = CommandOption(
+    "adapter_path=None", "a directory of LoRA adapters to put on the model", kind: .path)
+  static let sampling: [CommandOption] = [
+    CommandOption("temp=0.0", "the sampling temperature; 0 takes the likeliest token"),
+    CommandOption("top_p=0.0", "sample from the likeliest tokens of this total probability"),
+    CommandOption(
+      "min_p=0.0", "leave out tokens below this share of the likeliest one's probability"),
+    CommandOption("top_k=0", "sample from so many of the likeliest tokens"),
+    CommandOption("min_tokens_to_keep=1", "how many tokens min-p keeps in any case"),
+    CommandOption("xtc_probability=0.0", "how often XTC leaves out the likeliest tokens"),
+    CommandOption("xtc_threshold=0.0", "the probability from which XTC leaves tokens out"),
+    CommandOption("repetition_penalty=None", "divide the scores of tokens that came before"),
+    CommandOption("seed=None", "start the random numbers here, so that the text can be repeated"),
+  ]
+  static let caches: [CommandOption] = [
+    CommandOption(
+      "max_kv_size=None", "keep the first 4 and the last of so many tokens in the cache"),
+    CommandOption("kv_bits=None", "bits of a quantised cache"),
+    CommandOption("kv_group_size=64", "values of a quantised cache that share a scale"),
+    CommandOption("quantized_kv_start=5000", "quantise the cache once it holds so many tokens"),
+    CommandOption("prefill_step_size=2048", "tokens of the prompt that are read at a time"),
+  ]
+  static let drafts: [CommandOption] = [
+    CommandOption(
+      "draft_model=None", "a smaller model with the same vocabulary, which guesses", kind: .path),
+    CommandOption("num_draft_tokens=3", "how many tokens the draft model guesses at a time"),
+    CommandOption("prompt_lookup=0", "guess up to so many tokens from the text so far"),
+  ]
+  static let stop = CommandOption(
+    "stop=None", "end before this text; can be given several times", kind: .text,
+    repeats: true)
+
+  static let generate: [CommandOption] =
+    [
+      CommandOption(
+        "prompt", "the text to answer, or to continue; - reads standard input (command line)",
+        kind: .text, aliases: ["p"]),
+      CommandOption(
+        "max_tokens=256", "the most tokens to generate; -1 for no limit", aliases: ["m"]),
+    ] + sampling + [
+      stop, systemPrompt,
+      CommandOption(
+        "raw=False", "give the prompt as it is, without the chat template",
+        aliases: ["ignore_chat_template"]),
+      templateConfig,
+      CommandOption("prefill_response=None", "how the answer begins", kind: .text),
+      CommandOption("verbose=True", "show the text as it comes, and the figures"),
+    ] + caches + [
+      CommandOption(
+        "prompt_cache_file=None", "a prompt cache to go on from (save_prompt_cache writes one)",
+        kind: .path)
+    ] + drafts + [adapterPath]
+
+  static let chat: [CommandOption] =
+    [CommandOption("max_tokens=512", "the most tokens of a reply", aliases: ["m"])] + sampling
+    + [stop, systemPrompt] + caches + [adapterPath]
+
+  static let convert: [CommandOption] = [
+    CommandOption(
+      "mlx_path=\"mlx_model\"",
+      "the directory to make, or a file that ends with .gguf", kind: .path,
+      aliases: ["o"]),
+    CommandOption("quantize=False", "quantise the weights", aliases: ["q"]),
+    CommandOption("q_bits=None", "bits of a quantised weight: 2, 3, 4, 5, 6 or 8"),
+    CommandOption("q_group_size=None", "weights that share a scale: 32, 64 or 128"),
+    CommandOption("q_mode=\"affine\"", "affine, mxfp4, mxfp8 or nvfp4", kind: .text),
+    CommandOption(
+      "quant_predicate=None",
+      "bits by layer: mixed_2_6, mixed_3_4, mixed_3_6 or mixed_4_6", kind: .text),
+    CommandOption(
+      "dtype=None", "what stays unquantised: float16, bfloat16 or float32", kind: .text),
+    CommandOption("dequantize=False", "expand the weights of a quantised model", aliases: ["d"]),
+    CommandOption(
+      "gguf_type=None", "of a .gguf file: F32, F16, Q8_0, Q4_0 or Q4_K", kind: .text),
+  ]
+}
+
+extension Command {
+  /// A command with the parameters of `options`; those with a default are given by name, but for `positional`.
+  init(
+    _ record: (_ signature: String) -> Builtin, name: String, options: [CommandOption],
+    positional: Set<String> = [], isFunction: Bool = true
+  ) {
+    let first = options.filter { !$0.declaration.contains("=") || positional.contains($0.name) }
+    let others = options.filter { $0.declaration.contains("=") && !positional.contains($0.name) }
+    let parameters =
+      first.map(\.declaration) + (others.isEmpty ? [] : ["*"]) + others.map(\.declaration)
+    self.init(
+      record("\(name)(\(parameters.joined(separator: ", ")))"),
+      kinds: Dictionary(
+        options.map { ($0.name, $0.kind) }, uniquingKeysWith: { first, _ in first }),
+      isFunction: isFunction, options: options)
+  }
+}
