@@ -39,12 +39,12 @@ struct FastRoPE: Primitive, Codable {
     }
     let top = (offsets.max() ?? 0)
     let bottom = (offsets.min() ?? 0)
-    guard bottom >= 0, top <= 1 << 24 else {
+    guard bottom >= -(1 << 24), top <= 1 << 24 else {
       throw .argument(op: name, message: "positions from \(bottom) to \(top) are out of range")
     }
     let half = dims / 2
     // Far positions get a table of their own range: one from 0 on would take gigabytes.
-    let start = top + length > RotaryTable.farthest ? bottom : 0
+    let start = bottom < 0 || top + length > RotaryTable.farthest ? bottom : 0
     guard (top + length - start).multipliedReportingOverflow(by: half).partialValue <= 1 << 26
     else {
       throw .argument(
@@ -141,7 +141,7 @@ private final class RotaryTable {
   static func with(
     dims: Int, base: Float?, freqs: NDArray?, scale: Float, first: Int, positions: Int
   ) throws(ArrayError) -> RotaryTable {
-    if first > 0 { return RotaryTable(dims, base, freqs, scale, positions, first: first) }
+    if first != 0 { return RotaryTable(dims, base, freqs, scale, positions, first: first) }
     func fits(_ table: RotaryTable) -> Bool {
       table.dims == dims && table.base == base && table.scale == scale
         && table.freqs?.buffer === freqs?.buffer && table.freqs?.offset == freqs?.offset

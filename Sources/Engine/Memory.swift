@@ -23,6 +23,8 @@ public final class Buffer: @unchecked Sendable {
   public let byteCount: Int
   /// Foreign memory (a mapped file) must not be written, so it is never donated.
   public let isExternal: Bool
+  /// Of a file: pages that are let go come back when they are touched.
+  public let isMapped: Bool
   private let sizeClass: Int
   private let owner: AnyObject?
   /// Of a mapped file: quantised weights that lie here and were packed, by their offset.
@@ -35,11 +37,16 @@ public final class Buffer: @unchecked Sendable {
     self.byteCount = Memory.capacity(ofClass: sizeClass)
     pointer = try Memory.take(sizeClass: sizeClass)
     isExternal = false
+    isMapped = false
     owner = nil
   }
 
   /// Memory of somebody else, kept alive by holding `owner`. Nothing is copied.
-  public init(external pointer: UnsafeMutableRawPointer, byteCount: Int, owner: AnyObject) {
+  public init(
+    external pointer: UnsafeMutableRawPointer, byteCount: Int, owner: AnyObject,
+    isMapped: Bool = false
+  ) {
+    self.isMapped = isMapped
     self.pointer = pointer
     self.byteCount = byteCount
     self.owner = owner

@@ -230,7 +230,7 @@ public final class QuantizedWeight: @unchecked Sendable {
     var home: Buffer?
     if case .blocks = format {
     } else {
-      guard let memory = arrays[0].buffer, memory.isExternal, arrays[0].isRowContiguous,
+      guard let memory = arrays[0].buffer, memory.isMapped, arrays[0].isRowContiguous,
         arrays.dropFirst().allSatisfy({ $0.buffer != nil })
       else { return nil }
       home = memory
@@ -267,7 +267,7 @@ public final class QuantizedWeight: @unchecked Sendable {
 
   /// Lets go of the mapped pages that hold the stored form; they come back when touched.
   private func releasePages(from stored: LullQuantized) {
-    guard let buffer = arrays[0].buffer, buffer.isExternal, let data = stored.data else { return }
+    guard let buffer = arrays[0].buffer, buffer.isMapped, let data = stored.data else { return }
     let page = 4096
     let start = (Int(bitPattern: data) + page - 1) / page * page
     let end = (Int(bitPattern: data) + rows * Int(stored.row_bytes)) / page * page

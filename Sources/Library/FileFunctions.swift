@@ -52,7 +52,8 @@ func mappedArray(
       dtype: dtype)
   }
   let buffer = Buffer(
-    external: UnsafeMutableRawPointer(mutating: base), byteCount: bytes.count, owner: file)
+    external: UnsafeMutableRawPointer(mutating: base), byteCount: bytes.count, owner: file,
+    isMapped: file.isMapped)
   return NDArray(buffer: buffer, shape: shape, dtype: dtype)
 }
 
