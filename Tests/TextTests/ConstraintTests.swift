@@ -274,7 +274,7 @@ struct Numbers: RandomNumberGenerator {
 
   // MARK: Masks
 
-  static let constraints: [(String, () throws -> Constraint)] = [
+  static let constraints: [(String, @Sendable () throws -> Constraint)] = [
     ("words", { try Constraint(regex: "[a-z]+( [a-z]+){0,3}[.!]?") }),
     ("text", { try Constraint(regex: "(?:.|\\n){0,40}") }),
     ("any JSON", { try schema("true") }),

@@ -328,7 +328,9 @@ enum GrammarInliner {
       let node = expanded(rules[rule].node, depth + 1)
       isOpen[rule] = false
       done[rule] = node
-      sizes[rule] = calls(node, rule) ? Int.max : size(node)
+      // One that comes back to a rule that is being expanded keeps its name, for messages as well.
+      let comesBack = calls(node, rule) || isOpen.indices.contains { isOpen[$0] && calls(node, $0) }
+      sizes[rule] = comesBack ? Int.max : size(node)
     }
     func expanded(_ node: GrammarNode, _ depth: Int) -> GrammarNode {
       switch node {

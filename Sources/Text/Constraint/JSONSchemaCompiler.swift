@@ -221,11 +221,15 @@ public struct JSONSchemaCompiler {
 
   // MARK: Punctuation
 
-  /// Blanks between parts; so many at most that a model cannot go on with them for ever.
+  /// What may stand between parts: nothing, a blank or two, or a new line and its indentation. Any more
+  /// says nothing, and a model could go on with it for ever.
   mutating func space() throws(TextError) -> GrammarNode {
     if whitespace == .compact { return .bytes([]) }
     return try shared("whitespace") { (_) throws(TextError) in
-      .repeated(.set(ScalarSet(" \t\n\r")), 0, 64)
+      let line: [GrammarNode] = [
+        .repeated(.text("\r"), 0, 1), .text("\n"), .repeated(.set(ScalarSet(" \t")), 0, 40),
+      ]
+      return .choice([.repeated(.text(" "), 0, 2), .sequence(line)])
     }
   }
 
