@@ -228,7 +228,16 @@ private func isBlock(_ type: GGMLType) -> Bool {
 
 final class TokenizerBox {
   let tokenizer: Tokenizer
+  private var vocabulary: ConstraintVocabulary?
   init(_ tokenizer: Tokenizer) { self.tokenizer = tokenizer }
+
+  /// Made when the first constraint asks for it.
+  func constraintVocabulary() throws -> ConstraintVocabulary {
+    if let vocabulary { return vocabulary }
+    let made = try ConstraintVocabulary(tokenizer)
+    vocabulary = made
+    return made
+  }
 }
 
 final class DetokenizerBox {

@@ -125,7 +125,9 @@ public enum Library {
     ModuleRegistry.add("mlx.core.fft") { NativeModule(builtins: fourierFunctions) }
     ModuleRegistry.add("mlx.core.linalg") { NativeModule(builtins: linalgFunctions) }
     ModuleRegistry.add("lull.formats") {
-      let types = [quantizedWeightType, tokenizerType, detokenizerType]
+      let types = [
+        quantizedWeightType, tokenizerType, detokenizerType, constraintType, matcherType,
+      ]
       return NativeModule(
         builtins: formatsFunctions + tensorFileFunctions,
         values: types.map { ($0.name, $0.value.retain()) })

@@ -21,7 +21,7 @@ MODULES = (
     "keyword pickle platform queue subprocess threading timeit traceback types typing unittest warnings numpy numpy.linalg numpy.fft "
     "numpy.random numpy.testing numpy.lib.stride_tricks mlx.core mlx.core.cuda mlx.core.distributed mlx.core.fast mlx.core.fft "
     "mlx.core.linalg mlx.core.metal mlx.core.random mlx.nn mlx.nn.distributed mlx.nn.init mlx.nn.losses mlx.nn.utils "
-    "mlx.optimizers mlx.utils mlx_lm mlx_lm.batch mlx_lm.chat mlx_lm.convert mlx_lm.embeddings mlx_lm.generate mlx_lm.lora mlx_lm.perplexity "
+    "mlx.optimizers mlx.utils mlx_lm mlx_lm.batch mlx_lm.chat mlx_lm.constrained mlx_lm.convert mlx_lm.embeddings mlx_lm.generate mlx_lm.lora mlx_lm.perplexity "
     "mlx_lm.sample_utils mlx_lm.speculative mlx_lm.trainer mlx_lm.utils models.cache "
     "models.base models.gemma models.gemma2 models.gemma3_text models.gguf models.llama models.mixtral models.olmo2 models.phi "
     "models.phi3 models.qwen2 models.qwen3 models.rope models.starcoder2 models.switch_layers lull.formats"
