@@ -1,4 +1,4 @@
-"""The same measurements with llama.cpp (llama-cpp-python). usage: MODEL.gguf DECODE_TOKENS PROMPT_TOKENS"""
+"""The same measurements with llama.cpp (llama-cpp-python). usage: MODEL.gguf DECODE_TOKENS PROMPT_TOKENS [CONTEXT]"""
 
 import ctypes
 import json
@@ -14,8 +14,9 @@ def resident():
 
 
 path, decode_tokens, prompt_tokens = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
+context = int(sys.argv[4]) if len(sys.argv) > 4 else 0
 start = time.perf_counter()
-llm = llama_cpp.Llama(path, n_threads=2, n_threads_batch=2, n_ctx=2048, n_batch=512, verbose=False)
+llm = llama_cpp.Llama(path, n_threads=2, n_threads_batch=2, n_ctx=max(2048, context + decode_tokens + 8), n_batch=512, verbose=False)
 result = {"load_ms": (time.perf_counter() - start) * 1e3}
 prompt = llm.tokenize(("The quick brown fox jumps over the lazy dog. " * 3).encode(), add_bos=False)
 
@@ -42,14 +43,23 @@ def decode(n):
 decode(4)
 result["decode"] = max(decode(decode_tokens) for _ in range(3))
 result["after_decode_mib"] = resident()["VmRSS"]
-ids = [1000 + i * 37 % 40000 for i in range(prompt_tokens)]
+ids = [1000 + i * 37 % 40000 for i in range(max(prompt_tokens, context))]
 best = 0.0
 for _ in range(3):
     llm.reset()
     start = time.perf_counter()
-    llm.eval(ids)
+    llm.eval(ids[:prompt_tokens])
     greedy()
     best = max(best, prompt_tokens / (time.perf_counter() - start))
 result["prompt"] = best
 result["peak_mib"] = resident()["VmHWM"]
+if context > 0:
+    llm.reset()
+    llm.eval(ids[:context])
+    token = greedy()
+    start = time.perf_counter()
+    for _ in range(decode_tokens - 2):
+        llm.eval([token])
+        token = greedy()
+    result["decode_far"] = (decode_tokens - 2) / (time.perf_counter() - start)
 print(json.dumps(result))
