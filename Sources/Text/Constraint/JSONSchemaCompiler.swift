@@ -32,6 +32,9 @@ public struct JSONSchemaCompiler {
   static let source = "the JSON schema"
   static let maximumRules = 20_000
   static let maximumAlternatives = 500
+  /// A bound on the work with alternatives, which can grow as a power.
+  private static let maximumSteps = 300_000
+  private var steps = 0
 
   static func rules(of schema: JSON, whitespace: Whitespace) throws(TextError) -> [GrammarRule] {
     var compiler = JSONSchemaCompiler(root: schema, whitespace: whitespace)
@@ -51,6 +54,15 @@ public struct JSONSchemaCompiler {
       rules[rule].node = try build(schema, place)
     }
     return rules
+  }
+
+  mutating func countStep(_ place: String) throws(TextError) {
+    steps += 1
+    guard steps <= Self.maximumSteps else {
+      throw failure(
+        place, "too many combinations of alternatives",
+        "put the alternatives into properties of their own", .limit)
+    }
   }
 
   func failure(

@@ -167,6 +167,7 @@ extension JSONSchemaCompiler {
   mutating func alternatives(
     _ schema: JSON, _ place: String, _ depth: Int
   ) throws(TextError) -> [JSONObject] {
+    try countStep(place)
     if let bool = schema.bool { return bool ? [JSONObject()] : [] }
     guard let object = schema.object else {
       throw failure(place, "expected a schema, found \(schema.typeName)")
