@@ -215,7 +215,7 @@ public struct JSONSchemaCompiler {
     case .array(let elements):
       var parts: [GrammarNode] = [.text("["), try space()]
       for (i, element) in elements.enumerated() {
-        if i > 0 { parts += [try space(), .text(","), try space()] }
+        if i > 0 { parts.append(try comma()) }
         parts.append(try literal(element, place))
       }
       if !elements.isEmpty { parts.append(try space()) }
@@ -223,7 +223,7 @@ public struct JSONSchemaCompiler {
     case .object(let members):
       var parts: [GrammarNode] = [.text("{"), try space()]
       for (i, member) in members.enumerated() {
-        if i > 0 { parts += [try space(), .text(","), try space()] }
+        if i > 0 { parts.append(try comma()) }
         parts += [.bytes(JSONText.quoted(member.0)), try colon(), try literal(member.1, place)]
       }
       if !members.isEmpty { parts.append(try space()) }
@@ -246,11 +246,12 @@ public struct JSONSchemaCompiler {
   }
 
   mutating func comma() throws(TextError) -> GrammarNode {
-    .sequence([try space(), .text(","), try space()])
+    .sequence([.text(","), try space()])
   }
 
   mutating func colon() throws(TextError) -> GrammarNode {
-    .sequence([try space(), .text(":"), try space()])
+    whitespace == .compact
+      ? .text(":") : .sequence([.text(":"), .repeated(.text(" "), 0, 1)])
   }
 
   // MARK: Arrays
