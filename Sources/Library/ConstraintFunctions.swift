@@ -119,7 +119,7 @@ let constraintType: NativeType = {
       "matcher", "matcher(self, tokenizer)", chapter: "models",
       doc: "A ConstraintMatcher, which follows one text in a tokenizer's tokens.",
       examples: [
-        ">>> from lull import formats\n>>> tokenizer = formats.load_tokenizer('model')\n>>> Constraint.regex('yes|no').matcher(tokenizer).mask().sum()\narray(4, dtype=int32)"
+        ">>> from lull import formats\n>>> tokenizer = formats.load_tokenizer('model')\n>>> Constraint.regex('yes|no').matcher(tokenizer).mask().sum()\narray(2, dtype=int32)"
       ]
     ) { (a) throws(LullError) in
       let c = try constraint(a[0])

@@ -275,8 +275,8 @@ error(Constraint.grammar, 'root ::= a\\na ::= b "x" | "y"\\nb ::= a')
         "ValueError: size must be a positive number of logits, got 0",
         "ValueError: start must be from 0 to 1, got 2",
         "ValueError: whitespace must be 'any' or 'compact', got 'none'",
-        "ValueError: the regular expression: it needs more than 60000 states; use smaller counts in its quantifiers and lengths",
-        "ValueError: the grammar: a -> b -> a begins with itself, so it never begins; put something before the repetition, "
+        "ValueError: the regular expression: it needs more than 400000 states; use smaller counts and lengths, or leave the upper bound out",
+        "ValueError: the grammar: b -> a -> b begins with itself, so it never begins; put something before the repetition, "
         'or write it as first ("op" next)*',
     ]
     assert "the JSON schema" in lines[3]

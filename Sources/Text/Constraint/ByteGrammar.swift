@@ -65,6 +65,36 @@ struct ByteNetwork {
   var ruleStart: [Int32] = []
   var ruleOrder: [Int32] = []
   var acceptsEmpty = false
+  /// Repetitions by counts, and for each kernel which one it is in, -1: in none.
+  var repetitions: [Repetition] = []
+  var repetitionOf: [Int32] = []
+
+  /// The copies of a repeated part. Copy i has the states base + i * stride ..., all alike.
+  struct Repetition {
+    var base: Int
+    var stride: Int
+    var least: Int
+    var most: Int
+  }
+  /// The state of each kernel, and back (-1: none).
+  var stateOf: [Int32] = []
+  var kernelOf: [Int32] = []
+
+  /// A kernel from which the same texts of up to so many bytes go on: counts that are far from their
+  /// bounds are all alike.
+  func representative(_ kernel: Int32, within length: Int) -> Int32 {
+    let number = repetitionOf[Int(kernel)]
+    guard number >= 0 else { return kernel }
+    let repetition = repetitions[Int(number)]
+    let (copy, offset) = (Int(stateOf[Int(kernel)]) - repetition.base).quotientAndRemainder(
+      dividingBy: repetition.stride)
+    let first = copy < repetition.least ? 0 : repetition.least
+    let end = copy < repetition.least ? repetition.least : repetition.most
+    // A copy reads at least a byte.
+    guard copy > first, copy < end - length - 1 else { return kernel }
+    let other = kernelOf[repetition.base + first * repetition.stride + offset]
+    return other >= 0 ? other : kernel
+  }
 
   static let maximumStates = 400_000
   static let maximumEdges = 3_000_000
@@ -81,6 +111,8 @@ struct GrammarCompiler {
   private var ends: [Int32] = []
   private var isNullable: [Bool] = []
   private var isLive: [Bool] = []
+  private var repetitions: [ByteNetwork.Repetition] = []
+  private var repetitionOf: [Int32] = []
 
   static func compile(_ rules: [GrammarRule], source: String) throws(TextError) -> ByteNetwork {
     var compiler = GrammarCompiler(source: source, rules: rules)
@@ -122,6 +154,7 @@ struct GrammarCompiler {
     empties.append([])
     edges.append([])
     calls.append([])
+    repetitionOf.append(-1)
     return edges.count - 1
   }
 
@@ -156,6 +189,7 @@ struct GrammarCompiler {
       }
     case .repeated(let body, let least, let most):
       var at = from
+      let base = edges.count
       for _ in 0..<least {
         let next = try state()
         try add(body, from: at, to: next)
@@ -168,8 +202,10 @@ struct GrammarCompiler {
           try add(body, from: at, to: next)
           at = next
         }
+        note(body, base, least, max(least, most))
         empties[at].append(Int32(to))
       } else {
+        note(body, base, least, least)
         let loop = try state()
         let first = try state()
         empties[at].append(Int32(loop))
@@ -187,6 +223,27 @@ struct GrammarCompiler {
       for edge in graph.edges {
         try add(edge.node, from: states[edge.from], to: states[edge.to])
       }
+    }
+  }
+
+  /// Remembers the copies of a part that reads something.
+  private mutating func note(_ body: GrammarNode, _ base: Int, _ least: Int, _ most: Int) {
+    let count = edges.count - base
+    guard most > 8, count % most == 0, Self.readsSomething(body) else { return }
+    repetitions.append(.init(base: base, stride: count / most, least: least, most: most))
+    for state in base..<edges.count where repetitionOf[state] < 0 {
+      repetitionOf[state] = Int32(repetitions.count - 1)
+    }
+  }
+
+  private static func readsSomething(_ node: GrammarNode) -> Bool {
+    switch node {
+    case .bytes(let bytes): !bytes.isEmpty
+    case .set: true
+    case .sequence(let parts): parts.contains { readsSomething($0) }
+    case .choice(let parts): parts.allSatisfy { readsSomething($0) }
+    case .repeated(let body, let least, _): least > 0 && readsSomething(body)
+    case .automaton, .call, .graph: false
     }
   }
 
@@ -238,27 +295,8 @@ struct GrammarCompiler {
   // MARK: what may be empty, and what can end
 
   private mutating func findNullable() {
-    isNullable = Array(repeating: false, count: rules.count)
-    var changed = true
-    while changed {
-      changed = false
-      for rule in rules.indices where !isNullable[rule] {
-        var seen: Set<Int32> = [starts[rule]]
-        var stack = [starts[rule]]
-        while let state = stack.popLast() {
-          if state == ends[rule] {
-            isNullable[rule] = true
-            changed = true
-            break
-          }
-          for next in empties[Int(state)] where seen.insert(next).inserted { stack.append(next) }
-          for call in calls[Int(state)]
-          where isNullable[Int(call.rule)] && seen.insert(call.target).inserted {
-            stack.append(call.target)
-          }
-        }
-      }
-    }
+    let isEmpty = reachingEnds(throughBytes: false)
+    isNullable = starts.map { isEmpty[Int($0)] }
     for state in calls.indices {
       for call in calls[state] where isNullable[Int(call.rule)] {
         empties[state].append(call.target)
@@ -266,16 +304,20 @@ struct GrammarCompiler {
     }
   }
 
-  /// States from which their rule's end is reached.
-  private mutating func findLive() {
-    isLive = Array(repeating: false, count: edges.count)
+  private mutating func findLive() { isLive = reachingEnds(throughBytes: true) }
+
+  /// The states from which their rule's end is reached, reading something or nothing. A call is
+  /// passed once the start of its rule is known to reach an end.
+  private func reachingEnds(throughBytes: Bool) -> [Bool] {
     var sources: [[Int32]] = Array(repeating: [], count: edges.count)
-    /// By rule: the states that call it and where they go on.
+    /// The calls of each rule, and the calls that go on in a state: (the calling state, target or rule).
     var callers: [[(Int32, Int32)]] = Array(repeating: [], count: rules.count)
-    var callsInto: [Int32: [(Int32, Int32)]] = [:]  // target: (state, rule)
+    var callsInto: [Int32: [(Int32, Int32)]] = [:]
     for state in edges.indices {
       for next in empties[state] { sources[Int(next)].append(Int32(state)) }
-      for edge in edges[state] { sources[Int(edge.target)].append(Int32(state)) }
+      if throughBytes {
+        for edge in edges[state] { sources[Int(edge.target)].append(Int32(state)) }
+      }
       for call in calls[state] {
         callers[Int(call.rule)].append((Int32(state), call.target))
         callsInto[call.target, default: []].append((Int32(state), call.rule))
@@ -283,25 +325,25 @@ struct GrammarCompiler {
     }
     var ruleOf: [Int32: Int] = [:]
     for rule in rules.indices { ruleOf[starts[rule]] = rule }
+    var reaches = [Bool](repeating: false, count: edges.count)
     var queue = ends
-    for end in ends { isLive[Int(end)] = true }
-    func mark(_ state: Int32, _ queue: inout [Int32], _ live: inout [Bool]) {
-      if !live[Int(state)] {
-        live[Int(state)] = true
+    for end in ends { reaches[Int(end)] = true }
+    func mark(_ state: Int32) {
+      if !reaches[Int(state)] {
+        reaches[Int(state)] = true
         queue.append(state)
       }
     }
     while let state = queue.popLast() {
-      for source in sources[Int(state)] { mark(source, &queue, &isLive) }
-      for (source, rule) in callsInto[state] ?? [] where isLive[Int(starts[Int(rule)])] {
-        mark(source, &queue, &isLive)
+      for source in sources[Int(state)] { mark(source) }
+      for (source, rule) in callsInto[state] ?? [] where reaches[Int(starts[Int(rule)])] {
+        mark(source)
       }
       if let rule = ruleOf[state] {
-        for (source, target) in callers[rule] where isLive[Int(target)] {
-          mark(source, &queue, &isLive)
-        }
+        for (source, target) in callers[rule] where reaches[Int(target)] { mark(source) }
       }
     }
+    return reaches
   }
 
   // MARK: without empty steps
@@ -364,6 +406,12 @@ struct GrammarCompiler {
       }
     }
     out.ruleOrder = try order(of: out)
+    out.repetitions = repetitions
+    out.repetitionOf = kernels.map { repetitionOf[Int($0)] }
+    if !repetitions.isEmpty {
+      out.stateOf = kernels
+      out.kernelOf = numbers
+    }
     return out
   }
 

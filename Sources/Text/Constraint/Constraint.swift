@@ -33,10 +33,11 @@ public final class Constraint {
   /// Texts that match a regular expression as a whole.
   public convenience init(regex pattern: String) throws(TextError) {
     let source = "the regular expression"
-    let automaton = try ScalarAutomaton.pattern(pattern, source: source)
-    try self.init(
-      .regex, [GrammarRule(name: "root", node: .automaton(automaton, escaped: false))],
-      source: source)
+    let parsed = try RegexParser.parse(pattern, source: source)
+    let node =
+      try parsed.grammarNode
+      ?? .automaton(ScalarAutomaton.pattern(parsed, source: source), escaped: false)
+    try self.init(.regex, [GrammarRule(name: "root", node: node)], source: source)
   }
 
   /// Texts of a grammar; see `GrammarText`.

@@ -176,7 +176,12 @@ public struct GrammarText {
         }
         node = .call(number(of: name, at: begin))
       }
-      while let bounds = try quantifier() { node = .repeated(node, bounds.0, bounds.1) }
+      var quantifiers = 0
+      while let bounds = try quantifier() {
+        node = .repeated(node, bounds.0, bounds.1)
+        quantifiers += 1
+        if quantifiers > 3 { throw failure("more than three quantifiers", "one is enough", .limit) }
+      }
       parts.append(node)
     }
     return parts.count == 1 ? parts[0] : .sequence(parts)
@@ -321,7 +326,7 @@ enum GrammarInliner {
     var sizes = Array(repeating: Int.max, count: rules.count)
     var isOpen = Array(repeating: false, count: rules.count)
 
-    // The depth of the recursion is that of the calls; beyond the bound calls stay calls.
+    // Where the recursion is deep, calls stay calls.
     func finish(_ rule: Int, _ depth: Int) {
       if done[rule] != nil || isOpen[rule] { return }
       isOpen[rule] = true
@@ -329,18 +334,20 @@ enum GrammarInliner {
       isOpen[rule] = false
       done[rule] = node
       // One that comes back to a rule that is being expanded keeps its name, for messages as well.
-      let comesBack = calls(node, rule) || isOpen.indices.contains { isOpen[$0] && calls(node, $0) }
+      var called: Set<Int> = []
+      collectCalls(node, &called)
+      let comesBack = called.contains { $0 == rule || isOpen[$0] }
       sizes[rule] = comesBack ? Int.max : size(node)
     }
     func expanded(_ node: GrammarNode, _ depth: Int) -> GrammarNode {
       switch node {
       case .bytes, .set, .automaton, .graph: return node
-      case .sequence(let parts): return .sequence(parts.map { expanded($0, depth) })
-      case .choice(let parts): return .choice(parts.map { expanded($0, depth) })
+      case .sequence(let parts): return .sequence(parts.map { expanded($0, depth + 1) })
+      case .choice(let parts): return .choice(parts.map { expanded($0, depth + 1) })
       case .repeated(let body, let least, let most):
-        return .repeated(expanded(body, depth), least, most)
+        return .repeated(expanded(body, depth + 1), least, most)
       case .call(let rule):
-        if depth < 100 { finish(rule, depth) }
+        if depth < 500 { finish(rule, depth) }
         if let node = done[rule], sizes[rule] <= largest { return node }
         return node
       }
@@ -351,13 +358,13 @@ enum GrammarInliner {
     }
   }
 
-  private static func calls(_ node: GrammarNode, _ rule: Int) -> Bool {
+  private static func collectCalls(_ node: GrammarNode, _ out: inout Set<Int>) {
     switch node {
-    case .bytes, .set, .automaton: false
-    case .sequence(let parts), .choice(let parts): parts.contains { calls($0, rule) }
-    case .repeated(let body, _, _): calls(body, rule)
-    case .call(let called): called == rule
-    case .graph(let graph): graph.edges.contains { calls($0.node, rule) }
+    case .bytes, .set, .automaton: break
+    case .sequence(let parts), .choice(let parts): for part in parts { collectCalls(part, &out) }
+    case .repeated(let body, _, _): collectCalls(body, &out)
+    case .call(let called): out.insert(called)
+    case .graph(let graph): for edge in graph.edges { collectCalls(edge.node, &out) }
     }
   }
 

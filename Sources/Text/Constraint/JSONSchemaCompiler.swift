@@ -32,6 +32,9 @@ public struct JSONSchemaCompiler {
   static let source = "the JSON schema"
   static let maximumRules = 20_000
   static let maximumAlternatives = 500
+  /// A bound on the work with alternatives, which can grow as a power.
+  private static let maximumSteps = 300_000
+  private var steps = 0
 
   static func rules(of schema: JSON, whitespace: Whitespace) throws(TextError) -> [GrammarRule] {
     var compiler = JSONSchemaCompiler(root: schema, whitespace: whitespace)
@@ -51,6 +54,15 @@ public struct JSONSchemaCompiler {
       rules[rule].node = try build(schema, place)
     }
     return rules
+  }
+
+  mutating func countStep(_ place: String) throws(TextError) {
+    steps += 1
+    guard steps <= Self.maximumSteps else {
+      throw failure(
+        place, "too many combinations of alternatives",
+        "put the alternatives into properties of their own", .limit)
+    }
   }
 
   func failure(
@@ -203,7 +215,7 @@ public struct JSONSchemaCompiler {
     case .array(let elements):
       var parts: [GrammarNode] = [.text("["), try space()]
       for (i, element) in elements.enumerated() {
-        if i > 0 { parts += [try space(), .text(","), try space()] }
+        if i > 0 { parts.append(try comma()) }
         parts.append(try literal(element, place))
       }
       if !elements.isEmpty { parts.append(try space()) }
@@ -211,7 +223,7 @@ public struct JSONSchemaCompiler {
     case .object(let members):
       var parts: [GrammarNode] = [.text("{"), try space()]
       for (i, member) in members.enumerated() {
-        if i > 0 { parts += [try space(), .text(","), try space()] }
+        if i > 0 { parts.append(try comma()) }
         parts += [.bytes(JSONText.quoted(member.0)), try colon(), try literal(member.1, place)]
       }
       if !members.isEmpty { parts.append(try space()) }
@@ -234,11 +246,12 @@ public struct JSONSchemaCompiler {
   }
 
   mutating func comma() throws(TextError) -> GrammarNode {
-    .sequence([try space(), .text(","), try space()])
+    .sequence([.text(","), try space()])
   }
 
   mutating func colon() throws(TextError) -> GrammarNode {
-    .sequence([try space(), .text(":"), try space()])
+    whitespace == .compact
+      ? .text(":") : .sequence([.text(":"), .repeated(.text(" "), 0, 1)])
   }
 
   // MARK: Arrays

@@ -167,6 +167,7 @@ extension JSONSchemaCompiler {
   mutating func alternatives(
     _ schema: JSON, _ place: String, _ depth: Int
   ) throws(TextError) -> [JSONObject] {
+    try countStep(place)
     if let bool = schema.bool { return bool ? [JSONObject()] : [] }
     guard let object = schema.object else {
       throw failure(place, "expected a schema, found \(schema.typeName)")
@@ -194,36 +195,29 @@ extension JSONSchemaCompiler {
       }
     }
     var out = [rest]
-    func multiply(_ others: [JSONObject], _ out: inout [JSONObject]) throws(TextError) {
-      var product: [JSONObject] = []
-      for a in out {
-        for b in others { if let both = try merged(a, b, place) { product.append(both) } }
-      }
-      guard product.count <= Self.maximumAlternatives else {
-        throw failure(
-          place, "more than \(Self.maximumAlternatives) combinations of alternatives",
-          "put the alternatives into properties of their own", .limit)
-      }
-      out = product
+    func multiply(_ others: [JSONObject]) throws(TextError) {
+      out = try product(out, others, place)
     }
     if let reference = object["$ref"] {
       let (target, targetPlace) = try resolve(reference, place)
-      try multiply(try alternatives(target, targetPlace, depth + 1), &out)
+      try multiply(try alternatives(target, targetPlace, depth + 1))
     }
     for (i, part) in (object["allOf"]?.array ?? []).enumerated() {
-      try multiply(try alternatives(part, "\(place)/allOf/\(i)", depth + 1), &out)
+      try multiply(try alternatives(part, "\(place)/allOf/\(i)", depth + 1))
     }
     if let parts = object["anyOf"]?.array {
       var branches: [JSONObject] = []
       for (i, part) in parts.enumerated() {
         branches += try alternatives(part, "\(place)/anyOf/\(i)", depth + 1)
       }
-      try multiply(branches, &out)
+      try multiply(branches)
     }
     if let parts = object["oneOf"]?.array {
+      // The branches exclude each other where what is said beside them holds.
       var branches: [[JSONObject]] = []
       for (i, part) in parts.enumerated() {
-        branches.append(try alternatives(part, "\(place)/oneOf/\(i)", depth + 1))
+        let branch = try alternatives(part, "\(place)/oneOf/\(i)", depth + 1)
+        branches.append(try product(out, branch, place))
       }
       for i in branches.indices {
         for j in branches.indices.dropFirst(i + 1) {
@@ -237,7 +231,22 @@ extension JSONSchemaCompiler {
           }
         }
       }
-      try multiply(branches.flatMap { $0 }, &out)
+      out = branches.flatMap { $0 }
+    }
+    return out
+  }
+
+  private func product(
+    _ left: [JSONObject], _ right: [JSONObject], _ place: String
+  ) throws(TextError) -> [JSONObject] {
+    var out: [JSONObject] = []
+    for a in left {
+      for b in right { if let both = try merged(a, b, place) { out.append(both) } }
+    }
+    guard out.count <= Self.maximumAlternatives else {
+      throw failure(
+        place, "more than \(Self.maximumAlternatives) combinations of alternatives",
+        "put the alternatives into properties of their own", .limit)
     }
     return out
   }

@@ -336,6 +336,7 @@ extension JSONSchemaCompiler {
   mutating func areDisjoint(
     _ a: JSONObject, _ b: JSONObject, _ place: String, _ depth: Int
   ) throws(TextError) -> Bool {
+    try countStep(place)
     for (x, y) in [(a, b), (b, a)] {
       guard let values = x["enum"]?.array else { continue }
       for value in values {

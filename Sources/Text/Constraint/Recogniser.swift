@@ -125,7 +125,8 @@ final class Recogniser {
     return id
   }
 
-  func set(_ readings: [Pair]) -> Int32 { intern(readings, false) }
+  /// The set of these readings.
+  func set(_ readings: [Pair]) -> Int32 { intern(unique(readings), false) }
 
   // MARK: inside
 

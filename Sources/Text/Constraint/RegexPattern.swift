@@ -18,6 +18,23 @@ indirect enum RegexNode {
   static func text(_ text: String) -> RegexNode {
     .sequence(text.unicodeScalars.map { .set(ScalarSet($0)) })
   }
+
+  /// The same for a grammar; nil for a pattern with anchors.
+  var grammarNode: GrammarNode? {
+    switch self {
+    case .empty: return .bytes([])
+    case .set(let set): return .set(set)
+    case .sequence(let parts):
+      let nodes = parts.compactMap(\.grammarNode)
+      return nodes.count == parts.count ? .sequence(nodes) : nil
+    case .choice(let parts):
+      let nodes = parts.compactMap(\.grammarNode)
+      return nodes.count == parts.count ? .choice(nodes) : nil
+    case .repeated(let body, let least, let most):
+      return body.grammarNode.map { .repeated($0, least, most) }
+    case .start, .end: return nil
+    }
+  }
 }
 
 struct RegexParser {

@@ -60,6 +60,15 @@ final class TokenMasks {
 
   private func build(_ set: Int32) -> [UInt64] {
     let readings = recogniser.sets[Int(set)]
+    if !recogniser.network.repetitions.isEmpty {
+      // Sets that differ by counts that no token can tell apart have one mask.
+      let alike = recogniser.set(
+        readings.map {
+          let kernel = recogniser.network.representative($0.kernel, within: trie.maximumDepth)
+          return Recogniser.Pair(kernel: kernel, frame: $0.frame)
+        })
+      if alike >= 0, recogniser.sets[Int(alike)] != readings { return mask(alike) }
+    }
     var groups: [Int32: [Recogniser.Pair]] = [:]
     for reading in readings {
       groups[reading.frame, default: []].append(.init(kernel: reading.kernel, frame: 0))
