@@ -118,7 +118,9 @@ extension AllEngineTests {
         (x) throws(ArrayError) in
         [try slice(x[0], at: x[1], [0, 1], size: [3, 2])]
       },
-      Case("slice_update at a position", [Input([5, 4]), Input([5, 2]), positions([1], below: 2)]) {
+      Case(
+        "slice_update at a position", [Input([5, 4]), Input([5, 2]), positions([1], below: 2)]
+      ) {
         (x) throws(ArrayError) in
         [try sliceUpdate(x[0], x[1], at: x[2], [1])]
       },
