@@ -304,3 +304,50 @@ for constraint in (
     print(wrong)
 """)
     assert lines == ["0"] * 4
+
+
+def test_bounds(printed):
+    """Too much is an error at once, never a long wait."""
+    lines = printed("""
+import time
+
+
+def chain(n):
+    return {"$ref": "#/$defs/a0", "$defs": {f"a{i}": {"allOf": [{"$ref": f"#/$defs/a{i + 1}"}] * 2} for i in range(n)}}
+
+
+def nested(n):
+    schema = {"type": "integer"}
+    for _ in range(n):
+        schema = {"type": "array", "items": schema}
+    return schema
+
+
+start = time.time()
+for make, text in (
+    (Constraint.regex, "(((a{1000}){1000}){1000}){1000}"), (Constraint.regex, "((a?){300}){300}"), (Constraint.regex, "(" * 300 + ")" * 300),
+    (Constraint.regex, "(^a?){1,1000000}"), (Constraint.regex, "a{99999999999}"), (Constraint.json_schema, chain(59)), (Constraint.json_schema, chain(20)),
+    (Constraint.json_schema, nested(500)), (Constraint.json_schema, {"type": "string", "maxLength": 10**9}),
+    (Constraint.json_schema, {"type": "array", "minItems": 10**7}), (Constraint.json_schema, {"type": "string", "pattern": "a{5}", "minLength": 10**8}),
+    (Constraint.grammar, 'root ::= ("a" | ' * 300 + '"b"' + ")" * 300), (Constraint.grammar, 'root ::= "a"' + "*" * 100000),
+    (Constraint.grammar, 'root ::= (("a"?){1000}){1000}'),
+    (Constraint.grammar, "root ::= " + " ".join(f"r{i}" for i in range(30000)) + "".join(f'\\nr{i} ::= "a"? r{i + 1}?' for i in range(30000)) + '\\nr30000 ::= ""'),
+):
+    try:
+        made = make(text)
+        made.matcher(tokenizer).mask()
+        print("made", str(text)[:40])
+    except ValueError as e:
+        pass
+print(time.time() - start < 60)
+# Deep nesting costs a step no more than its top.
+for constraint, opening, closing in ((Constraint.json_schema(True), "[", "]"), (Constraint.grammar('root ::= "[" root? "]"'), "[", "]")):
+    matcher = constraint.matcher(tokenizer)
+    for text in (opening, closing):
+        token = tokenizer.encode(text)[-1]
+        for _ in range(3000):
+            matcher.mask()
+            matcher.accept(token)
+    print(matcher.is_finished)
+""")
+    assert lines == ["True", "True", "True"]

@@ -34,9 +34,12 @@ public final class Constraint {
   public convenience init(regex pattern: String) throws(TextError) {
     let source = "the regular expression"
     let parsed = try RegexParser.parse(pattern, source: source)
-    let node =
-      try parsed.grammarNode
-      ?? .automaton(ScalarAutomaton.pattern(parsed, source: source), escaped: false)
+    let node: GrammarNode
+    if let whole = parsed.grammarNode {
+      node = whole
+    } else {
+      node = .automaton(try ScalarAutomaton.pattern(parsed, source: source), escaped: false)
+    }
     try self.init(.regex, [GrammarRule(name: "root", node: node)], source: source)
   }
 
