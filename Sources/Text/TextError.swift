@@ -28,6 +28,8 @@ public struct TextError: Error, Sendable, Equatable, CustomStringConvertible {
   public var field: String
   public var found: String
   public var remedy: String
+  /// Lines that show the place in a pattern or grammar, the last with a caret; they end the message.
+  public var excerpt = ""
 
   public init(_ kind: Kind, source: String, field: String, found: String, remedy: String = "") {
     self.kind = kind
@@ -47,6 +49,7 @@ public struct TextError: Error, Sendable, Equatable, CustomStringConvertible {
     var text = [source, readable(field), readable(found)].filter { !$0.isEmpty }.joined(
       separator: ": ")
     if !remedy.isEmpty { text += "; \(remedy)" }
+    if !excerpt.isEmpty { text += "\n\(excerpt)" }
     return text
   }
 }

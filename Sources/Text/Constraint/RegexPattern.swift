@@ -395,10 +395,8 @@ func caretFailure(
   let place =
     isOneLine ? "character \(at + 1)" : "line \(number), column \(at - column + 1)"
   var line = String.UnicodeScalarView()
-  line.append(contentsOf: text[start..<end].map { $0 == "\t" ? " " : $0 })
-  let advice = remedy.isEmpty ? "" : "; \(remedy)"
-  return TextError(
-    kind, source: source, field: place,
-    found: "\(found)\(advice)\n    \(String(line))\n    "
-      + String(repeating: " ", count: at - start) + "^")
+  line.append(contentsOf: text[start..<end].map { $0.value < 0x20 || $0.value == 0x7F ? " " : $0 })
+  var error = TextError(kind, source: source, field: place, found: found, remedy: remedy)
+  error.excerpt = "    \(String(line))\n    " + String(repeating: " ", count: at - start) + "^"
+  return error
 }
