@@ -970,20 +970,20 @@ func installTypes() {
         if count < 0 { throw LullError.valueError("length argument must be non-negative") }
         try checkBytes(count, mutable: false)
         try checkAllocation(count, 2)
-        var m = n
-        if n.sign == .minus {
-          if !(try truth(a[3])) {
-            throw LullError.overflow("can't convert negative int to unsigned")
-          }
-          m = n + (BigInt(1) << (8 * count))
-        }
-        let limit = BigInt(1) << (8 * count)
         let signed = try truth(a[3])
-        if m >= limit || m.sign == .minus || signed && (n >= limit / 2 || n < -(limit / 2)) {
+        if n.sign == .minus && !signed {
+          throw LullError.overflow("can't convert negative int to unsigned")
+        }
+        // Bits that the number needs, with a sign where one is written.
+        let needed = (n.sign == .minus ? -n - 1 : n).magnitude.bitWidth + (signed ? 1 : 0)
+        if needed > 8 * count, count > 0 || n > 0 || n < -1 {
           throw LullError.overflow("int too big to convert")
         }
-        var out = [UInt8](repeating: 0, count: count)
-        for i in 0..<count { out[i] = UInt8(truncatingIfNeeded: m >> (8 * i)) }
+        let words = Array(n.words)
+        var out = [UInt8](repeating: n.sign == .minus ? 255 : 0, count: count)
+        for i in 0..<min(count, words.count * 8) {
+          out[i] = UInt8(truncatingIfNeeded: words[i / 8] >> (8 * (i % 8)))
+        }
         return makeBytes(try a.string(2) == "little" ? out : out.reversed())
       },
     ])
@@ -1011,9 +1011,13 @@ func installTypes() {
               }
             }
           }
-          var n = BigInt(0)
+          var n: BigInt
           let little = try a.string(1) == "little"
-          for b in little ? raw.reversed() : raw { n = n << 8 + BigInt(b) }
+          var words = [UInt](repeating: 0, count: (raw.count + 7) / 8)
+          for i in raw.indices {
+            words[i / 8] |= UInt(raw[little ? i : raw.count - 1 - i]) << UInt(8 * (i % 8))
+          }
+          n = BigInt(BigUInt(words: words))
           if try truth(a[2]), let top = little ? raw.last : raw.first, top >= 128 {
             n -= BigInt(1) << (8 * raw.count)
           }

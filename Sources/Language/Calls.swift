@@ -191,6 +191,9 @@ func makeClass(_ name: Value, _ bases: Value, _ namespace: Value, _ keywords: Va
   guard let given = namespace.asDict else {
     throw LullError.typeError("type.__new__() argument 3 must be dict, not \(typeName(namespace))")
   }
+  for item in dictItems(namespace) where item.key.kind != .str {
+    throw LullError.typeError("the names of a class must be str, not \(typeName(item.key))")
+  }
   if bases.pointee.count > 1 {
     throw LullError.typeError("multiple inheritance is not in the language")
   }
@@ -211,9 +214,14 @@ private func finishClass(
   _ name: String, _ base: TypePtr, _ namespace: DictPtr, _ classCell: Value, _ keywords: Value
 ) throws(LullError) -> Value {
   let kind: Tag = base.pointee.isException ? .exception : base.pointee.kind
+  if let q = namespace.get(Name.__qualname__.pointer), q.kind != .str {
+    throw LullError.typeError("type __qualname__ must be a str, not \(typeName(q))")
+  }
   let t = makeType(name, base: base, kind: kind, module: "__main__", user: true)
   if kind == .int || kind == .bool { t.pointee.kind = .bigInt }
-  if let m = namespace.get(Name.__module__.pointer) { t.pointee.module = m.string }
+  if let m = namespace.get(Name.__module__.pointer), m.kind == .str {
+    t.pointee.module = m.string
+  }
   if let q = namespace.get(Name.__qualname__.pointer) {
     t.pointee.qualname = q.string
     namespace.removeEntry(namespace.findStr(Name.__qualname__.pointer)).release()

@@ -23,6 +23,7 @@ MODEL = ROOT / "models" / "SmolLM2-135M-Instruct.Q4_1.gguf"
 START = """
 import json
 import mlx.core as mx
+import mlx.nn as nn
 from mlx_lm import convert, load
 ids = mx.array([[5, 17, 40, 7, 100, 33, 21]])
 TEXTS = ["Hello, world! 12345", "  two  spaces\\n\\nnew", "naïve café 你好 🙂", "<|im_start|>user"]
@@ -30,7 +31,10 @@ TEXTS = ["Hello, world! 12345", "  two  spaces\\n\\nnew", "naïve café 你好 �
 
 def logits(path):
     model, _ = load(path)
-    return model(ids)[0]
+    with nn.activation_bits(None):
+        y = model(ids)[0]
+        mx.eval(y)
+    return y
 
 
 def difference(a, b):
