@@ -114,7 +114,6 @@ struct QuantizedMatmul: Primitive, Codable {
     throws(ArrayError)
   {
     let (rows, columns) = (weight.rows, weight.columns)
-    // Chunks of some 100 KB of codes: about 10 us of work, enough to hide a claim.
     if try weight.packedTiles() != nil { return try manyRows(x, m, y) }
     try weight.withStored { (stored) throws(ArrayError) in
       let scratch = try Buffer(byteCount: Int(lull_thread_count()) * columns * 4)
@@ -130,6 +129,7 @@ struct QuantizedMatmul: Primitive, Codable {
     }
   }
 
+  /// Chunks of some 100 KB of codes: about 10 us of work, enough to hide a claim.
   private func chunkSize(items: Int, bytesEach: Int) -> Int {
     max(1, min((items + 1) / 2, 100_000 / max(bytesEach, 1)))
   }
