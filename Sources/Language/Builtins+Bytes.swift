@@ -84,6 +84,7 @@ private func source(_ a: Args, _ name: String) throws(LullError) -> [UInt8] {
       throw LullError.valueError(
         name == "bytes" ? "bytes must be in range(0, 256)" : "byte must be in range(0, 256)")
     }
+    try checkGrowth(out.count, 1)
     out.append(UInt8(i.asInt))
   }
   return out
@@ -386,6 +387,7 @@ private func sharedMethods() -> [Builtin] {
         }
         if index > 0 { out += a[0].bytes }
         index += 1
+        if out.count > 1 << 20 { try checkAllocation(out.count, adding: b.count, 1) }
         out += b
       }
       return make(out, like: a[0])
@@ -613,7 +615,10 @@ func bytesFromIterable(_ v: Value) throws(LullError) -> [UInt8] {
   if v.kind == .str { throw LullError.typeError("expected iterable of integers; got: 'str'") }
   if !isIterable(v) { throw LullError.typeError("can't extend bytearray with \(typeName(v))") }
   var out: [UInt8] = []
-  try forEach(v) { (x) throws(LullError) in out.append(try byteOf(x)) }
+  try forEach(v) { (x) throws(LullError) in
+    try checkGrowth(out.count, 1)
+    out.append(try byteOf(x))
+  }
   return out
 }
 private func arrayMethods() -> [Builtin] {

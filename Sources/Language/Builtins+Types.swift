@@ -1005,6 +1005,7 @@ func installTypes() {
             throw LullError.typeError("cannot convert '\(typeName(a[0]))' object to bytes")
           } else {
             try forEach(a[0]) { (x) throws(LullError) in
+              try checkGrowth(raw.count, 1)
               do throws(LullError) { raw.append(try byteOf(x)) } catch {
                 throw error.kind == "ValueError"
                   ? LullError.valueError("bytes must be in range(0, 256)") : error

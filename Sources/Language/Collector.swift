@@ -20,9 +20,11 @@ private struct Chunks {
   var base: UnsafeMutableRawPointer
   var count = 0
   let limit: Int
-  /// Units of 16 bytes a place; 0x8000 marks storage. By chunk.
+  /// Units of 16 bytes a place; 0x8000 marks storage, 0 a chunk that is in no use. By chunk.
   var kinds: UnsafeMutablePointer<UInt16>
   var objectChunks = 0
+  /// Those in no use below `count`; their pages were given back.
+  var empty: [Int] = []
 }
 @exclusivity(unchecked) nonisolated(unsafe) private var chunks: Chunks? = nil
 @exclusivity(unchecked) nonisolated(unsafe) private var isReserved = false
@@ -51,19 +53,68 @@ private func reserveChunks() {
 /// 64 KiB for places of one size. When the range is used up they come from malloc and are not walked.
 func takeChunk(units: Int, isStorage: Bool) -> UnsafeMutableRawPointer {
   if !isReserved { reserveChunks() }
-  guard var c = chunks, c.count < c.limit else { return allocateRaw(chunkBytes) }
-  let p = c.base + c.count * chunkBytes
-  c.kinds[c.count] = UInt16(truncatingIfNeeded: units) | (isStorage ? 0x8000 : 0)
+  guard var c = chunks, c.count < c.limit || !c.empty.isEmpty else {
+    return allocateRaw(chunkBytes)
+  }
+  chunks = nil  // so that the list of empty ones is not copied
+  let index = c.empty.popLast() ?? c.count
+  let p = c.base + index * chunkBytes
+  c.kinds[index] = UInt16(truncatingIfNeeded: units) | (isStorage ? 0x8000 : 0)
   // Programs that fill many get large pages: one fault in place of 512. Clearing one costs what a small program runs
   // for where the system's memory is not at hand (10 ms in a virtual machine), so not before 32 MiB.
-  if c.count == 512 { madvise(p, (c.limit - c.count) * chunkBytes, 14 /* MADV_HUGEPAGE */) }
-  c.count += 1
+  if index == c.count {
+    if index == 512 { madvise(p, (c.limit - index) * chunkBytes, 14 /* MADV_HUGEPAGE */) }
+    c.count += 1
+  }
   if !isStorage {
     c.objectChunks += 1
     if c.objectChunks >= nextCollection, isEnabled { askForCollection() }
   }
   chunks = c
   return p
+}
+
+/// Calls of `releaseEmptyChunks` that do nothing: how many are left, and how many follow the next look in vain.
+@exclusivity(unchecked) nonisolated(unsafe) private var restingCalls = (left: 0, next: 1)
+
+/// Gives the memory of chunks that hold nothing back to the system, and the chunks to places of any size. Called
+/// between programs, for 64 MiB and more: looking costs some 10 ns for each free place.
+func releaseEmptyChunks() {
+  guard var c = chunks, c.count - c.empty.count >= 1024 else { return }
+  if restingCalls.left > 0 {
+    restingCalls.left -= 1
+    return
+  }
+  let before = c.empty.count
+  var free = [UInt16](repeating: 0, count: c.count)  // free places by chunk
+  func chunk(_ p: UnsafeMutableRawPointer) -> Int? {
+    let offset = p - c.base
+    return offset >= 0 && offset < c.count * chunkBytes ? offset >> 16 : nil
+  }
+  eachFreePlace { if let k = chunk($0) { free[k] += 1 } }
+  // Chunks with places that were never used are those that the next objects go to.
+  eachUnfinishedChunk { if let k = chunk($0) { free[k] = 0 } }
+  var isEmpty = [Bool](repeating: false, count: c.count)
+  for k in 0..<c.count where c.kinds[k] != 0 {
+    isEmpty[k] = Int(free[k]) == chunkBytes / (Int(c.kinds[k] & 0x7FFF) * 16)
+  }
+  keepFreePlaces { p in chunk(p).map { !isEmpty[$0] } ?? true }
+  var k = 0
+  while k < c.count {
+    let first = k
+    while k < c.count, isEmpty[k] {
+      if c.kinds[k] & 0x8000 == 0 { c.objectChunks -= 1 }
+      c.kinds[k] = 0
+      c.empty.append(k)
+      k += 1
+    }
+    if k > first { madvise(c.base + first * chunkBytes, (k - first) * chunkBytes, MADV_DONTNEED) }
+    k = max(k, first + 1)
+  }
+  let isInVain = c.empty.count - before < (c.count - before) / 8
+  restingCalls = isInVain ? (restingCalls.next, min(restingCalls.next * 2, 16)) : (0, 1)
+  nextCollection = max(64, c.objectChunks * 2)
+  chunks = c
 }
 
 // MARK: - When
@@ -208,15 +259,18 @@ private struct Run {
     self.chunks = chunks
     for c in 0..<chunks.count {
       firsts.append(placeCount)
-      let size = UInt64(chunks.kinds[c] & 0x7FFF) * 16
+      let size = UInt64(max(1, chunks.kinds[c] & 0x7FFF)) * 16
       reciprocals.append(((1 << 32) + size - 1) / size)
-      if chunks.kinds[c] & 0x8000 == 0 { placeCount += chunkBytes / (Int(chunks.kinds[c]) * 16) }
+      if holdsObjects(c) { placeCount += chunkBytes / (Int(chunks.kinds[c]) * 16) }
     }
   }
 
+  private func holdsObjects(_ c: Int) -> Bool {
+    chunks.kinds[c] & 0x8000 == 0 && chunks.kinds[c] != 0
+  }
   /// Calls `body` with each object that owns references, and its place.
   @inline(__always) func eachObject(_ body: (UnsafeMutablePointer<Header>, Int) -> Void) {
-    for c in 0..<chunks.count where chunks.kinds[c] & 0x8000 == 0 {
+    for c in 0..<chunks.count where holdsObjects(c) {
       let size = Int(chunks.kinds[c]) * 16
       let start = chunks.base + c * chunkBytes
       for k in 0..<(chunkBytes / size) {

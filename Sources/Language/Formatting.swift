@@ -383,6 +383,7 @@ private func plainRepr(_ v: Value) throws(LullError) -> String {
   case .function: return "<function \(v.function.pointee.qualname.string) at \(address(v))>"
   case .builtin: return "<built-in function \(v.body(BuiltinBody.self).pointee.builtin.name)>"
   case .boundMethod:
+    try checkNativeStack(" while getting the repr of an object")
     let m = v.method.pointee
     if m.function.tag == .builtin {
       return "<built-in method \(m.function.body(BuiltinBody.self).pointee.builtin.name) of "
@@ -400,7 +401,10 @@ private func plainRepr(_ v: Value) throws(LullError) -> String {
     if args.tuple.pointee.count == 1 { return "\(name)(\(inside.dropFirst().dropLast(2)))" }
     return "\(name)\(inside)"
   case .native:
-    if let slot = v.type.pointee.native?.repr { return try slot(v) }
+    if let slot = v.type.pointee.native?.repr {
+      try checkNativeStack(" while getting the repr of an object")
+      return try slot(v)
+    }
   case .generator:
     return "<generator object \(v.body(GeneratorBody.self).pointee.qualname) at \(address(v))>"
   default: break

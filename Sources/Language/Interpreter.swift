@@ -87,6 +87,7 @@ public final class Interpreter {
   {
     vm.pointee.interruptFlag = 0
     vm.pointee.nativeLimit = nativeStackLimit()
+    defer { if vm.pointee.depth == 0 { releaseEmptyChunks() } }
     return try runSource(source, file: file, module: namespace, showsLast: showsLast)
   }
 

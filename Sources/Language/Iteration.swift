@@ -536,7 +536,7 @@ func extendList(_ l: ListPtr, _ v: Value) throws(LullError) {
   }
   if v.tag == .list {
     let n = v.list.pointee.count
-    try checkAllocation(l.pointee.count + n, 16)
+    try checkAllocation(l.pointee.count, adding: n, 16)
     for k in 0..<n { l.append(v.list.pointee.items[k].retained()) }
     return
   }
@@ -545,7 +545,7 @@ func extendList(_ l: ListPtr, _ v: Value) throws(LullError) {
     return
   }
   if v.tag == .range {
-    try checkAllocation(l.pointee.count + v.range.pointee.count, 16)
+    try checkAllocation(l.pointee.count, adding: v.range.pointee.count, 16)
   }
   let it = try makeIterator(v)
   defer { it.release() }

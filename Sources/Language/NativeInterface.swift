@@ -374,7 +374,10 @@ public func callValue(_ f: Value, _ args: [Value], keywords: [(String, Value)] =
 public func collect(_ iterable: Value) throws(LullError) -> [Value] {
   var out: [Value] = []
   do throws(LullError) {
-    try forEach(iterable) { (x) throws(LullError) in out.append(x.retained()) }
+    try forEach(iterable) { (x) throws(LullError) in
+      try checkGrowth(out.count, 16)
+      out.append(x.retained())
+    }
   } catch {
     for v in out { v.release() }
     throw error

@@ -233,6 +233,43 @@ private struct Fresh {
   }
 }
 
+func eachFreePlace(_ body: (UnsafeMutableRawPointer) -> Void) {
+  guard let lists = freeLists else { return }
+  for i in 0..<2 * sizeClassCount {
+    var next = lists[i]
+    while let p = next {
+      body(p)
+      next = p.load(fromByteOffset: 8, as: UnsafeMutableRawPointer?.self)
+    }
+  }
+}
+/// Takes the free places that `keeps` refuses from their lists.
+func keepFreePlaces(_ keeps: (UnsafeMutableRawPointer) -> Bool) {
+  guard let lists = freeLists else { return }
+  for i in 0..<2 * sizeClassCount {
+    var (next, last) = (lists[i], nil as UnsafeMutableRawPointer?)
+    lists[i] = nil
+    while let p = next {
+      next = p.load(fromByteOffset: 8, as: UnsafeMutableRawPointer?.self)
+      if !keeps(p) { continue }
+      if let last {
+        last.storeBytes(of: p, toByteOffset: 8, as: UnsafeMutableRawPointer?.self)
+      } else {
+        lists[i] = p
+      }
+      last = p
+    }
+    last?.storeBytes(of: nil, toByteOffset: 8, as: UnsafeMutableRawPointer?.self)
+  }
+}
+/// Calls `body` with an address in each chunk that has places which were never used.
+func eachUnfinishedChunk(_ body: (UnsafeMutableRawPointer) -> Void) {
+  guard let fresh else { return }
+  for i in 0..<2 * sizeClassCount {
+    if let p = fresh[i].next, let end = fresh[i].end, p < end { body(p) }
+  }
+}
+
 /// malloc; small requests that fail mean that the machine has nothing left at all. Large requests
 /// must be checked first with `checkAllocation`.
 func allocateRaw(_ byteCount: Int) -> UnsafeMutableRawPointer {
@@ -268,6 +305,16 @@ func checkAllocation(_ count: Int, _ unit: Int) throws(LullError) {
     guard let p = malloc(bytes) else { throw LullError.memory("") }
     free(p)
   }
+}
+
+/// For something that grows by `more` elements.
+func checkAllocation(_ count: Int, adding more: Int, _ unit: Int) throws(LullError) {
+  let (sum, overflow) = count.addingReportingOverflow(more)
+  try checkAllocation(overflow ? Int.max : sum, unit)
+}
+/// For a Swift array that grows one by one without a known end: whether its next doubling is possible, asked now and then.
+@inline(__always) func checkGrowth(_ count: Int, _ unit: Int) throws(LullError) {
+  if _slowPath(count & 0xF_FFFF == 0xF_FFFF) { try checkAllocation(count, adding: count, unit) }
 }
 
 // MARK: - Destruction
