@@ -34,6 +34,9 @@ public final class CompiledPlan: @unchecked Sendable {
   /// See KeptKernel.swift.
   var kernel: KeptKernel?
   var keepsKernel = false
+  /// See KeptSchedule.swift.
+  var schedule: KeptSchedule?
+  var keepsSchedule = false
   /// Numbers the calls of all plans: nodes know which one made them.
   nonisolated(unsafe) private static var lastCall: UInt32 = 0
 
@@ -87,6 +90,7 @@ public final class CompiledPlan: @unchecked Sendable {
     }
     outputs = results.map { slots[ObjectIdentifier($0)] ?? 0 }
     keepsKernel = canBeOneKernel()
+    keepsSchedule = !keepsKernel && canKeepSchedule()
   }
 
   /// All nodes without values that the outputs need, inputs before users.
@@ -98,7 +102,7 @@ public final class CompiledPlan: @unchecked Sendable {
     var order: [NDArray] = []
     var stack: [(node: NDArray, next: Int)] = []
     for y in outputs {
-      if y.primitive is KeptFunction { try y.eval() }
+      if y.isKeptCall { try y.eval() }
       if !y.isEvaluated, seen.insert(ObjectIdentifier(y)).inserted { stack.append((y, 0)) }
       while let top = stack.last {
         if top.next == top.node.inputCount {
@@ -109,7 +113,7 @@ public final class CompiledPlan: @unchecked Sendable {
         stack[stack.count - 1].next += 1
         let child = top.node.input(top.next)
         // Nothing that leads from a placeholder, and no step that a file could hold.
-        if child.primitive is KeptFunction { try child.eval() }
+        if child.isKeptCall { try child.eval() }
         if !child.isEvaluated, seen.insert(ObjectIdentifier(child)).inserted {
           stack.append((child, 0))
         }
@@ -167,6 +171,7 @@ public final class CompiledPlan: @unchecked Sendable {
       throw .argument(op: "compile", message: "\(arrays.count) inputs for \(inputs.count)")
     }
     if let node = keptNode(arrays) { return [node] }
+    if let outputs = keptOutputs(arrays) { return outputs }
     return try nodes(arrays)
   }
 
@@ -360,6 +365,7 @@ public struct PlanTrace {
       if originals.contains(where: { $0.isTraced }) {
         // Inside another trace: right for this call, and for no other.
         plan.isLasting = false
+        plan.keepsSchedule = false
         return plan
       }
       throw .argument(

@@ -65,6 +65,8 @@ struct Epilogue {
     product.buffer = nil
   }
 
-  /// The nodes that are evaluated now.
-  var nodes: [NDArray] { view.map { [product, $0] } ?? [product] }
+  /// The nodes of a source that get values.
+  static func nodes(of source: NDArray) -> [NDArray] {
+    source.primitive is MatMul ? [source] : [source.input(0), source]
+  }
 }

@@ -41,7 +41,7 @@ enum Evaluator {
   }
 
   /// Plain numbers and unowned references only: a graph has many groups.
-  private struct Group {
+  fileprivate struct Group {
     let root: Unmanaged<NDArray>
     /// The node that has the group's shape.
     let space: Unmanaged<NDArray>
@@ -72,10 +72,9 @@ enum Evaluator {
     }
     if node.op == .none && !node.isReduction && node.inputsAreEvaluated {
       if lull_interrupt_stops() != 0 { throw .interrupted }
-      do throws(ArrayError) {
-        try evaluatePrimitive(node)
-        return
-      } catch { throw located(error, node) }
+      do throws(ArrayError) { try compute(node) } catch { throw located(error, node) }
+      finish(node)
+      return
     }
     try run([node])
   }
@@ -323,78 +322,119 @@ enum Evaluator {
   private static func perform(_ group: Group) throws(ArrayError) {
     let root = group.root.takeUnretainedValue()
     if root.buffer != nil { return }
-    do throws(ArrayError) {
-      if !group.isFused {
-        try evaluatePrimitive(root)
-        return
-      }
-      if group.memberCount == 1 && !group.isReduction && group.product == nil {
-        if root.size == 0 {
-          try root.allocate()
-          finish(root)
-          return
-        }
-        if try Fusion.runSmall(root) {
-          finish(root)
-          return
-        }
-        try Fusion.execute([group.root], kept: [root], reduction: nil)
-        finish(root)
-        return
-      }
-      // The root holds the other members until it is finished.
-      var nodes: [Unmanaged<NDArray>] = []
-      var kept: [NDArray] = []
-      nodes.reserveCapacity(Int(group.memberCount))
+    if !group.isFused {
+      do throws(ArrayError) { try compute(root) } catch { throw located(error, root) }
+      finish(root)
+      return
+    }
+    if group.memberCount == 1 && !group.isReduction && group.product == nil {
+      do throws(ArrayError) { try computeAlone(root) } catch { throw located(error, root) }
+      finish(root)
+      return
+    }
+    // The root holds the other members until it is finished.
+    let launch = Launch(group)
+    try run(launch)
+    if launch.isReduction { return finish(root) }
+    if let product = launch.product { for node in Epilogue.nodes(of: product) { finish(node) } }
+    for node in launch.kept { finish(node) }
+  }
+
+  /// A kernel and the nodes that it computes.
+  struct Launch {
+    let root: NDArray
+    /// The elementwise members of a fused group, inputs before users; none for a primitive.
+    let nodes: [Unmanaged<NDArray>]
+    /// Those of them that get memory.
+    let kept: [NDArray]
+    let isReduction: Bool
+    /// The product (or a reshape of it) that the group finishes.
+    let product: NDArray?
+    /// Whether somebody besides the group needs the product.
+    let keepsProduct: Bool
+
+    fileprivate init(_ group: Group) {
+      root = group.root.takeUnretainedValue()
+      isReduction = group.isReduction
+      var members: [Unmanaged<NDArray>] = []
+      var stored: [NDArray] = []
+      members.reserveCapacity(Int(group.memberCount))
       var next = group.last
       while let reference = next {
         next = reference._withUnsafeGuaranteedRef { $0.nextInGroup }
-        let isKept = reference._withUnsafeGuaranteedRef {
-          isHeld($0) || $0.escapes || ($0 === root && !group.isReduction)
+        let isRoot = reference.toOpaque() == group.root.toOpaque() && !group.isReduction
+        if isRoot || reference._withUnsafeGuaranteedRef({ isHeld($0) || $0.escapes }) {
+          stored.append(reference.takeUnretainedValue())
         }
-        if isKept { kept.append(reference.takeUnretainedValue()) }
-        nodes.append(reference)
+        members.append(reference)
       }
-      if group.isReduction {
-        try Fusion.execute(nodes, kept: [], reduction: root)
-        nodes.removeAll()
-        finish(root)
-        return
-      }
-      if let product = group.product {
-        try follow(product, nodes, kept)
+      nodes = members
+      kept = stored
+      product = group.product?.takeUnretainedValue()
+      keepsProduct =
+        group.product?._withUnsafeGuaranteedRef { node in
+          node.isTraced || isHeld(node)
+            || node.primitive is Reshape
+              && node.reference(0)._withUnsafeGuaranteedRef { isHeld($0) }
+        } ?? false
+    }
+
+    /// The nodes that get memory.
+    var computed: [NDArray] {
+      let own = isReduction || nodes.isEmpty ? [root] : kept
+      return own + (product.map { Epilogue.nodes(of: $0) } ?? [])
+    }
+    /// The values that it needs.
+    var read: [NDArray] {
+      let own = nodes.map { $0.takeUnretainedValue() } + computed
+      var found = Set(own.map { ObjectIdentifier($0) })
+      return own.flatMap(\.inputs).filter { found.insert(ObjectIdentifier($0)).inserted }
+    }
+  }
+
+  /// The kernels that make pending outputs, in their order, for somebody who keeps them.
+  static func launches(_ outputs: [NDArray]) -> [Launch] {
+    mark &+= 1
+    return assign(sort(outputs), outputs).reversed().map { Launch($0) }
+  }
+
+  /// Computes what a launch stands for; the nodes keep their inputs.
+  static func run(_ launch: Launch) throws(ArrayError) {
+    let root = launch.root
+    do throws(ArrayError) {
+      if launch.isReduction {
+        try Fusion.execute(launch.nodes, kept: [], reduction: root)
+      } else if launch.nodes.isEmpty {
+        try compute(root)
+      } else if let product = launch.product {
+        let epilogue = try Epilogue(product, isHeld: launch.keepsProduct)
+        do throws(ArrayError) {
+          try Fusion.execute(launch.nodes, kept: launch.kept, reduction: nil, epilogue: epilogue)
+        } catch {
+          epilogue.forget()
+          throw error
+        }
+      } else if launch.nodes.count == 1 {
+        try computeAlone(root)
       } else if root.size == 0 {
-        for node in kept { try node.allocate() }
+        for node in launch.kept { try node.allocate() }
       } else {
-        try Fusion.execute(nodes, kept: kept, reduction: nil)
+        try Fusion.execute(launch.nodes, kept: launch.kept, reduction: nil)
       }
-      nodes.removeAll()
-      for node in kept { finish(node) }
     } catch {
       throw located(error, root)
     }
   }
 
-  /// Computes a product and the group after it.
-  private static func follow(
-    _ source: Unmanaged<NDArray>, _ nodes: [Unmanaged<NDArray>], _ kept: [NDArray]
-  ) throws(ArrayError) {
-    let keepsProduct = source._withUnsafeGuaranteedRef { node in
-      node.isTraced || isHeld(node)
-        || node.primitive is Reshape && node.reference(0)._withUnsafeGuaranteedRef { isHeld($0) }
-    }
-    let epilogue = try Epilogue(source.takeUnretainedValue(), isHeld: keepsProduct)
-    do throws(ArrayError) {
-      try Fusion.execute(nodes, kept: kept, reduction: nil, epilogue: epilogue)
-    } catch {
-      epilogue.forget()
-      throw error
-    }
-    for node in epilogue.nodes { finish(node) }
+  /// Computes an elementwise node that no other one joined.
+  private static func computeAlone(_ root: NDArray) throws(ArrayError) {
+    if root.size == 0 { return try root.allocate() }
+    if try Fusion.runSmall(root) { return }
+    try Fusion.execute([Unmanaged.passUnretained(root)], kept: [root], reduction: nil)
   }
 
   /// The error with the place of the node that met it.
-  private static func located(_ error: ArrayError, _ node: NDArray) -> ArrayError {
+  static func located(_ error: ArrayError, _ node: NDArray) -> ArrayError {
     switch error {
     case .at, .interrupted: return error
     case .memory(let requested, let active, let limit, _, _):
@@ -408,7 +448,7 @@ enum Evaluator {
   }
 
   /// Computes a node that is not fused and whose inputs are there.
-  private static func evaluatePrimitive(_ root: NDArray) throws(ArrayError) {
+  private static func compute(_ root: NDArray) throws(ArrayError) {
     guard let primitive = root.primitive else {
       throw .internal("a pending array without a primitive")
     }
@@ -432,7 +472,6 @@ enum Evaluator {
       root.buffer = nil
       throw .interrupted
     }
-    finish(root)
   }
 
   private static func finish(_ node: NDArray) {

@@ -39,6 +39,12 @@ public final class NDArray: @unchecked Sendable {
   public private(set) var keepsStrides = false
   /// While it is computed: its memory was an input's, which it overwrites.
   var hasDonation = false
+  /// Of a schedule that a compiled function keeps: it has its inputs for ever, and values only during a call.
+  var isKept = false
+  /// The kernel that runs is the last to need a kept node's values, and may write over them.
+  var isDying = false
+  /// False for an argument that somebody else has too.
+  var mayDie = true
 
   public internal(set) var primitive: (any Primitive)?
   var in0: NDArray?
@@ -256,6 +262,14 @@ extension NDArray {
     more = []
   }
 
+  /// Lets the inputs go of a node whose primitive has taken what it needs of them.
+  func dropInputs() {
+    in0 = nil
+    in1 = nil
+    in2 = nil
+    more = []
+  }
+
   /// Forgets how the array was made; only for evaluated nodes.
   func detach() {
     if op == .none { primitive = nil }
@@ -342,6 +356,7 @@ extension NDArray {
   /// The same for a kernel that no interrupt cuts short.
   @inline(__always) func takeOver(_ index: Int) -> Bool {
     if isTraced { return false }
+    if isKept { return isLastUse(index) && takeOver(reference(index)) }
     let unique =
       switch index {
       case 0: isKnownUniquelyReferenced(&in0)
@@ -352,12 +367,21 @@ extension NDArray {
     return unique && takeOver(reference(index))
   }
 
+  private func isLastUse(_ index: Int) -> Bool {
+    let input = reference(index)
+    guard input._withUnsafeGuaranteedRef({ $0.isDying }) else { return false }
+    for i in 0..<inputCount where i != index && reference(i).toOpaque() == input.toOpaque() {
+      return false
+    }
+    return true
+  }
+
   /// Takes over the memory of an evaluated array which nobody refers to but those whose values this node holds.
   @inline(never) func takeOver(_ reference: Unmanaged<NDArray>) -> Bool {
     reference._withUnsafeGuaranteedRef { donor in
       // What an interrupt has cut short already must not end up in memory that is overwritten.
       guard lull_interrupt_raised() == 0, donor.isRowContiguous, donor.size == size,
-        donor.offset == 0, donor.in0 == nil, donor.dtype.byteCount == dtype.byteCount,
+        donor.offset == 0, donor.in0 == nil || donor.isKept, donor.dtype.byteCount == dtype.byteCount,
         donor.buffer?.isExternal == false, isKnownUniquelyReferenced(&donor.buffer)
       else { return false }
       buffer = donor.buffer

@@ -49,6 +49,8 @@ public protocol Primitive: Sendable {
   func rebuild(_ inputs: [NDArray], like old: NodeShape) throws(ArrayError) -> NDArray
   /// The primitive over other inputs of the same shapes; differs only if it holds arrays itself.
   func replacing(_ inputs: [NDArray]) -> any Primitive
+  /// Whether the primitive itself holds input i.
+  func holdsInput(_ i: Int) -> Bool
   /// Why input i can have no gradient at all (asking for one is an error); nil where it can.
   func rejectsGradient(of i: Int) -> String?
   /// Whether positions that depend on what is differentiated are an error even where no gradient would reach them.
@@ -93,6 +95,7 @@ extension Primitive {
       op: name, message: "has no rule for inputs of other shapes than it was recorded with")
   }
   public func replacing(_ inputs: [NDArray]) -> any Primitive { self }
+  public func holdsInput(_ i: Int) -> Bool { false }
   public func rejectsGradient(of i: Int) -> String? { nil }
   public var rejectsHiddenPositions: Bool { false }
   public var passesGradient: Bool { true }

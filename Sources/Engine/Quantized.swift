@@ -16,9 +16,9 @@ struct QuantizedMatmul: Primitive, Codable {
   }
 
   let weight: QuantizedWeight
-  let transpose: Bool
   /// To how many bits x may be rounded, 16 or 8; nil: not at all.
   var activationBits: Int?
+  let transpose: Bool  // last: more than 24 bytes would be a box in a node
   var name: OperationName { "quantized_matmul" }
 
   /// Up to this many rows the codes are read directly.
@@ -239,10 +239,11 @@ struct QuantizedMatmul: Primitive, Codable {
   func rejectsGradient(of i: Int) -> String? {
     i == 0 ? nil : weight.rejectsGradient(ofArray: i - 1)
   }
+  func holdsInput(_ i: Int) -> Bool { i > 0 }
   func replacing(_ inputs: [NDArray]) -> any Primitive {
     QuantizedMatmul(
-      weight: weight.over(Array(inputs.dropFirst())), transpose: transpose,
-      activationBits: activationBits)
+      weight: weight.over(Array(inputs.dropFirst())), activationBits: activationBits,
+      transpose: transpose)
   }
 }
 
@@ -288,6 +289,7 @@ struct QuantizedRows: Primitive, Codable {
   func rebuild(_ inputs: [NDArray], like old: NodeShape) throws(ArrayError) -> NDArray {
     try quantizedTake(weight.replacing(Array(inputs.dropFirst())), inputs[0])
   }
+  func holdsInput(_ i: Int) -> Bool { i > 0 }
   func replacing(_ inputs: [NDArray]) -> any Primitive {
     QuantizedRows(weight: weight.over(Array(inputs.dropFirst())))
   }
@@ -318,7 +320,7 @@ public func quantizedMatmul(
   _ = try shape.elementCount(op: "quantized_matmul")
   let x32 = x.astype(.float32)
   let product = NDArray(
-    QuantizedMatmul(weight: weight, transpose: transpose, activationBits: activationBits),
+    QuantizedMatmul(weight: weight, activationBits: activationBits, transpose: transpose),
     shape: shape,
     dtype: .float32,
     inputs: [x32] + weight.arrays)
@@ -377,5 +379,6 @@ struct Dequantize: Primitive, Codable {
   func rebuild(_ inputs: [NDArray], like old: NodeShape) throws(ArrayError) -> NDArray {
     try dequantize(weight.replacing(inputs))
   }
+  func holdsInput(_ i: Int) -> Bool { true }
   func replacing(_ inputs: [NDArray]) -> any Primitive { Dequantize(weight: weight.over(inputs)) }
 }

@@ -156,6 +156,7 @@ struct GatherQuantizedMatMul: Primitive, Codable {
     i == 0 ? nil : i <= 2 ? positionsHaveNoGradient : weight.rejectsGradient(ofArray: i - 3)
   }
   var rejectsHiddenPositions: Bool { true }
+  func holdsInput(_ i: Int) -> Bool { i > 2 }
   func replacing(_ inputs: [NDArray]) -> any Primitive {
     GatherQuantizedMatMul(
       weight: weight.over(Array(inputs.dropFirst(3))), height: height, transpose: transpose)

@@ -358,12 +358,14 @@ private func shorterArgument(_ k: Int) -> LullError {
       throw error
     }
   case .enumerate:
+    try checkNativeStack()
     let x = try iteratorNext(p.pointee.a)
     if x.isUndefined { return x }
     let n = p.pointee.index
     p.pointee.index = n + 1
     return makePair(Value(n), x)
   case .zip:
+    try checkNativeStack()
     // index 1: strict
     let its = p.pointee.a.tuple
     let n = its.pointee.count
@@ -388,6 +390,7 @@ private func shorterArgument(_ k: Int) -> LullError {
     }
     return t
   case .map:
+    try checkNativeStack()
     let its = p.pointee.b.tuple
     let n = its.pointee.count
     if n == 1 {
@@ -405,6 +408,7 @@ private func shorterArgument(_ k: Int) -> LullError {
     }
     return try call(p.pointee.a, args)
   case .filter:
+    try checkNativeStack()
     while true {
       let x = try iteratorNext(p.pointee.b)
       if x.isUndefined { return x }
@@ -441,6 +445,7 @@ private func shorterArgument(_ k: Int) -> LullError {
     }
     return v
   case .native:
+    try checkNativeStack()
     guard let step = p.pointee.step2 else { return .undefined }
     return try step(p)
   }

@@ -372,6 +372,7 @@ public func callValue(_ f: Value, _ args: [Value], keywords: [(String, Value)] =
 }
 /// All elements of an iterable, owned.
 public func collect(_ iterable: Value) throws(LullError) -> [Value] {
+  if iterable.tag == .range { try checkAllocation(iterable.range.pointee.count, 16) }
   var out: [Value] = []
   do throws(LullError) {
     try forEach(iterable) { (x) throws(LullError) in

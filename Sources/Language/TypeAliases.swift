@@ -42,6 +42,7 @@ private func shown(_ v: Value) throws(LullError) -> String {
     return t.module == "builtins" ? t.qualname : t.module + "." + t.qualname
   }
   if let l = v.asList {
+    try checkNativeStack(" while getting the repr of an object")
     var parts: [String] = []
     for x in l.array { parts.append(try shown(x)) }
     return "[" + parts.joined(separator: ", ") + "]"

@@ -86,6 +86,17 @@ void lull_pack_tiles(const LullQuantized *w, int64_t first_tile, int64_t tiles, 
 enum { LULL_MANY_ROWS = 8, LULL_PANEL_BYTES = 64 * 1280 };
 void lull_packed_dot(const LullQuantized *w, const uint8_t *packed, int64_t first_tile, int64_t tiles,
                      const LullActivations *a, float *y, int64_t y_stride, uint8_t *panel);
+// Several products of one x [m, columns], m < LULL_MANY_ROWS, as one parallel region: y [m, rows] of each. `memory` holds
+// lull_products_bytes(m, columns).
+typedef struct {
+  LullQuantized w;
+  const uint8_t *packed;
+  float *y;
+} LullProduct;
+enum { LULL_MOST_PRODUCTS = 8 };
+int64_t lull_products_bytes(int64_t m, int64_t columns);
+void lull_packed_products(const float *x, int64_t m, int64_t columns, const LullProduct *products, int count,
+                          void *memory);
 // Tiles as float32, transposed: out[column * stride + 16 * tile + row].
 void lull_packed_columns(const LullQuantized *w, const uint8_t *packed, int64_t first_tile, int64_t tiles,
                          float *out, int64_t stride);
