@@ -452,6 +452,9 @@ enum Evaluator {
     guard let primitive = root.primitive else {
       throw .internal("a pending array without a primitive")
     }
+    try compute(root, primitive)
+  }
+  static func compute(_ root: NDArray, _ primitive: any Primitive) throws(ArrayError) {
     do throws(ArrayError) {
       try primitive.evaluate(root)
     } catch {

@@ -13,30 +13,53 @@
 import Kernels
 
 final class KeptSchedule {
-  /// One kernel, or products that run as one.
+  /// One kernel, or products that run as one. References that the schedule holds anyway are not counted: they would be
+  /// counted for each kernel of each call.
   private final class Launch {
-    let work: Evaluator.Launch
-    let products: QuantizedProducts?
+    private let work: Evaluator.Launch
+    private let products: QuantizedProducts?
+    private let primitive: (any Primitive)?
+    let root: NDArray
     let computed: [NDArray]
     let read: [NDArray]
-    /// Nodes whose values nothing needs any more after it.
-    var dying: [NDArray] = []
-    var dyingResults: [MultiResults] = []
+    private var dying: UnsafeMutableBufferPointer<Unmanaged<NDArray>>
+    private var dyingResults: [MultiResults] = []
 
     init(_ work: Evaluator.Launch, _ products: QuantizedProducts?) {
       self.work = work
       self.products = products
+      root = work.root
+      primitive = work.nodes.isEmpty && !work.isReduction ? work.root.primitive : nil
       computed = products?.nodes ?? work.computed
       read = products?.nodes.flatMap(\.inputs) ?? work.read
+      dying = .allocate(capacity: 0)
     }
+    deinit { dying.deallocate() }
+
+    /// Sets the nodes whose values nothing needs any more after it.
+    func end(_ nodes: [NDArray]) {
+      dying.deallocate()
+      dying = .allocate(capacity: nodes.count)
+      _ = dying.initialize(from: nodes.map { Unmanaged.passUnretained($0) })
+      dyingResults = nodes.compactMap { ($0.primitive as? MultiOutput)?.results }
+    }
+
     func run() throws(ArrayError) {
+      for x in dying { x._withUnsafeGuaranteedRef { $0.isDying = $0.mayDie } }
+      defer { for x in dying { x._withUnsafeGuaranteedRef { $0.isDying = false } } }
       if let products {
         do throws(ArrayError) { try products.run() } catch {
-          throw Evaluator.located(error, work.root)
+          throw Evaluator.located(error, root)
+        }
+      } else if let primitive {
+        do throws(ArrayError) { try Evaluator.compute(root, primitive) } catch {
+          throw Evaluator.located(error, root)
         }
       } else {
         try Evaluator.run(work)
       }
+      for x in dying { x._withUnsafeGuaranteedRef { $0.buffer = nil } }
+      for x in dyingResults { x.arrays = [] }
     }
   }
   /// A call that was cut short: the launch that is next, and all values.
@@ -75,11 +98,9 @@ final class KeptSchedule {
     var isNeeded = Set(outputs.map { ObjectIdentifier($0) })
     for launch in launches.reversed() {
       // Also what nothing reads, as the node of a primitive whose outputs are nodes of their own.
-      for x in launch.read + launch.computed
-      where x.isKept && isNeeded.insert(ObjectIdentifier(x)).inserted {
-        launch.dying.append(x)
-      }
-      launch.dyingResults = launch.dying.compactMap { ($0.primitive as? MultiOutput)?.results }
+      launch.end(
+        (launch.read + launch.computed)
+          .filter { $0.isKept && isNeeded.insert(ObjectIdentifier($0)).inserted })
     }
     letGo()
   }
@@ -128,7 +149,7 @@ final class KeptSchedule {
     do throws(ArrayError) {
       while next < launches.count {
         if lull_interrupt_stops() != 0 { throw .interrupted }
-        try step(launches[next])
+        try launches[next].run()
         next += 1
       }
     } catch {
@@ -142,14 +163,6 @@ final class KeptSchedule {
     let made = outputs.compactMap(\.values)
     letGo()
     return made
-  }
-
-  private func step(_ launch: Launch) throws(ArrayError) {
-    for x in launch.dying { x.isDying = x.mayDie }
-    defer { for x in launch.dying { x.isDying = false } }
-    try launch.run()
-    for x in launch.dying { x.buffer = nil }
-    for x in launch.dyingResults { x.arrays = [] }
   }
 
   private func letGo() {
