@@ -244,7 +244,7 @@ public final class QuantizedWeight: @unchecked Sendable {
       let tileBytes = Int(lull_packed_tile_bytes(&view))
       guard tileBytes > 0 else { return nil }
       let tiles = (rows + 15) / 16
-      let buffer = try Buffer(byteCount: tiles * tileBytes)
+      let buffer = try TileMemory.take(tiles * tileBytes)
       let out = buffer.pointer.assumingMemoryBound(to: UInt8.self)
       let perChunk = max(1, (1 << 18) / max(tileBytes, 1))
       parallelFor((tiles + perChunk - 1) / perChunk) { chunk, _ in
@@ -274,6 +274,32 @@ public final class QuantizedWeight: @unchecked Sendable {
     if end > start {
       madvise(UnsafeMutableRawPointer(bitPattern: start), end - start, MADV_DONTNEED)
     }
+  }
+}
+
+/// Memory for the tiles of weights, which live as long as each other: out of large pages, as a fault for every 4 KiB
+/// takes longer than packing them.
+enum TileMemory {
+  nonisolated(unsafe) private static weak var pile: Buffer?
+  nonisolated(unsafe) private static var used = 0
+  private static let pileBytes = 8 << 20
+
+  static func take(_ byteCount: Int) throws(ArrayError) -> Buffer {
+    if byteCount < 32 << 10 || byteCount > pileBytes / 2 {
+      return try Buffer(byteCount: byteCount)
+    }
+    let size = (byteCount + 127) & ~127
+    let home: Buffer
+    if let pile, used + size <= pile.byteCount {
+      home = pile
+    } else {
+      home = try Buffer(byteCount: pileBytes)
+      pile = home
+      used = 0
+    }
+    let start = home.pointer + used
+    used += size
+    return Buffer(external: start, byteCount: size, owner: home)
   }
 }
 

@@ -44,17 +44,17 @@ int64_t NAME(packed_tile_bytes)(const LullQuantized *w) {
 // ---- Packing -----------------------------------------------------------------------------------
 
 // What codes32 gives, before tables and offsets.
-INLINE void raw_codes(int kind, const uint8_t *row, int64_t block, uint8_t *codes) {
+INLINE __m256i raw_codes(int kind, const uint8_t *row, int64_t block) {
   __m256i v = kind == LULL_IQ4_NL ? nibbles32(row + block * 18 + 2)
     : kind == LULL_IQ4_XS ? nibbles32(row + (block >> 3) * 136 + 8 + 16 * (block & 7))
     : kind == FP4 ? bit_string(row + block * 16, 4) : codes32(kind, row, block);
   if (kind == LULL_Q6_K) v = _mm256_add_epi8(v, _mm256_set1_epi8(32));
   if (kind == LULL_Q3_K) v = _mm256_add_epi8(v, _mm256_set1_epi8(4));
-  _mm256_storeu_si256((__m256i *)codes, v);
+  return v;
 }
 
 // The heads of row r: `head` at the start of its blocks' run, `own` before each block's codes.
-static void pack_heads(int kind, const LullQuantized *w, int64_t row, int64_t run, const PackedForm *f, uint8_t *out,
+INLINE void pack_heads(int kind, const LullQuantized *w, int64_t row, int64_t run, const PackedForm *f, uint8_t *out,
                        int r) {
   const uint8_t *b = w->data + row * w->row_bytes;
   int64_t stride = f->block_head + f->planes;
@@ -119,32 +119,27 @@ static void pack_heads(int kind, const LullQuantized *w, int64_t row, int64_t ru
 }
 
 // 32 codes of row r into the planes: column 8g + k is in word g, its pair (k and k + 4) in one 32-bit lane.
-static void pack_codes(const uint8_t *c, int bits, uint8_t *out, int r) {
+INLINE void pack_codes(__m256i codes, int bits, uint8_t *out, int r) {
+  const uint64_t c[4] = {(uint64_t)_mm256_extract_epi64(codes, 0), (uint64_t)_mm256_extract_epi64(codes, 1),
+                         (uint64_t)_mm256_extract_epi64(codes, 2), (uint64_t)_mm256_extract_epi64(codes, 3)};
   if (bits == 8) {
     for (int g = 0; g < 4; g++)
       for (int j = 0; j < 4; j++) {
-        out[32 * (4 * g + j) + 2 * r] = c[8 * g + j];
-        out[32 * (4 * g + j) + 2 * r + 1] = c[8 * g + 4 + j];
+        uint16_t pair = (uint16_t)((c[g] >> 8 * j & 255) | (c[g] >> (32 + 8 * j) & 255) << 8);
+        memcpy(out + 32 * (4 * g + j) + 2 * r, &pair, 2);
       }
     return;
   }
   int low_bits = bits >= 4 ? 4 : 2;
-  for (int g = 0; g < 4; g++) {
-    uint64_t v;
-    memcpy(&v, c + 8 * g, 8);
-    if (low_bits == 4) {
-      uint32_t word = (uint32_t)_pext_u64(v, 0x0f0f0f0f0f0f0f0full);
-      memcpy(out + 64 * g + 4 * r, &word, 4);
-    }
+  for (int g = 0; g < 4 && low_bits == 4; g++) {
+    uint32_t word = (uint32_t)_pext_u64(c[g], 0x0f0f0f0f0f0f0f0full);
+    memcpy(out + 64 * g + 4 * r, &word, 4);
   }
   if (low_bits == 2 || bits == 6) {
     uint8_t *plane = out + (bits == 6 ? 256 : 0);
     uint64_t mask = bits == 6 ? 0x3030303030303030ull : 0x0303030303030303ull;
     for (int h = 0; h < 2; h++) {
-      uint64_t a, b;
-      memcpy(&a, c + 16 * h, 8);
-      memcpy(&b, c + 16 * h + 8, 8);
-      uint32_t x = (uint32_t)_pext_u64(a, mask), y = (uint32_t)_pext_u64(b, mask);
+      uint32_t x = (uint32_t)_pext_u64(c[2 * h], mask), y = (uint32_t)_pext_u64(c[2 * h + 1], mask);
       uint32_t word = (x & 0xff) | (y & 0xff) << 8 | (x >> 8) << 16 | (y >> 8) << 24;
       memcpy(plane + 64 * h + 4 * r, &word, 4);
     }
@@ -153,18 +148,16 @@ static void pack_codes(const uint8_t *c, int bits, uint8_t *out, int r) {
     uint64_t mask = 0x0101010101010101ull << (bits - 1);
     uint32_t word = 0;
     for (int g = 0; g < 4; g++) {
-      uint64_t v;
-      memcpy(&v, c + 8 * g, 8);
-      uint32_t x = (uint32_t)_pext_u64(v, mask);
+      uint32_t x = (uint32_t)_pext_u64(c[g], mask);
       word |= (x & 15) << 4 * g | (x >> 4) << (16 + 4 * g);
     }
     memcpy(out + (bits == 5 ? 256 : 128) + 4 * r, &word, 4);
   }
 }
 
-void NAME(pack_tiles)(const LullQuantized *w, int64_t first_tile, int64_t tiles, uint8_t *packed) {
-  int kind = integer_kind(w);
-  PackedForm f = form_of(w);
+// With a constant kind there is no choice left for each block.
+INLINE void pack_tiles_of(int kind, const LullQuantized *w, PackedForm f, int64_t first_tile, int64_t tiles,
+                          uint8_t *packed) {
   int64_t tile_bytes = NAME(packed_tile_bytes)(w), run_bytes = f.head + (int64_t)f.blocks * (f.block_head + f.planes);
   int64_t runs = w->columns / (32 * f.blocks);
   for (int64_t tile = first_tile; tile < first_tile + tiles; tile++) {
@@ -176,14 +169,23 @@ void NAME(pack_tiles)(const LullQuantized *w, int64_t first_tile, int64_t tiles,
       for (int64_t run = 0; run < runs; run++) {
         uint8_t *at = out + run * run_bytes;
         pack_heads(kind, w, row, run, &f, at, r);
-        for (int k = 0; k < f.blocks; k++) {
-          uint8_t codes[32];
-          raw_codes(kind, data, run * f.blocks + k, codes);
-          pack_codes(codes, f.bits, at + f.head + k * (f.block_head + f.planes) + f.block_head, r);
-        }
+        for (int k = 0; k < f.blocks; k++)
+          pack_codes(raw_codes(kind, data, run * f.blocks + k), f.bits,
+                     at + f.head + k * (f.block_head + f.planes) + f.block_head, r);
       }
     }
   }
+}
+
+void NAME(pack_tiles)(const LullQuantized *w, int64_t first_tile, int64_t tiles, uint8_t *packed) {
+  int kind = integer_kind(w);
+#define KIND(name) case name: pack_tiles_of(name, w, packed_form(name, 0, 0), first_tile, tiles, packed); return;
+  switch (kind) {
+    KIND(LULL_Q4_0) KIND(LULL_Q4_1) KIND(LULL_Q5_0) KIND(LULL_Q5_1) KIND(LULL_Q8_0) KIND(LULL_IQ4_NL) KIND(LULL_IQ4_XS)
+    KIND(LULL_Q2_K) KIND(LULL_Q3_K) KIND(LULL_Q4_K) KIND(LULL_Q5_K) KIND(LULL_Q6_K)
+    default: pack_tiles_of(kind, w, form_of(w), first_tile, tiles, packed);
+  }
+#undef KIND
 }
 
 // ---- Reading tiles -----------------------------------------------------------------------------
