@@ -309,7 +309,9 @@ struct Fusion {
 
   /// Whether nobody refers to an array but nodes of the group.
   private static func isOnlyIn(_ nodes: [Unmanaged<NDArray>], _ x: Unmanaged<NDArray>) -> Bool {
-    if x._withUnsafeGuaranteedRef({ $0.isKept }) { return x._withUnsafeGuaranteedRef { $0.isDying } }
+    if x._withUnsafeGuaranteedRef({ $0.isKept }) {
+      return x._withUnsafeGuaranteedRef { $0.isDying }
+    }
     var count: UInt = 0
     for reference in nodes {
       reference._withUnsafeGuaranteedRef { node in

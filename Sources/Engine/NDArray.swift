@@ -381,7 +381,8 @@ extension NDArray {
     reference._withUnsafeGuaranteedRef { donor in
       // What an interrupt has cut short already must not end up in memory that is overwritten.
       guard lull_interrupt_raised() == 0, donor.isRowContiguous, donor.size == size,
-        donor.offset == 0, donor.in0 == nil || donor.isKept, donor.dtype.byteCount == dtype.byteCount,
+        donor.offset == 0, donor.in0 == nil || donor.isKept,
+        donor.dtype.byteCount == dtype.byteCount,
         donor.buffer?.isExternal == false, isKnownUniquelyReferenced(&donor.buffer)
       else { return false }
       buffer = donor.buffer
