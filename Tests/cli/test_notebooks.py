@@ -325,11 +325,13 @@ def test_mutated_cells(lull, tmp_path):
 def test_memory_of_small_objects_goes_back_between_cells(lull, tmp_path):
     resident = "print(int(open('/proc/self/statm').read().split()[1]) * 4096 >> 20)"
     path = write(
-        tmp_path / "memory.ipynb", "a = [(i, str(i)) for i in range(2000000)]\n" + resident, "del a", resident,
+        tmp_path / "memory.ipynb", "a = [(i, str(i)) for i in range(2000000)]\n" + resident, "del a",
+        # The release may rest for a cell.
+        "1", "2", resident,
         # Of another size, in the chunks that became free; what lives is whole.
         "b = [{i: [i]} for i in range(200000)]\nassert all(b[i][i] == [i] for i in range(200000))", resident,
     )
     out = tmp_path / "out.ipynb"
     assert lull("run", path, "-o", out).code == 0
-    full, empty, after = [int(c.outputs[0].text) for c in read(out).cells if c.outputs]
+    full, empty, after = [int(c.outputs[0].text) for c in read(out).cells if c.outputs and "text" in c.outputs[0]]
     assert full > 250 and empty < full / 2 and after < full
