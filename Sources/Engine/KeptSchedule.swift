@@ -19,6 +19,7 @@ final class KeptSchedule {
     private let work: Evaluator.Launch
     private let products: QuantizedProducts?
     private let primitive: (any Primitive)?
+    private let several: MultiResults?
     let root: NDArray
     let computed: [NDArray]
     let read: [NDArray]
@@ -30,6 +31,7 @@ final class KeptSchedule {
       self.products = products
       root = work.root
       primitive = work.nodes.isEmpty && !work.isReduction ? work.root.primitive : nil
+      several = (primitive as? MultiOutput)?.results
       computed = products?.nodes ?? work.computed
       read = products?.nodes.flatMap(\.inputs) ?? work.read
       dying = .allocate(capacity: 0)
@@ -57,6 +59,10 @@ final class KeptSchedule {
         }
       } else {
         try Evaluator.run(work)
+      }
+      if let several {
+        // Outputs that are inputs, as those of a custom function: the nodes may be about to lose their values.
+        several.arrays = several.arrays.map { $0.isKept ? $0.values ?? $0 : $0 }
       }
       for x in dying { x._withUnsafeGuaranteedRef { $0.buffer = nil } }
       for x in dyingResults { x.arrays = [] }
