@@ -4,7 +4,7 @@ import signal
 import subprocess
 import time
 
-from conftest import LULL, wait_for_line
+from conftest import LULL, ROOT, wait_for_line
 
 VALUES = """
 import mlx.core as mx
@@ -183,3 +183,8 @@ def test_an_interrupted_call_goes_on_where_it_stopped():
     wait_for_line(process, "interrupted 2", 60)
     rest, _ = process.communicate(timeout=120)
     assert rest == "2 True True\n" and process.returncode == 0
+
+
+def test_random_functions(lull):
+    r = lull(ROOT / "Tests/Compiled/random_functions.lull", 0, 300)
+    assert r.code == 0 and r.out == "300 functions, 0 wrong\n", r.out + r.err
