@@ -63,7 +63,8 @@ extension UnsafeMutablePointer where Pointee == StrBody {
     return h != 0 ? h : computeHash()
   }
   @inline(never) func computeHash() -> Int {
-    if pointee.byteCount == 0 { return 0 }  // as in CPython, whatever its seed: it shows in the order of sets
+    // As in CPython, whatever its seed: it shows in the order of sets.
+    if pointee.byteCount == 0 { return 0 }
     var h: UInt64 = 0x9E37_79B9_7F4A_7C15 ^ UInt64(pointee.byteCount)
     let b = UnsafeRawPointer(bytes)
     var i = 0
