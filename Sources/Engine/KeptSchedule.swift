@@ -21,8 +21,8 @@ final class KeptSchedule {
     private let primitive: (any Primitive)?
     private let several: MultiResults?
     let root: NDArray
-    let computed: [NDArray]
-    let read: [NDArray]
+    var computed: [NDArray] { products?.nodes ?? work.computed }
+    var read: [NDArray] { products?.nodes.flatMap(\.inputs) ?? work.read }
     private var dying: UnsafeMutableBufferPointer<Unmanaged<NDArray>>
     private var dyingResults: [MultiResults] = []
 
@@ -32,8 +32,6 @@ final class KeptSchedule {
       root = work.root
       primitive = work.nodes.isEmpty && !work.isReduction ? work.root.primitive : nil
       several = (primitive as? MultiOutput)?.results
-      computed = products?.nodes ?? work.computed
-      read = products?.nodes.flatMap(\.inputs) ?? work.read
       dying = .allocate(capacity: 0)
     }
     deinit { dying.deallocate() }

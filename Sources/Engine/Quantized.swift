@@ -58,10 +58,16 @@ struct QuantizedMatmul: Primitive, Codable {
       guard lull_has_int_dot(&view) != 0, packed != nil || m <= QuantizedMatmul.fewRows else {
         return false
       }
+      if let packed, m < Int(LULL_MANY_ROWS) {
+        let memory = try Buffer(byteCount: Int(lull_products_bytes(Int64(m), Int64(columns))))
+        var product = LullProduct(w: stored, packed: packed, y: y)
+        lull_packed_products(x, Int64(m), Int64(columns), &product, 1, memory.pointer)
+        return true
+      }
       let blocks = columns / 32
       let bytes = m * columns * 2
       // Few rows cost no more with 16 bits.
-      let isNarrow = activationBits == 8 && packed != nil && m >= Int(LULL_MANY_ROWS)
+      let isNarrow = activationBits == 8 && packed != nil
       let memory = try Buffer(
         byteCount: bytes + m * blocks * 12 + (isNarrow ? m * columns : 0))
       let q = memory.pointer.assumingMemoryBound(to: Int16.self)
@@ -94,17 +100,12 @@ struct QuantizedMatmul: Primitive, Codable {
         }
         return true
       }
-      let isMany = m >= Int(LULL_MANY_ROWS)
-      let panels = try isMany ? Buffer(byteCount: threads * Int(LULL_PANEL_BYTES)) : nil
-      let panel = panels.map { $0.pointer.assumingMemoryBound(to: UInt8.self) }
-      let tiles = (rows + 15) / 16
-      let perChunk =
-        isMany ? 1 : chunkSize(items: tiles, bytesEach: Int(lull_packed_tile_bytes(&view)))
-      parallelFor((tiles + perChunk - 1) / perChunk) { chunk, worker in
-        let first = chunk * perChunk
+      let panels = try Buffer(byteCount: threads * Int(LULL_PANEL_BYTES))
+      let panel = panels.pointer.assumingMemoryBound(to: UInt8.self)
+      parallelFor((rows + 15) / 16) { tile, worker in
         lull_packed_dot(
-          &view, packed, Int64(first), Int64(min(perChunk, tiles - first)), &activations, y,
-          Int64(rows), panel.map { $0 + worker * Int(LULL_PANEL_BYTES) })
+          &view, packed, Int64(tile), 1, &activations, y, Int64(rows),
+          panel + worker * Int(LULL_PANEL_BYTES))
       }
       return true
     }
