@@ -43,6 +43,9 @@ struct FastAttention: Primitive, Codable {
     base.v_row = Int64(v.strides[2])
     base.out_head = Int64(valueDim)
     base.out_row = Int64(heads * valueDim)
+    base.kv_type = Int32(
+      k.dtype == .float32
+        ? LULL_KV_FLOAT32 : k.dtype == .float16 ? LULL_KV_FLOAT16 : LULL_KV_BFLOAT16)
     base.scale = scale
     base.causal = causal ? 1 : 0
     var maskStrides = Shape(repeating: 0, count: 4)
@@ -77,8 +80,9 @@ struct FastAttention: Primitive, Codable {
     let scratch = try Buffer(byteCount: threads * scratchCount * 4)
     let scratchPointer = scratch.pointer.assumingMemoryBound(to: Float.self)
     let (qp, kp, vp) = (
-      q.pointer(as: Float.self), k.pointer(as: Float.self), v.pointer(as: Float.self)
+      q.pointer(as: Float.self), UnsafeRawPointer(k.pointer), UnsafeRawPointer(v.pointer)
     )
+    let width = k.dtype.byteCount
     let op = out.pointer(as: Float.self)
     let maskPointer = mask.map { UnsafeRawPointer($0.pointer) }
     let maskBytes = mask.map { $0.dtype == .bool ? 1 : 4 } ?? 0
@@ -88,8 +92,8 @@ struct FastAttention: Primitive, Codable {
     func head(_ b: Int, _ kvHead: Int) -> LullAttention {
       var a = settings
       a.q = UnsafePointer(qp + b * qs[0] + kvHead * group * qs[1])
-      a.k = UnsafePointer(kp + b * ks[0] + kvHead * ks[1])
-      a.v = UnsafePointer(vp + b * vs[0] + kvHead * vs[1])
+      a.k = kp + (b * ks[0] + kvHead * ks[1]) * width
+      a.v = vp + (b * vs[0] + kvHead * vs[1]) * width
       a.out = op + b * queries * heads * valueDim + kvHead * group * valueDim
       if let maskPointer {
         a.mask = maskPointer + (b * maskStrides[0] + kvHead * group * maskStrides[1]) * maskBytes
@@ -101,29 +105,29 @@ struct FastAttention: Primitive, Codable {
     let parts = min((threads * 4 + batch * kvHeads - 1) / (batch * kvHeads), keys / 128)
     if queries == 1, group <= 4, !hasSinks, parts > 1 {
       let each = (keys + parts - 1) / parts
-      let width = valueDim + 2
-      let partial = try Buffer(byteCount: batch * kvHeads * parts * group * width * 4)
+      let partialWidth = valueDim + 2
+      let partial = try Buffer(byteCount: batch * kvHeads * parts * group * partialWidth * 4)
       let partialPointer = partial.pointer.assumingMemoryBound(to: Float.self)
       parallelFor(batch * kvHeads * parts) { chunk, worker in
         let (unit, part) = (chunk / parts, chunk % parts)
         let first = part * each
         var a = head(unit / kvHeads, unit % kvHeads)
         a.keys = Int64(max(0, min(each, keys - first)))
-        a.k += first * Int(a.k_row)
-        a.v += first * Int(a.v_row)
+        a.k += first * Int(a.k_row) * width
+        a.v += first * Int(a.v_row) * width
         if let mask = a.mask { a.mask = mask + first * Int(a.mask_key) * maskBytes }
-        let own = partialPointer + chunk * group * width
+        let own = partialPointer + chunk * group * partialWidth
         a.out = own
         a.out_head = Int64(valueDim)
         a.state = own + group * valueDim
         lull_attention(&a, 0, Int64(group), scratchPointer + worker * scratchCount)
       }
       for unit in 0..<batch * kvHeads {
-        let own = partialPointer + unit * parts * group * width
+        let own = partialPointer + unit * parts * group * partialWidth
         for row in 0..<group {
           let isVisible = lull_attention_merge(
-            own + row * valueDim, Int64(group * width), own + group * valueDim + 2 * row,
-            Int64(group * width), Int64(parts), Int64(valueDim),
+            own + row * valueDim, Int64(group * partialWidth), own + group * valueDim + 2 * row,
+            Int64(group * partialWidth), Int64(parts), Int64(valueDim),
             op + (unit / kvHeads * heads + unit % kvHeads * group + row) * valueDim)
           if isVisible == 0 {
             var a = head(unit / kvHeads, unit % kvHeads)
@@ -148,7 +152,8 @@ struct FastAttention: Primitive, Codable {
 
   /// Through the scores, computed again: p = softmax(s), dv = p^T dy, ds = p (dp - sum(dp p)).
   func vjp(_ out: NDArray, _ cotangent: NDArray) throws(ArrayError) -> [NDArray?] {
-    let (q, k, v) = (out.input(0), out.input(1), out.input(2))
+    let (q, kvType) = (out.input(0), out.input(1).dtype)
+    let (k, v) = (out.input(1).astype(.float32), out.input(2).astype(.float32))
     let (batch, heads, queries, dim) = (q.shape[0], q.shape[1], q.shape[2], q.shape[3])
     let (kvHeads, keys, valueDim) = (k.shape[1], k.shape[2], v.shape[3])
     let group = heads / kvHeads
@@ -196,7 +201,7 @@ struct FastAttention: Primitive, Codable {
     let dsGrouped = try grouped(ds, keys)
     let dq = try perHead(multiply(matmul(dsGrouped, k), factor), dim)
     let dk = try matmul(swapaxes(dsGrouped, 2, 3), scaledQ)
-    var gradients: [NDArray?] = [dq, dk, dv]
+    var gradients: [NDArray?] = [dq, dk.astype(kvType), dv.astype(kvType)]
     if hasMask {
       let mask = out.input(3)
       gradients.append(mask.dtype == .bool ? nil : try ds.sumTo(mask.shape))
@@ -306,7 +311,10 @@ public func fastAttention(
       throw .dtype(op: op, found: x.dtype, needed: "\(what) that promote to \(dtype.name)")
     }
   }
-  var inputs = [q.astype(.float32), k.astype(.float32), v.astype(.float32)]
+  // Keys and values of 16 bits are widened where they are used: those of a long context are much to read.
+  let kvType: DType =
+    k.dtype == v.dtype && (k.dtype == .float16 || k.dtype == .bfloat16) ? k.dtype : .float32
+  var inputs = [q.astype(.float32), k.astype(kvType), v.astype(kvType)]
   if let mask {
     try promotes(mask, "masks")
     let full: Shape = [q.shape[0], q.shape[1], q.shape[2], k.shape[2]]

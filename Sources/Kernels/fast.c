@@ -41,7 +41,7 @@ void lull_rope(const float *x, const float *cosine, const float *sine, int64_t n
 
 int64_t lull_attention_scratch(const LullAttention *a, int64_t count) {
   int64_t rows = (count + 3) / 4 * 4, vpad = (a->value_dim + 15) / 16 * 16;
-  return a->dim * 64 + (a->value_dim % 16 ? 64 * vpad : 0) + rows * 64 + rows * vpad;
+  return a->dim * 64 + 64 * vpad + rows * 64 + rows * vpad;
 }
 
 void lull_attention(const LullAttention *a, int64_t first, int64_t count, float *scratch) {

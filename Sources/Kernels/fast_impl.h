@@ -196,22 +196,89 @@ INLINE void scores_of_rows(const float *const *q, const float *kt, int64_t dim, 
   }
 }
 
-INLINE void ask(const float *p, int64_t count) {
-  for (int64_t i = 0; i < count; i += 16) __builtin_prefetch(p + i);
+// Keys and values lie as 4 or 2 bytes an element; `type` is a constant wherever these are used.
+INLINE const char *element(const void *p, int64_t i, int type) {
+  return (const char *)p + i * (type == LULL_KV_FLOAT32 ? 4 : 2);
+}
+INLINE float widened(const void *p, int64_t i, int type) {
+  const char *at = element(p, i, type);
+  if (type == LULL_KV_FLOAT32) return *(const float *)at;
+  uint16_t bits;
+  memcpy(&bits, at, 2);
+  if (type == LULL_KV_BFLOAT16) {
+    uint32_t wide = (uint32_t)bits << 16;
+    float x;
+    memcpy(&x, &wide, 4);
+    return x;
+  }
+#if LEVEL > 0
+  return _cvtsh_ss(bits);
+#else
+  // The exponent is moved by multiplying, which is right for small numbers without a leading 1, too.
+  uint32_t wide = (uint32_t)(bits & 0x7fff) << 13;
+  if ((bits & 0x7c00) == 0x7c00) wide |= 0x7f800000;
+  float x;
+  memcpy(&x, &wide, 4);
+  if ((bits & 0x7c00) != 0x7c00) x *= 0x1p112f;
+  return bits & 0x8000 ? -x : x;
+#endif
+}
+INLINE f32x16 widened16(const void *p, int64_t i, int type) {
+  const char *at = element(p, i, type);
+  if (type == LULL_KV_FLOAT32) return LOAD((const float *)at);
+#if LEVEL == 2
+  if (type == LULL_KV_FLOAT16) return (f32x16)_mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)at));
+#elif LEVEL == 1
+  if (type == LULL_KV_FLOAT16) {
+    f32x16 x;
+    x.lo = _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)at));
+    x.hi = _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)(at + 16)));
+    return x;
+  }
+#endif
+  typedef uint16_t u16x16 __attribute__((ext_vector_type(16)));
+  u16x16 bits;
+  memcpy(&bits, at, 32);
+  i32x16 wide = __builtin_convertvector(bits, i32x16);
+  f32x16 x;
+  if (type == LULL_KV_BFLOAT16) {
+    wide <<= 16;
+    memcpy(&x, &wide, 64);
+    return x;
+  }
+  // As in `widened`.
+  i32x16 sign = (wide & 0x8000) << 16, special = (wide & 0x7c00) == 0x7c00;
+  wide = (wide & 0x7fff) << 13;
+  memcpy(&x, &wide, 64);
+  x *= 0x1p112f;
+  i32x16 out;
+  memcpy(&out, &x, 64);
+  out = (special & (wide | 0x7f800000)) | (~special & out) | sign;
+  memcpy(&x, &out, 64);
+  return x;
 }
 
-// out[r] = out[r] * factor[r] + p[r] . v for some rows and `width` vectors of 16 columns.
-INLINE void add_columns(int rows, int width, float *const *out, int64_t d, const float *factor, const float *p,
-                        const float *v, int64_t v_row, int64_t count, int asks, const float *next, int64_t next_row,
-                        int64_t next_columns) {
+INLINE void ask(const void *p, int64_t count, int type) {
+  for (int64_t i = 0; i < count; i += type == LULL_KV_FLOAT32 ? 16 : 32) __builtin_prefetch(element(p, i, type));
+}
+
+// A row of keys or values with the next one `stride` elements after it.
+typedef struct {
+  const void *data;
+  int64_t stride;
+} Rows;
+
+// out[r] = out[r] * factor[r] + p[r] . v for some rows and `width` vectors of 16 columns from d on. Asks for the first
+// `asked` elements of the rows of `next`.
+INLINE void add_columns(int rows, int width, float *const *out, int64_t d, const float *factor, const float *p, Rows v,
+                        int64_t count, Rows next, int64_t asked, int type) {
   f32x16 c[ROWS][WIDE];
   for (int r = 0; r < rows; r++)
     for (int j = 0; j < width; j++) c[r][j] = LOAD(out[r] + d + 16 * j) * factor[r];
-  v += d;
-  for (int64_t key = 0; key < count; key++, v += v_row) {
+  for (int64_t key = 0; key < count; key++) {
     f32x16 value[WIDE];
-    for (int j = 0; j < width; j++) value[j] = LOAD(v + 16 * j);
-    if (asks) ask(next + key * next_row, next_columns);
+    for (int j = 0; j < width; j++) value[j] = widened16(v.data, key * v.stride + d + 16 * j, type);
+    if (asked) ask(element(next.data, key * next.stride, type), asked, type);
     for (int r = 0; r < rows; r++)
       for (int j = 0; j < width; j++) c[r][j] += p[r * KEYS + key] * value[j];
   }
@@ -220,43 +287,91 @@ INLINE void add_columns(int rows, int width, float *const *out, int64_t d, const
 }
 
 // All columns, of up to ROWS rows.
-INLINE void add_values(int rows, float *const *out, const float *factor, const float *p, const float *v, int64_t v_row,
-                       int64_t count, int64_t columns, const float *next, int64_t next_row,
-                       int64_t next_columns) {
+INLINE void add_values(int rows, float *const *out, const float *factor, const float *p, Rows v, int64_t count,
+                       int64_t columns, Rows next, int64_t asked, int type) {
   int64_t d = 0;
   // Asks for the keys that come next in the first pass, in their order.
-  if (next && 16 * WIDE <= columns) {
-    add_columns(rows, WIDE, out, 0, factor, p, v, v_row, count, 1, next, next_row, next_columns);
+  if (asked && 16 * WIDE <= columns) {
+    add_columns(rows, WIDE, out, 0, factor, p, v, count, next, asked, type);
     d = 16 * WIDE;
   }
-  for (; d + 16 * WIDE <= columns; d += 16 * WIDE) add_columns(rows, WIDE, out, d, factor, p, v, v_row, count, 0, NULL, 0, 0);
-  for (; d < columns; d += 16) add_columns(rows, 1, out, d, factor, p, v, v_row, count, 0, NULL, 0, 0);
+  for (; d + 16 * WIDE <= columns; d += 16 * WIDE) add_columns(rows, WIDE, out, d, factor, p, v, count, next, 0, type);
+  for (; d < columns; d += 16) add_columns(rows, 1, out, d, factor, p, v, count, next, 0, type);
 }
 
-// dot products of one query with 4 keys, summed across lanes together.
-INLINE void dot4(const float *q, const float *k, int64_t k_row, int64_t dim, float *out) {
-  f32x16 s[4] = {0, 0, 0, 0};
-  int64_t d = 0;
-  for (; d + 16 <= dim; d += 16) {
-    f32x16 v = LOAD(q + d);
-    for (int j = 0; j < 4; j++) s[j] += v * LOAD(k + j * k_row + d);
+INLINE void add_rows(int64_t rows, float *const *out, const float *factor, const float *p, Rows v, int64_t count,
+                     int64_t columns, Rows next, int64_t asked, int type) {
+  switch (rows) {
+  case 1: add_values(1, out, factor, p, v, count, columns, next, asked, type); break;
+  case 2: add_values(2, out, factor, p, v, count, columns, next, asked, type); break;
+  case 3: add_values(3, out, factor, p, v, count, columns, next, asked, type); break;
+  default: add_values(ROWS, out, factor, p, v, count, columns, next, asked, type);
   }
-  __typeof__(s[0].lo) h[4];
-  for (int j = 0; j < 4; j++) h[j] = s[j].lo + s[j].hi;
+}
+
+// Dot products of up to FEW queries with 4 keys, out[r][0 ..< 4], summed across lanes together.
+INLINE void dot4(int rows, const float *const *q, Rows k, int64_t dim, float *out, int type) {
+  f32x16 s[FEW][4];
+  for (int r = 0; r < rows; r++)
+    for (int j = 0; j < 4; j++) s[r][j] = 0;
+  int64_t d = 0;
+  for (; d + 16 <= dim; d += 16)
+    for (int j = 0; j < 4; j++) {
+      f32x16 key = widened16(k.data, j * k.stride + d, type);
+      for (int r = 0; r < rows; r++) s[r][j] += key * LOAD(q[r] + d);
+    }
+  for (int r = 0; r < rows; r++, out += KEYS) {
+    __typeof__(s[0][0].lo) h[4];
+    for (int j = 0; j < 4; j++) h[j] = s[r][j].lo + s[r][j].hi;
 #define PAIR(a, b)                                                                                     \
   (__builtin_shufflevector(a, b, 0, 2, 8, 10, 4, 6, 12, 14) + __builtin_shufflevector(a, b, 1, 3, 9, 11, 5, 7, 13, 15))
-  __typeof__(h[0]) a = PAIR(h[0], h[1]), b = PAIR(h[2], h[3]), c = PAIR(a, b);
+    __typeof__(h[0]) a = PAIR(h[0], h[1]), b = PAIR(h[2], h[3]), c = PAIR(a, b);
 #undef PAIR
-  __typeof__(c.lo) r = c.lo + c.hi;
-  for (int j = 0; j < 4; j++) out[j] = r[j];
-  for (; d < dim; d++)
-    for (int j = 0; j < 4; j++) out[j] += q[d] * k[j * k_row + d];
+    __typeof__(c.lo) sums = c.lo + c.hi;
+    for (int j = 0; j < 4; j++) out[j] = sums[j];
+    for (int64_t i = d; i < dim; i++)
+      for (int j = 0; j < 4; j++) out[j] += q[r][i] * widened(k.data, j * k.stride + i, type);
+  }
+}
+
+// Scores of up to FEW queries with n keys. One query has too little to do for the hardware to see what comes: asks for
+// the first `asked` of the values. `wide` has room for 4 keys.
+INLINE void scores_of_few(int rows, const float *const *q, Rows k, int64_t n, int64_t dim, Rows v, int64_t asked,
+                          float *scores, float *wide, int type) {
+  int64_t j = 0;
+  for (; j + 4 <= n; j += 4) {
+    for (int i = 0; i < 4; i++) ask(element(v.data, (j + i) * v.stride, type), asked, type);
+    Rows keys = {element(k.data, j * k.stride, type), k.stride};
+#if LEVEL == 2
+    dot4(rows, q, keys, dim, scores + j, type);
+#else
+    // There are registers for the sums of one query only.
+    if (rows > 1 && type != LULL_KV_FLOAT32) {
+      for (int i = 0; i < 4; i++) {
+        int64_t d = 0;
+        for (; d + 16 <= dim; d += 16) STORE(wide + i * dim + d, widened16(keys.data, i * k.stride + d, type));
+        for (; d < dim; d++) wide[i * dim + d] = widened(keys.data, i * k.stride + d, type);
+      }
+      keys = (Rows){wide, dim};
+      for (int r = 0; r < rows; r++) dot4(1, q + r, keys, dim, scores + r * KEYS + j, LULL_KV_FLOAT32);
+    } else {
+      for (int r = 0; r < rows; r++) dot4(1, q + r, keys, dim, scores + r * KEYS + j, type);
+    }
+#endif
+  }
+  for (; j < n; j++)
+    for (int r = 0; r < rows; r++) {
+      float s = 0;
+      for (int64_t d = 0; d < dim; d++) s += q[r][d] * widened(k.data, j * k.stride + d, type);
+      scores[r * KEYS + j] = s;
+    }
 }
 
 // Scratch: kt [dim][KEYS], padded values [KEYS][vpad] when needed, scores [rows][KEYS], out [rows][vpad].
-void NAME(attention)(const LullAttention *a, int64_t first, int64_t count, float *scratch) {
+INLINE void attention(const LullAttention *a, int64_t first, int64_t count, float *scratch, int type) {
   int64_t vpad = padded(a->value_dim), padded_rows = (count + ROWS - 1) / ROWS * ROWS;
-  int copies_values = a->value_dim % 16 != 0;
+  // Many rows read a block of values often: it is widened once.
+  int copies_values = a->value_dim % 16 != 0 || (type != LULL_KV_FLOAT32 && count > FEW);
   float *kt = scratch;
   float *values = kt + a->dim * KEYS;
   float *scores = values + (copies_values ? KEYS * vpad : 0);
@@ -287,24 +402,17 @@ void NAME(attention)(const LullAttention *a, int64_t first, int64_t count, float
   memset(scores, 0, (size_t)(padded_rows * KEYS) * 4);
   for (int64_t key = 0; key < last_key; key += KEYS) {
     int64_t n = last_key - key < KEYS ? last_key - key : KEYS;
-    const float *k = a->k + key * a->k_row, *v = a->v + key * a->v_row;
+    Rows k = {element(a->k, key * a->k_row, type), a->k_row}, v = {element(a->v, key * a->v_row, type), a->v_row};
     if (count <= FEW) {
-      for (int64_t r = 0; r < count; r++) {
-        int64_t j = 0;
-        for (; j + 4 <= n; j += 4) {
-          // One query has too little to do for the hardware to see what comes: ask for the values.
-          if (r == 0) for (int i = 0; i < 4; i++) ask(v + (j + i) * a->v_row, a->value_dim);
-          dot4(q[r], k + j * a->k_row, a->k_row, a->dim, scores + r * KEYS + j);
-        }
-        for (; j < n; j++) {
-          float s = 0;
-          for (int64_t d = 0; d < a->dim; d++) s += q[r][d] * k[j * a->k_row + d];
-          scores[r * KEYS + j] = s;
-        }
+      switch (count) {
+      case 1: scores_of_few(1, q, k, n, a->dim, v, a->value_dim, scores, kt, type); break;
+      case 2: scores_of_few(2, q, k, n, a->dim, v, a->value_dim, scores, kt, type); break;
+      case 3: scores_of_few(3, q, k, n, a->dim, v, a->value_dim, scores, kt, type); break;
+      default: scores_of_few(4, q, k, n, a->dim, v, a->value_dim, scores, kt, type);
       }
     } else {
       for (int64_t j = 0; j < n; j++)
-        for (int64_t d = 0; d < a->dim; d++) kt[d * KEYS + j] = k[j * a->k_row + d];
+        for (int64_t d = 0; d < a->dim; d++) kt[d * KEYS + j] = widened(k.data, j * k.stride + d, type);
       if (n < KEYS)
         for (int64_t d = 0; d < a->dim; d++) memset(kt + d * KEYS + n, 0, (size_t)(KEYS - n) * 4);
       for (int64_t r = 0; r < padded_rows; r += ROWS)
@@ -313,25 +421,24 @@ void NAME(attention)(const LullAttention *a, int64_t first, int64_t count, float
     // A block's tail is hidden by treating it as outside `count` in fold.
     for (int64_t r = 0; r < count; r++)
       factor[r] = fold(a, first + r, key, n, scores + r * KEYS, &maximum[r], &sum[r]);
-    int64_t v_row = a->v_row;
     if (copies_values) {
       for (int64_t j = 0; j < n; j++) {
-        memcpy(values + j * vpad, v + j * a->v_row, (size_t)a->value_dim * 4);
-        memset(values + j * vpad + a->value_dim, 0, (size_t)(vpad - a->value_dim) * 4);
+        float *to = values + j * vpad;
+        int64_t d = 0;
+        for (; d + 16 <= a->value_dim; d += 16) STORE(to + d, widened16(v.data, j * v.stride + d, type));
+        for (; d < a->value_dim; d++) to[d] = widened(v.data, j * v.stride + d, type);
+        for (; d < vpad; d++) to[d] = 0;
       }
-      v = values;
-      v_row = vpad;
+      v = (Rows){values, vpad};
     }
-    const float *next = count <= FEW && key + KEYS < last_key ? k + KEYS * a->k_row : NULL;
+    int64_t asked = !copies_values && count <= FEW && key + KEYS < last_key ? a->dim : 0;
+    Rows next = {element(k.data, asked ? KEYS * k.stride : 0, type), k.stride};
     for (int64_t r = 0; r < count; r += ROWS) {
       float *const *o = (float *const *)rows + r;
       const float *f = factor + r, *p = scores + r * KEYS;
-      switch (count - r) {
-      case 1: add_values(1, o, f, p, v, v_row, n, vpad, next, a->k_row, a->dim); break;
-      case 2: add_values(2, o, f, p, v, v_row, n, vpad, next, a->k_row, a->dim); break;
-      case 3: add_values(3, o, f, p, v, v_row, n, vpad, next, a->k_row, a->dim); break;
-      default: add_values(4, o, f, p, v, v_row, n, vpad, next, a->k_row, a->dim);
-      }
+      int64_t several = count - r < ROWS ? count - r : ROWS;
+      if (copies_values) add_rows(several, o, f, p, v, n, vpad, next, 0, LULL_KV_FLOAT32);
+      else add_rows(several, o, f, p, v, n, vpad, next, asked, type);
     }
   }
   for (int64_t r = 0; r < count; r++) {
@@ -346,10 +453,18 @@ void NAME(attention)(const LullAttention *a, int64_t first, int64_t count, float
     if (sum[r] == 0 && (a->causal || a->mask_kind == 2)) {  // all keys hidden: all weigh the same
       memset(rows[r], 0, (size_t)a->value_dim * 4);
       for (int64_t j = 0; j < a->keys; j++)
-        for (int64_t d = 0; d < a->value_dim; d++) rows[r][d] += a->v[j * a->v_row + d];
+        for (int64_t d = 0; d < a->value_dim; d++) rows[r][d] += widened(a->v, j * a->v_row + d, type);
       sum[r] = (float)a->keys;
     }
     float inverse = 1.0f / sum[r];  // every score -inf: 0/0, NaN, as softmax says
     for (int64_t d = 0; d < a->value_dim; d++) to[d] = rows[r][d] * inverse;
+  }
+}
+
+void NAME(attention)(const LullAttention *a, int64_t first, int64_t count, float *scratch) {
+  switch (a->kv_type) {
+  case LULL_KV_FLOAT16: attention(a, first, count, scratch, LULL_KV_FLOAT16); break;
+  case LULL_KV_BFLOAT16: attention(a, first, count, scratch, LULL_KV_BFLOAT16); break;
+  default: attention(a, first, count, scratch, LULL_KV_FLOAT32);
   }
 }

@@ -19,6 +19,8 @@ public let commandLinePrograms: [(name: String, summary: String)] = [
   ("generate", "generate text with a language model"),
   ("chat", "talk with a language model"),
   ("convert", "quantise a model, or write it as GGUF or as an MLX directory"),
+  ("finetune", "train adapters, or weights, of a language model"),
+  ("fuse", "merge adapters into a model's weights"),
 ]
 
 extension Session {

@@ -1,4 +1,4 @@
-// Commands of language models: load, generate, chat, convert, finetune.
+// Commands of language models: load, generate, chat, convert, finetune, fuse.
 //
 // The records are here, the work is in the language: stdlib/lull/commands.lull. The command line has
 // generate, chat and convert as well (CommandLine.swift), from the same options.
@@ -68,14 +68,27 @@ extension Session {
             aliases: ["model"])
         ] + CommandOption.convert, positional: ["mlx_path"]),
       Command(
-        libraryRecord(
-          "finetune",
-          "finetune(model, data, method=\"lora\", iters=100, batch_size=4, learning_rate=1e-5, "
-            + "num_layers=16, rank=8, scale=20.0, dropout=0.0, max_seq_length=2048, "
-            + "steps_per_report=10, adapter_path=None, seed=0)",
-          "Fine-tune a loaded model with LoRA on a text file, a .jsonl file or a directory; the losses.",
-          ["%finetune model data/ --method lora --iters 200"]),
-        kinds: ["data": .path, "method": .text, "adapter_path": .path]),
+        { signature in
+          self.libraryRecord(
+            "finetune", signature,
+            "Fine-tune a model with LoRA, DoRA or all of its weights; the history of the run. Ctrl-C saves what was learned.",
+            [
+              "%finetune model data/ --iters 200 --learning-rate 1e-4",
+              "%finetune model data/ --method dora --num-layers -1 --mask-prompt",
+              "%finetune model data/ --resume",
+            ])
+        }, name: "finetune", options: CommandOption.finetune, positional: ["model", "data"]),
+      Command(
+        { signature in
+          self.libraryRecord(
+            "fuse", signature,
+            "Write a model with its adapters merged into the weights, as an MLX directory or a .gguf file.",
+            [
+              "%fuse models/SmolLM2-135M-Instruct.Q4_1.gguf adapters fused",
+              "%fuse SmolLM2-mlx adapters fused.gguf --gguf-type Q8_0",
+            ])
+        }, name: "fuse", options: [.modelFile] + CommandOption.fuse,
+        positional: ["adapter_path", "save_path"]),
     ]
   }
 }

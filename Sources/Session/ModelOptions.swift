@@ -29,6 +29,8 @@ struct CommandOption {
 
   static let model = CommandOption(
     "model", "a .gguf file or a model directory, or what load returned")
+  static let modelFile = CommandOption(
+    "model", "the model that the adapters are for: a directory or a .gguf file", kind: .path)
   static let systemPrompt = CommandOption(
     "system=None", "the system's message, for the chat template", kind: .text,
     aliases: ["system_prompt"])
@@ -91,6 +93,72 @@ struct CommandOption {
   static let chat: [CommandOption] =
     [CommandOption("max_tokens=512", "the most tokens of a reply", aliases: ["m"])] + sampling
     + [stop, systemPrompt] + caches + [adapterPath]
+
+  static let finetune: [CommandOption] = [
+    CommandOption(
+      "model=None", "a .gguf file or a model directory, or what load returned", kind: .expression),
+    CommandOption(
+      "data=None",
+      "a directory with train.jsonl, valid.jsonl and test.jsonl, a .jsonl or text file, or records",
+      kind: .path),
+    CommandOption(
+      "config=None", "a YAML file with settings; those given here win", kind: .path, aliases: ["c"]),
+    CommandOption(
+      "fine_tune_type=\"lora\"", "lora, dora or full (all weights of the last blocks)", kind: .text,
+      aliases: ["method"]),
+    CommandOption("train=True", "train (without it only the test set is evaluated)"),
+    CommandOption("iters=1000", "iterations to train for"),
+    CommandOption("batch_size=4", "sequences of a batch"),
+    CommandOption("learning_rate=1e-5", "the optimizer's learning rate"),
+    CommandOption(
+      "lr_schedule=None", "a schedule: {\"name\": \"cosine_decay\", \"arguments\": [1e-5, 1000]}",
+      kind: .text),
+    CommandOption("optimizer=\"adam\"", "adam, adamw, muon, sgd or adafactor", kind: .text),
+    CommandOption(
+      "optimizer_config=None", "its further settings: {\"adamw\": {\"weight_decay\": 0.1}}",
+      kind: .text),
+    CommandOption("num_layers=16", "how many of the last blocks are adapted; -1 for all"),
+    CommandOption("rank=8", "the rank of the adapters"),
+    CommandOption("scale=20.0", "what the adapters' output is multiplied by"),
+    CommandOption("dropout=0.0", "how often an input of the adapters is left out"),
+    CommandOption(
+      "keys=None",
+      "adapt only this layer of the blocks (self_attn.q_proj); can be given several times",
+      kind: .text, repeats: true),
+    CommandOption(
+      "lora_parameters=None", "rank, scale, dropout and keys in one, as mlx-lm's files have them",
+      kind: .text),
+    CommandOption("mask_prompt=False", "leave the prompts out of the loss"),
+    CommandOption("max_seq_length=2048", "cut sequences at so many tokens"),
+    CommandOption("val_batches=25", "batches of a validation; -1 for all"),
+    CommandOption("steps_per_report=10", "iterations between reports"),
+    CommandOption("steps_per_eval=200", "iterations between validations"),
+    CommandOption("early_stopping=0", "end after so many validations without a better loss"),
+    CommandOption("grad_accumulation_steps=1", "batches whose gradients are added up for a step"),
+    CommandOption(
+      "grad_checkpoint=False", "compute the blocks again for the gradient, to need less memory"),
+    CommandOption("clear_cache_threshold=0", "give memory back when more bytes than this are kept"),
+    CommandOption(
+      "adapter_path=\"adapters\"", "where adapters, log and checkpoints go; None for nowhere",
+      kind: .path),
+    CommandOption("save_every=100", "iterations between checkpoints"),
+    CommandOption("resume=False", "go on from the checkpoint in adapter_path"),
+    CommandOption("resume_adapter_file=None", "begin with the weights of this file", kind: .path),
+    CommandOption("test=False", "evaluate the test set at the end"),
+    CommandOption("test_batches=500", "batches of the test; -1 for all"),
+    CommandOption("seed=0", "where the random numbers start"),
+  ]
+
+  static let fuse: [CommandOption] = [
+    CommandOption("adapter_path=\"adapters\"", "the directory of the adapters", kind: .path),
+    CommandOption(
+      "save_path=\"fused_model\"", "the directory to make, or a file that ends with .gguf",
+      kind: .path, aliases: ["o"]),
+    CommandOption("dequantize=False", "write the weights as floats", aliases: ["d"]),
+    CommandOption(
+      "gguf_type=None", "of a .gguf file: F32, F16, BF16, Q8_0, Q4_0 or Q4_K; without it as it was",
+      kind: .text),
+  ]
 
   static let convert: [CommandOption] = [
     CommandOption(

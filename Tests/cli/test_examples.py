@@ -21,14 +21,16 @@ MODULES = (
     "keyword pickle platform queue subprocess threading timeit traceback types typing unittest warnings numpy numpy.linalg numpy.fft "
     "numpy.random numpy.testing numpy.lib.stride_tricks mlx.core mlx.core.cuda mlx.core.distributed mlx.core.fast mlx.core.fft "
     "mlx.core.linalg mlx.core.metal mlx.core.random mlx.nn mlx.nn.distributed mlx.nn.init mlx.nn.losses mlx.nn.utils "
-    "mlx.optimizers mlx.utils mlx_lm mlx_lm.batch mlx_lm.chat mlx_lm.constrained mlx_lm.convert mlx_lm.embeddings mlx_lm.generate mlx_lm.lora mlx_lm.perplexity "
-    "mlx_lm.sample_utils mlx_lm.speculative mlx_lm.trainer mlx_lm.utils models.cache "
+    "mlx.optimizers mlx.utils mlx_lm mlx_lm.batch mlx_lm.chat mlx_lm.constrained mlx_lm.convert mlx_lm.embeddings mlx_lm.fuse mlx_lm.generate mlx_lm.lora mlx_lm.perplexity "
+    "mlx_lm.tuner.adapters mlx_lm.tuner.callbacks mlx_lm.tuner.checkpoint mlx_lm.tuner.datasets mlx_lm.tuner.dora mlx_lm.tuner.lora mlx_lm.tuner.trainer "
+    "mlx_lm.tuner.utils yaml "
+    "mlx_lm.sample_utils mlx_lm.speculative mlx_lm.utils models.cache "
     "models.base models.gemma models.gemma2 models.gemma3_text models.gguf models.llama models.mixtral models.olmo2 models.phi "
     "models.phi3 models.qwen2 models.qwen3 models.rope models.starcoder2 models.switch_layers lull.formats"
 ).split()
 
 # Modules of the library whose names another module shows, or which have none.
-PARTS = "__future__ lull lull.arrays lull.cli lull.commands models numpy.lib mlx_lm.models mlx_lm.models.cache mlx.optimizers.schedulers".split() + [
+PARTS = "__future__ lull lull.arrays lull.cli lull.commands models numpy.lib mlx_lm.tuner mlx_lm.models mlx_lm.models.cache mlx.optimizers.schedulers".split() + [
     "mlx.nn." + part for part in "activations convolution layers module normalization pooling positional recurrent transformer upsample".split()
 ]
 
@@ -61,9 +63,11 @@ def ask(name, x):
 
 
 def own(x):
-    "Whether a function or class is of this module or package."
+    "Whether a function or class is of this module or package, and not only imported from another one that is asked, too."
     home = getattr(x, "__module__", None)
-    return home is None or home.split(".")[0] == module.split(".")[0]
+    if home is None or home == module or home.startswith(module + "."):
+        return True
+    return home not in {modules!r} and home.split(".")[0] == module.split(".")[0]
 
 
 def methods(kind):
@@ -96,7 +100,7 @@ for name in dir(M):
 def helps(module, folder):
     """The help of each name of a module."""
     path = folder / "ask.lull"
-    path.write_text(ASK.format(module=module))
+    path.write_text(ASK.format(module=module, modules=MODULES))
     run = subprocess.run([LULL, str(path)], capture_output=True, text=True, cwd=folder, timeout=120)
     assert run.returncode == 0, run.stderr
     found, name = {}, None

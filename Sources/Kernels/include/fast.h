@@ -15,12 +15,17 @@ void lull_layer_norm(const float *x, int64_t x_stride, const float *weight, cons
 void lull_rope(const float *x, const float *cosine, const float *sine, int64_t n, int64_t dims,
                int interleaved, float sign, float *out);
 
+// How keys and values lie in memory; they are computed with as float32.
+enum { LULL_KV_FLOAT32, LULL_KV_FLOAT16, LULL_KV_BFLOAT16 };
+
 // Attention of one key/value head: `rows` query rows share its keys. Row r is query position
 // r % queries of query head r / queries.
 typedef struct {
   int64_t keys, dim, value_dim, queries;
-  const float *q, *k, *v;
-  int64_t q_head, q_row, k_row, v_row;      // strides in floats; elements of a row are dense
+  const float *q;
+  const void *k, *v;                         // of the element type `kv_type`
+  int kv_type;
+  int64_t q_head, q_row, k_row, v_row;      // strides in elements; elements of a row are dense
   float *out;
   int64_t out_head, out_row;
   float scale;
