@@ -31,7 +31,7 @@ private func lifted(
 ) -> Builtin? {
   let all = [
     shapeFunctions, creationFunctions, indexingFunctions, elementwiseFunctions, linearFunctions,
-    reductionFunctions, moreFunctions,
+    reductionFunctions, moreFunctions, fourierFunctions, linalgFunctions, fileFunctions,
   ]
   guard let f = all.joined().first(where: { $0.name == old ?? name }) else { return nil }
   return Builtin(
@@ -459,11 +459,11 @@ private let ownMethods: [Builtin] = [
   },
   numpy(
     "conj", "self", "Complex conjugate.",
-    [">>> np.array([1+2j]).conj()\narray([1.-2.j], dtype=complex64)"]
+    [">>> np.array([1+2j]).conj()\narray([1.-2.j])"]
   ) { conjugate(try $0.array(0)) },
   numpy(
     "conjugate", "self", "Complex conjugate.",
-    [">>> np.array([1+2j]).conjugate()\narray([1.-2.j], dtype=complex64)"]
+    [">>> np.array([1+2j]).conjugate()\narray([1.-2.j])"]
   ) { conjugate(try $0.array(0)) },
   numpyValue(
     "tobytes", "self, order='C'", "The bytes of the elements, row by row.",
@@ -752,10 +752,20 @@ private let functions: [Builtin] =
       ">>> import numpy as np\n>>> np.vecdot([1.0, 2.0], [3.0, 4.0])\nnp.float64(11.0)"),
     lifted(
       "real", "val",
-      ">>> import numpy as np\n>>> np.real(np.array([1+2j]))\narray([1.], dtype=float32)"),
+      ">>> import numpy as np\n>>> np.real(np.array([1+2j]))\narray([1.])"),
     lifted("count_all", "a, *, axis=None, keepdims=False", nil, "count_nonzero"),
     lifted("moveaxis_one", "a, source, destination", nil, "moveaxis"),
+    lifted("linalg_eig", "a, *, stream=None", nil, "eig"),
+    lifted("linalg_eigvals", "a, *, stream=None", nil, "eigvals"),
+    lifted(
+      "load_file", "file, format=None, return_metadata=False, *, stream=None", nil, "load"),
   ].compactMap { $0 }
+  + ["fft", "ifft", "rfft", "irfft"].compactMap {
+    lifted("fourier_" + $0, "a, n=None, axis=-1, norm='backward', stream=None", nil, $0)
+  }
+  + ["fftn", "ifftn", "rfftn", "irfftn"].compactMap {
+    lifted("fourier_" + $0, "a, s=None, axes=None, norm='backward', stream=None", nil, $0)
+  }
 
 func numpyModule() -> NativeModule {
   var values = ufuncValues()

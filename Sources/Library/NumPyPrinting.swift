@@ -335,7 +335,7 @@ func numpyRepr(_ x: NDArray) throws(ArrayError) -> String {
     if x.dtype == .bool { return "np.\(text)_" }
     return "np.\(x.dtype.name)(\(text.hasPrefix("(") ? String(text.dropFirst().dropLast()) : text))"
   }
-  let isDefault = [DType.bool, .int64, .float64].contains(x.dtype)
+  let isDefault = [DType.bool, .int64, .float64, .complex128].contains(x.dtype)
   var suffix = x.size > numpyPrintOptions.threshold ? ", shape=\(Shape.text(x.shape.array))" : ""
   if !isDefault || x.size == 0 { suffix += ", dtype=\(x.dtype.name)" }
   if x.size == 0 {
