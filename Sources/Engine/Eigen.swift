@@ -3,7 +3,6 @@
 import COpenBLAS
 import Kernels
 
-
 /// The diagonal matrices of vectors times a matrix: rows scaled.
 private func scaledRows(_ scale: NDArray, _ x: NDArray) throws(ArrayError) -> NDArray {
   try multiply(expandDims(scale, [-1]), x)
@@ -358,6 +357,7 @@ public func eig(_ a: NDArray) throws(ArrayError) -> (values: NDArray, vectors: N
 public func eigvals(_ a: NDArray) throws(ArrayError) -> NDArray {
   try LinearAlgebra.check(a, "linalg.eigvals", complex: true)
   return NDArray.outputs(
-    of: Eigen(vectors: false), shapes: [Shape(a.shape.prefix(a.rank - 1))], dtypes: [a.dtype.complex],
+    of: Eigen(vectors: false), shapes: [Shape(a.shape.prefix(a.rank - 1))],
+    dtypes: [a.dtype.complex],
     inputs: [a])[0]
 }

@@ -196,7 +196,9 @@ struct FFT: Primitive, Codable {
     func run(_ n: Int, _ from: UnsafePointer<Part>, _ to: UnsafeMutablePointer<Part>)
       throws(ArrayError)
     {
-      guard let plan = try FFTPlan.plan(n, isDouble: isDouble) else { throw .internal("no plan for \(n) values") }
+      guard let plan = try FFTPlan.plan(n, isDouble: isDouble) else {
+        throw .internal("no plan for \(n) values")
+      }
       let scratch = try Buffer(
         byteCount: Int(lull_fft_scratch(plan.pointer, Int64(count))))
       // The factor is of self.n, not n: half as many complex values stand for the real ones.

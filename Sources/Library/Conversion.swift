@@ -151,7 +151,8 @@ func toArray(_ v: Value, dtype: DType? = nil) throws(LullError) -> NDArray {
     let made = try engine {
       try b.bytes.withUnsafeBytes { try NDArray(bytes: $0, shape: Shape(b.shape), dtype: element) }
     }
-    return dtype.map { made.astype($0) } ?? (element == .complex128 && !isNumPyCall ? made.astype(.complex64) : made)
+    return dtype.map { made.astype($0) }
+      ?? (element == .complex128 && !isNumPyCall ? made.astype(.complex64) : made)
   }
   if let bytes = v.byteArray {
     let made = try engine {

@@ -47,7 +47,9 @@ func numpyPromoted(_ a: DType, _ b: DType) -> DType {
   let (low, high) = a.rawValue < b.rawValue ? (a, b) : (b, a)
   if low == .bool || high == .complex128 { return high }
   // complex64 holds what float32 does, numbers of 16 bits too.
-  if high == .complex64 { return low.isFloating || low.byteCount > 2 ? numpyFloat(low).complex : high }
+  if high == .complex64 {
+    return low.isFloating || low.byteCount > 2 ? numpyFloat(low).complex : high
+  }
   if high.isFloating {
     if low.isFloating { return high == .bfloat16 ? .float32 : high }
     // An integer needs a float that holds it.

@@ -319,6 +319,10 @@ func numpyText(_ x: NDArray) throws(ArrayError) -> String {
     let s = try x.item()
     let text = formatter([s], x.dtype, scalar: true)(s)
     guard x.dtype.isComplex else { return text }
+    if s.double == 0, s.double.sign == .plus {
+      let own = FloatColumn([s.imaginary], x.dtype, scalar: true).text(s.imaginary) + "j"
+      return own.replacing(".0j", with: "j")
+    }
     return "("
       + text.replacing(".0+", with: "+").replacing(".0-", with: "-").replacing(".0j", with: "j")
       + ")"

@@ -260,7 +260,8 @@ nonisolated(unsafe) private let ufuncs: [Ufunc] = [
     try poweredUp($0, $1)
   },
   two(
-    "float_power", "a to the power b, as float64 or complex128.", "([2, 4], [-1, 0.5])\narray([0.5, 2. ])",
+    "float_power", "a to the power b, as float64 or complex128.",
+    "([2, 4], [-1, 0.5])\narray([0.5, 2. ])",
     .divide
   ) { x, y in
     let dtype: DType = x.dtype.isComplex ? .complex128 : .float64

@@ -49,8 +49,8 @@ sqrt square reciprocal negative positive sign absolute conjugate isnan isinf isf
 iscomplex isreal logical_not""".split()
 BINARY = "add subtract multiply divide power equal not_equal less less_equal greater greater_equal maximum minimum logical_and logical_or".split()
 PAIRS = ["a, b", "a, t", "s, r", "a, row", "col, row", "a, zero", "zero, b", "a, c", "c, f", "a, f", "f, a", "g, a", "i, a", "a, 2.5",
-         "2, a", "a, 1+2j", "f, 1+2j", "g, 1j", "i, 1j", "c, 1j", "c, i", "c, g", "wide, wide[::-1]", "tall, tall[::-1]",
-         "wide.T, np.ascontiguousarray(wide.T)" if False else "wide.T, wide.T * 2", "True, a", "a > 0, 1j"]
+         "2, a", "a, 1+2j", "f, 1+2j", "g, 1j", "i + 1, 1j", "c, 1j", "c, i", "c, g", "wide, wide[::-1]", "tall, tall[::-1]",
+         "wide.T, wide.T * 2", "True, a", "a < 9, 1j"]
 REDUCE = "sum prod mean var std max min any all argmax argmin cumsum cumprod".split()
 
 LINES = []
@@ -94,7 +94,7 @@ np.diag(row), np.diagonal(m), np.trace(m), np.tril(m), np.triu(m, 1), np.eye(3, 
 np.diff(row), np.diff(a, axis=0), np.outer(row, row), np.kron(np.array([1j, 2]), np.array([1, 2+1j])), np.inner(row, row)
 np.dot(a, b.T), a @ b.T, t @ s.T, np.matmul(stackm, stackm), np.matmul(a, row), np.matmul(row, a.T), row @ row
 wide @ wide.T, wide.T @ wide, tall.T @ tall, np.matmul(f, a.T), np.matmul(c, f.T), np.matmul(c, g.T), np.matmul(i, a.T)
-np.vdot(row, row), np.vdot(a, b), np.vecdot(a, b), np.tensordot(a, b, axes=([0, 1], [0, 1])), np.tensordot(stackm, stackm, 1)
+np.vdot(row, row), np.vdot(a, b), np.vecdot(a, b), np.tensordot(a, b, axes=([0, 1], [0, 1])), np.tensordot(stackm, stackm[0], 1)
 np.einsum('ij,kj->ik', a, b), np.einsum('ij->i', a), np.einsum('bij,bjk->bik', stackm, stackm), np.einsum('ii', m), np.einsum('i,i', row, row)
 np.fft.fft(row), np.fft.ifft(row), np.fft.fft(a, axis=0), np.fft.fft(wide), np.fft.ifft(wide, axis=0), np.fft.fft(big)
 np.fft.fft(f), np.fft.fft(g), np.fft.fft(c), np.fft.fft(i), np.fft.fft([1, 2, 3]), np.fft.ifft(f)
@@ -115,7 +115,7 @@ np.abs(m @ np.linalg.eig(m)[1] - np.linalg.eig(m)[1] * np.linalg.eig(m)[0]) < 1e
 np.abs(h @ np.linalg.eigh(h)[1] - np.linalg.eigh(h)[1] * np.linalg.eigh(h)[0]) < 1e-12
 np.abs(np.linalg.svd(m)[0] * np.linalg.svd(m)[1] @ np.linalg.svd(m)[2] - m) < 1e-12
 np.sort_complex(np.roots([1, 0, 1])), np.roots([1, 0, 0, -8]).dtype, np.roots([1, -3, 2]).dtype, np.poly([1j, -1j]), np.poly([1j, 2])
-np.polyval([1j, 2], row), np.convolve(row, [1, 1j]), np.correlate(row, np.array([1.0, 1j])) if False else 0
+np.polyval([1j, 2], row), np.convolve(row, [1, 1j])
 a.dtype, a.itemsize, a.nbytes, a.strides, t.strides, np.dtype('c16'), np.dtype('c8'), np.dtype('D'), np.dtype('F'), np.dtype(complex), np.dtype('complex')
 np.dtype('complex128').kind, np.dtype('complex128').itemsize, np.dtype('complex128').str, np.dtype('complex64').str, np.dtype('c16') == complex, np.dtype('f8') == float
 np.result_type(np.complex64, np.float64), np.result_type(np.complex64, np.float32), np.result_type(np.complex64, np.int64), np.result_type(np.complex64, np.int32), np.result_type(np.complex64, np.int16), np.result_type(np.complex64, np.uint8), np.result_type(np.complex64, np.bool_), np.result_type(np.complex64, np.float16)
@@ -134,15 +134,15 @@ a.astype(np.complex64), a.astype(np.complex64).astype(complex), f.astype(complex
 row.view(np.float64), row.view(np.int64).shape, np.arange(4.0).view(complex), row.view(np.complex64).shape, np.array([1.0, 2.0]).view('c16')
 row.tobytes() == row.copy().tobytes(), len(row.tobytes()), np.frombuffer(row.tobytes(), dtype=complex), np.frombuffer(row.tobytes(), dtype='c16') == row
 a.real, a.imag, a.conj(), a.T, a.mean(), a.sum(0), a.max(), a.round(2), np.round(a, 3), np.real(a), np.imag(a), a.T.conj().real
-np.zeros_like(a), np.ones_like(a), np.empty_like(a).dtype, np.linspace(0, 1j, 3) if False else 0, np.isclose(a, a + 1e-12), np.allclose(a, b), np.array_equal(a, a), np.count_nonzero(a), np.nonzero(special)
+np.zeros_like(a), np.ones_like(a), np.empty_like(a).dtype, np.isclose(a, a + 1e-12), np.allclose(a, b), np.array_equal(a, a), np.count_nonzero(a), np.nonzero(special)
 np.float_power(row, 2), np.float_power(f, 2).dtype, row ** 2, row ** -1, row ** 3, row ** 0.5, 2 ** row, row ** row, np.array([1+2j]) ** 2, np.array([0j, 2j]) ** 2, np.array([1+2j]) ** 17
 np.isnan(special), np.isinf(special), np.isfinite(special), np.abs(special), special == special, special.real, special.imag, np.conj(special)
 np.maximum(row, row[::-1]), np.fmax(row, row[::-1]), np.fmin(row, row[::-1]), np.max(special[1:]), np.argmax(special)
-np.average(row), np.average(row, weights=[1, 2, 3, 4, 5, 6]), np.ptp(row) if False else 0, np.cov(row.real), np.median(row.real)
+np.average(row), np.average(row, weights=[1, 2, 3, 4, 5, 6]), np.cov(row.real), np.median(row.real)
 np.meshgrid(row[:2], row[2:4])[0], np.split(row, 2)[1], np.array_split(row, 4)[0], np.append(row, 1), np.insert(row, 1, 2j), np.delete(row, [0, 1]), np.ravel(t, order='F')
-np.isin(np.array([1j, 2]), np.array([1j])), np.union1d([1j, 2], [2, 3j]), np.nan_to_num(row) if False else 0, np.trapezoid(row), np.cumsum(row), np.add.reduce(a), np.multiply.accumulate(row), np.add.outer(row, row)
+np.isin(np.array([1j, 2]), np.array([1j])), np.union1d([1j, 2], [2, 3j]), np.trapezoid(row), np.cumsum(row), np.add.reduce(a), np.multiply.accumulate(row), np.add.outer(row, row)
 np.sort_complex([3, 1, 2]), np.sort_complex(c.ravel()).dtype, np.sort_complex(np.array([1+1j, 1-1j])), np.unwrap(np.angle(row)), np.angle(a, deg=True)
-np.exp(1j * np.pi), np.exp(1j * np.array([0, np.pi / 2])), np.sqrt(np.array([-1 + 0j])), np.sqrt(complex(-4)), np.log(-1 + 0j), np.emath if False else 0
+np.exp(1j * np.pi), np.exp(1j * np.array([0, np.pi / 2])), np.sqrt(np.array([-1 + 0j])), np.sqrt(complex(-4)), np.log(-1 + 0j)
 np.mean(c), np.var(c), np.std(a), np.var(a, ddof=1), np.sum(c), np.prod(c, axis=0), np.abs(c), np.abs(a), np.sign(c)
 """.strip().split("\n")
 
@@ -151,7 +151,7 @@ CHANGES = [
     "x = a + 0; x[1] = 0", "x = a + 0; x[f > 0] = 1j", "x = a + 0; x[::2, ::3] = row[:2]", "x = a + 0; x[[0, 2]] = b[[1, 3]]",
     "x = a + 0; x += 1", "x = a + 0; x *= b", "x = a + 0; x /= 2j", "x = a + 0; x -= f", "x = c + 0; x += a", "x = a + 0; x **= 2",
     "x = a + 0; x[0, 0] = 0.1 + 0.7j", "x = f.astype(complex); x[1, 1] = 5j", "x = np.zeros(3, complex); x.fill(0.1 + 2j)", "x = row + 0; x.sort()",
-    "x = np.zeros(5, complex); np.add.at(x, [0, 0, 3], [1j, 2, 0.1])" if False else "x = a + 0; x[:, 1] += 2j",
+    "x = a + 0; x[:, 1] += 2j",
     "x = row + 0; np.put_along_axis(x, np.array([0, 3]), np.array([9j, 8]), 0)", "x = big + 0; x[np.arange(0, 3000, 3)] = 1j",
     "x = tall + 0; x[:, ::2] = tall[:, 1::2]; x = x.sum(0)", "x = a.copy(); x.shape = (3, 8)",
     "x = np.add(a, b, out=np.zeros((4, 6), complex))", "x = (a + b) * c - f / (1 + np.abs(a)) + np.real(t) * 1j",
@@ -177,7 +177,7 @@ def told(x):
         values = flat.tolist()
         step = max(1, len(values) // 400)
         return [str(x.dtype), list(x.shape), [[float(v.real), float(v.imag)] for v in values[::step]]]
-    return [type(x).__name__, str(x)]
+    return ['other', str(x)]
 """
 RUN = """
 try:
@@ -279,7 +279,7 @@ def test_mlx_has_no_complex128(lull):
     done = lull("-c", """import mlx.core as mx, numpy as np
 x = np.array([0.1 + 0.2j])
 print(hasattr(mx, "complex128"))
-print(mx.array(x).dtype, (mx.array([1.0]) + x).dtype, (x + mx.array([1.0])).dtype, mx.exp(x).dtype)
+print(mx.array(x).dtype, (mx.array([1.0]) + x).dtype, mx.exp(x).dtype)
 print((mx.array([1.0]) * x[0]).dtype, mx.array([x[0], x[0]]).dtype, mx.array(x, dtype=np.complex128).dtype)
 print(mx.fft.fft(mx.array([1.0], dtype=mx.float64)).dtype, mx.fft.rfft(np.array([1.0, 2.0])).dtype)
 print(mx.linalg.eig(mx.array([[1.0]], dtype=mx.float64))[0].dtype, mx.linalg.eigvals(np.eye(2)).dtype)
