@@ -599,6 +599,21 @@ private let functions: [Builtin] =
       let (x, y) = try a.pair(1, 2)
       return wrap(try `where`(condition.astype(.bool), x, y))
     },
+    numpy(
+      "nan_to_num", "x, nan=0.0, posinf=None, neginf=None",
+      "x with other numbers for NaN and the infinities, in both parts of complex numbers.",
+      [">>> np.nan_to_num(np.array([1.0, np.nan]))\narray([1., 0.])"]
+    ) { a in
+      let x = try a.array(0)
+      let nan = try a.double(1)
+      let (high, low) = (try a.has(2) ? a.double(2) : nil, try a.has(3) ? a.double(3) : nil)
+      func made(_ y: NDArray) throws -> NDArray {
+        try nanToNum(y, nan: nan, posinf: high, neginf: low).astype(x.dtype)
+      }
+      guard x.dtype.isComplex else { return try made(x) }
+      let unit = try NDArray(.complex(0, 1), dtype: x.dtype)
+      return try add(made(real(x)), multiply(made(imag(x)), unit))
+    },
     numpyValue(
       "array_equal", "a1, a2, equal_nan=False", "Whether shapes and all values are equal.",
       [">>> np.array_equal([1, 2], [1, 2])\nTrue"]
@@ -716,9 +731,6 @@ private let functions: [Builtin] =
       ">>> import numpy as np\n>>> np.take_along_axis(np.array([[3, 1], [2, 4]]), np.array([[1], [0]]), axis=1)\narray([[1],\n       [2]])"
     ),
     lifted("put_values_along_axis", "arr, indices, values, axis=None", nil, "put_along_axis"),
-    lifted(
-      "nan_to_num", "x, nan=0.0, posinf=None, neginf=None",
-      ">>> import numpy as np\n>>> np.nan_to_num(np.array([1.0, np.nan]))\narray([1., 0.])"),
     lifted(
       "isclose", "a, b, rtol=1e-05, atol=1e-08, equal_nan=False",
       ">>> import numpy as np\n>>> np.isclose([1.0, 2.0], [1.0, 2.1])\narray([ True, False])"),

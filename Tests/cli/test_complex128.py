@@ -144,6 +144,28 @@ np.isin(np.array([1j, 2]), np.array([1j])), np.union1d([1j, 2], [2, 3j]), np.tra
 np.sort_complex([3, 1, 2]), np.sort_complex(c.ravel()).dtype, np.sort_complex(np.array([1+1j, 1-1j])), np.unwrap(np.angle(row)), np.angle(a, deg=True)
 np.exp(1j * np.pi), np.exp(1j * np.array([0, np.pi / 2])), np.sqrt(np.array([-1 + 0j])), np.sqrt(complex(-4)), np.log(-1 + 0j)
 np.mean(c), np.var(c), np.std(a), np.var(a, ddof=1), np.sum(c), np.prod(c, axis=0), np.abs(c), np.abs(a), np.sign(c)
+np.linalg.det(m), np.linalg.det(stackm), np.linalg.slogdet(m), np.linalg.slogdet(stackm), np.linalg.det(np.zeros((2, 2), complex))
+np.pad(row, 2, mode='edge'), np.pad(row, 2, mode='reflect'), np.pad(row, 2, mode='wrap'), np.pad(row, 2, mode='symmetric')
+np.pad(row, 2, mode='linear_ramp'), np.pad(row, 2, mode='mean')
+np.gradient(row), np.gradient(a)[0], np.gradient(row, 0.5)
+np.interp([0.5, 1.5], [0, 1, 2], row[:3]), np.trapezoid(a, axis=0), np.diff(a, n=2)
+np.cov(a), np.corrcoef(a), np.cov(a, rowvar=False), np.average(a, axis=0, weights=[1, 2, 3, 4])
+np.nansum(row), np.nanmean(row), np.nanprod(row), np.nancumsum(row), np.nanstd(row), np.nanvar(a, axis=0)
+np.convolve(row, row), np.convolve(row, [1, 2]), np.convolve(row, row, 'same'), np.convolve(row, row[:2], 'valid'), np.correlate(row, row[:3]), np.correlate(row, row[:3], 'full'), np.correlate(row.real, row[:3])
+np.cross(a[:, :3], b[:, :3]), np.vander(row, 3), np.polyfit([0, 1, 2, 3], row[:4], 1), np.polyfit(row, row * 2 + 1j, 1), np.polyval([1j, 2, 3], 2), np.polymul([1j, 2], [1, 1j]), np.polyadd([1j], [1, 2]), np.polyder([1j, 2, 3]), np.polyint([1j, 2])
+np.apply_along_axis(np.sum, 0, a), np.fromiter([1j, 2], complex), np.isclose(row, row * 1j), np.lexsort((row,)), np.sinc(row), np.cbrt(row.real), np.clip(row, 0, 1)
+np.ix_([0, 1]), np.nonzero(row), np.argwhere(row), np.flatnonzero(row), np.extract(row.real > 0, row), np.compress([True, False, True], row), np.choose([0, 1, 0], [row[:3], row[3:]]), np.piecewise(row, [row.real > 0], [1j, 2])
+np.rot90(a), np.fliplr(a), np.flipud(a), np.triu(a), np.vsplit(a, 2)[1], np.column_stack([row, row]), np.dstack([row, row]), np.block([[a, b]]), np.atleast_2d(row), np.resize(row, (2, 2)), np.rollaxis(stackm, 2), np.unstack(a)[0], np.swapaxes(stackm, 0, 1)
+np.unique(a), np.unique(np.array([[1j, 2], [1j, 2], [0, 1]]), axis=0), np.intersect1d([1j, 2], [2, 3j]), np.setdiff1d([1j, 2], [2]), np.setxor1d([1j, 2], [2, 3j]), np.trim_zeros(np.array([0, 1j, 0]))
+np.median(row), np.median(a, axis=0), np.ptp(row.real), np.cumulative_sum(row), np.linalg.matrix_norm(m), np.linalg.vector_norm(row), np.linalg.cross(row[:3], row[3:]), np.linalg.outer(row, row), np.linalg.matrix_transpose(a), np.linalg.trace(m), np.linalg.diagonal(m)
+np.take(a, np.array([[0, 1], [2, 3]])), np.einsum('ij,ij', a, b), np.einsum('i->', row), np.einsum('ij->ji', a), np.einsum('ij,j', a, f[0]), np.einsum('ij,jk,kl->il', m, m, q)
+np.vectorize(lambda z: z * 2)(row), np.vectorize(abs)(row)
+np.exp(special), np.log(special[1:]), np.sqrt(special), np.sin(special[3:]), np.prod(special[3:]), np.sum(special), np.sort(special[1:])
+np.full(3, 1j).sum(), np.zeros(3, complex).prod(), np.ones((3, 4), complex).sum(axis=0), np.broadcast_to(np.array(1j), (3, 3)).sum(), np.full((300, 300), 0.1j).sum(), np.full((2, 3), 2j) @ np.ones((3, 2)), np.full(5, 1j)[::2], np.full(3, 1j).astype(np.complex64), np.full((4, 6), 1j) + a, np.where(f > 0, np.full((4, 6), 1j), a)
+np.cumsum(np.full(200000, 1 + 1j))[-1], np.cumprod(np.full(300000, 1 + 1e-9j))[-1], np.sort(tall.ravel())[::999], np.argsort(tall.ravel())[::999], np.take(tall.ravel(), np.arange(0, 40000, 3)).sum()
+np.random.default_rng(0).choice(row, 3).dtype, np.random.permutation(row).dtype, np.iscomplexobj(row.tolist()), np.isscalar(1j), np.ndim(1j), np.shape(row), np.size(row)
+np.dtype(np.complex128) == 'complex128', np.dtype('c16') == np.complex128, np.complex128 == np.dtype('D'), np.array([1j]).dtype == complex, np.array([1.0]).dtype == float, np.array([1]).dtype == int, np.array([1.0]).dtype == 'f8'
+np.nan_to_num(special), np.nan_to_num(row), np.nan_to_num(special, nan=3, posinf=1), np.nansum(special[:1]), np.nanmean(special[3:])
 """.strip().split("\n")
 
 # Statements that change arrays; the value of `x` afterwards counts.
@@ -162,6 +184,31 @@ CHANGES = [
     "x = np.savez_compressed('/tmp/lull-c128.npz', p=a) or np.load('/tmp/lull-c128.npz')['p']",
     "import pickle; x = pickle.loads(pickle.dumps(a)); y = pickle.loads(pickle.dumps(zero)); x = [x, y]",
     "x = memoryview(row).nbytes", "x = [v for v in row]", "x = [complex(v) for v in row]", "x = sum(row)", "x = max(np.abs(row))", "x = len(a), bool(zero), zero == 1.5 - 2j",
+    "x = a + 0; x[x.real > 0] *= 2",
+    "x = a + 0; x[1:3] += b[1:3]",
+    "x = tall + 0; x[::3] = 0; x[:, 1] = tall[:, 0]",
+    "x = stackm + 0; x[:, [0, 1]] = x[:, [1, 0]]",
+    "x = row + 0; x[-1], x[0] = x[0], x[-1]",
+    "x = np.zeros((3, 3), complex); np.fill_diagonal(x, 1j)",
+    "x = row + 0; np.put(x, [0, 1], [1j, 2])",
+    "x = row + 0; np.place(x, x.real > 0, [1j])",
+    "x = row + 0; np.copyto(x, 1j, where=row.real > 0)",
+    "x = c + 0; x[0] = a[0]",
+    "x = a + 0; x[0] = c[0]",
+    "x = f + 0; x[0] = 3",
+    "x = np.concatenate([a, c, f, i], axis=None)",
+    "x = np.stack([np.complex64(1), np.complex128(2j), 3.0])",
+    "x = np.array([np.complex128(1j), np.float64(2)])",
+    "x = np.array([row, row])",
+    "x = np.array([[1j, 2], [np.float32(3), 4]])",
+    "x = np.asarray(a, dtype=np.complex64)",
+    "x = np.array(a, dtype='complex64')",
+    "x = np.array(c, dtype=complex)",
+    "x = np.ascontiguousarray(t)",
+    "x = a.astype('c8'), a.astype('D'), a.astype(np.cdouble), a.astype(np.csingle)",
+    "x = row.repeat(3), row.take([0, 1]), row.cumsum(), row.cumprod(), row.prod(), row.std(), row.var(), row.argmax(), row.argsort(), row.nonzero(), row.conjugate(), row.any(), row.all(), row.dot(row), a.trace(), a.diagonal(), a.swapaxes(0, 1)",
+    "x = [complex(v) for v in a[0]], [v.real for v in a[0]], divmod(7, 2), abs(a[0, 0]), -a[0, 0], a[0, 0] + 1, a[0, 0] * 2j, a[0, 0] == a[0, 0], hash(a[0, 0]) == hash(complex(a[0, 0]))",
+    "x = f'{a[0, 0]:.3f}', f'{row[0]}' != '', '%s' % row[0] != ''",
 ]
 
 TAIL = """
