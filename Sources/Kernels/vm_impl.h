@@ -641,13 +641,20 @@ static int64_t first_equal_f32(const float *a, int64_t n, float m) {
     acc->re = a * c - b * d, acc->im = a * d + b * c;                                       \
   }
 #define EXTREME_PAIR(T, found)                                                              \
-  for (int64_t i = 0; i < n; ++i) {                                                         \
-    double re = ((const T *)tile)[2 * i], im = ((const T *)tile)[2 * i + 1];                \
-    if (first || is_better(acc, re, im, least)) {                                           \
-      acc->re = re, acc->im = im;                                                           \
-      found                                                                                 \
+  {                                                                                         \
+    T bestRe = (T)acc->re, bestIm = (T)acc->im;                                             \
+    for (int64_t i = 0; i < n; ++i) {                                                       \
+      T re = ((const T *)tile)[2 * i], im = ((const T *)tile)[2 * i + 1];                   \
+      int hasNan = bestRe != bestRe || bestIm != bestIm;                                    \
+      int isLess = re < bestRe || (re == bestRe && im < bestIm);                            \
+      int isMore = re > bestRe || (re == bestRe && im > bestIm);                            \
+      if (first || (!hasNan && (re != re || im != im || (least ? isLess : isMore)))) {      \
+        bestRe = re, bestIm = im;                                                           \
+        found                                                                               \
+      }                                                                                     \
+      first = 0;                                                                            \
     }                                                                                       \
-    first = 0;                                                                              \
+    acc->re = bestRe, acc->im = bestIm;                                                     \
   }
 // Whether a complex number takes the place of the extreme found so far: the first nan stays.
 static inline int is_better(const LullAccumulator *acc, double re, double im, int least) {
