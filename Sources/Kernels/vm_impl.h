@@ -640,21 +640,14 @@ static int64_t first_equal_f32(const float *a, int64_t n, float m) {
     double a = acc->re, b = acc->im, c = ((const T *)tile)[2 * i], d = ((const T *)tile)[2 * i + 1]; \
     acc->re = a * c - b * d, acc->im = a * d + b * c;                                       \
   }
-#define EXTREME_PAIR(T, found)                                                              \
-  {                                                                                         \
-    T bestRe = (T)acc->re, bestIm = (T)acc->im;                                             \
-    for (int64_t i = 0; i < n; ++i) {                                                       \
-      T re = ((const T *)tile)[2 * i], im = ((const T *)tile)[2 * i + 1];                   \
-      int hasNan = bestRe != bestRe || bestIm != bestIm;                                    \
-      int isLess = re < bestRe || (re == bestRe && im < bestIm);                            \
-      int isMore = re > bestRe || (re == bestRe && im > bestIm);                            \
-      if (first || (!hasNan && (re != re || im != im || (least ? isLess : isMore)))) {      \
-        bestRe = re, bestIm = im;                                                           \
-        found                                                                               \
-      }                                                                                     \
-      first = 0;                                                                            \
+#define EXTREME_PAIR(C, T, f, found)                                                         \
+  for (int64_t i = 0; i < n; ++i) {                                                         \
+    C m = ((const C *)tile)[i], o = make_##C((T)acc->re, (T)acc->im);                       \
+    if (first || (!nan1_##C(o) && (nan1_##C(m) || (least ? lt1_##C(m, o) : lt1_##C(o, m))))) { \
+      acc->re = creal##f(m), acc->im = cimag##f(m);                                         \
+      found                                                                                 \
     }                                                                                       \
-    acc->re = bestRe, acc->im = bestIm;                                                     \
+    first = 0;                                                                              \
   }
 // Whether a complex number takes the place of the extreme found so far: the first nan stays.
 static inline int is_better(const LullAccumulator *acc, double re, double im, int least) {
@@ -709,8 +702,8 @@ static void fold(LullAccumulator *acc, int op, int type, const void *tile, int64
     case lullU32: EXTREME(U32, u32, ) break;
     case lullI64: EXTREME(I64, i64, ) break;
     case lullU64: EXTREME(U64, u64, ) break;
-    case lullC64: EXTREME_PAIR(float, ) break;
-    default: EXTREME_PAIR(double, )
+    case lullC64: EXTREME_PAIR(C64, float, f, ) break;
+    default: EXTREME_PAIR(C128, double, , )
     }
     break;
   }
@@ -744,8 +737,8 @@ static void fold(LullAccumulator *acc, int op, int type, const void *tile, int64
     case lullI64: { const I64 *a = tile; for (int64_t i = 0; i < n; ++i)
       if (first || (least ? a[i] < (I64)acc->u : a[i] > (I64)acc->u)) acc->u = (U64)a[i], acc->index = base + i, first = 0; } break;
     case lullU64: ARG(U64, u, 0) break;
-    case lullC64: EXTREME_PAIR(float, acc->index = base + i;) break;
-    default: EXTREME_PAIR(double, acc->index = base + i;)
+    case lullC64: EXTREME_PAIR(C64, float, f, acc->index = base + i;) break;
+    default: EXTREME_PAIR(C128, double, , acc->index = base + i;)
     }
     break;
   }
