@@ -10,6 +10,7 @@
 static __typeof__(&cblas_sgemm) sgemm;
 static __typeof__(&cblas_dgemm) dgemm;
 static __typeof__(&cblas_cgemm) cgemm;
+static __typeof__(&cblas_zgemm) zgemm;
 static __typeof__(&cblas_sgemv) sgemv;
 static void *library;
 static int state = 1;  // 1 not tried, 0 ready, 2 missing
@@ -44,10 +45,11 @@ int lull_blas_load(void) {
   sgemm = (__typeof__(sgemm))dlsym(library, "cblas_sgemm");
   dgemm = (__typeof__(dgemm))dlsym(library, "cblas_dgemm");
   cgemm = (__typeof__(cgemm))dlsym(library, "cblas_cgemm");
+  zgemm = (__typeof__(zgemm))dlsym(library, "cblas_zgemm");
   sgemv = (__typeof__(sgemv))dlsym(library, "cblas_sgemv");
   void (*threads)(int) = (void (*)(int))dlsym(library, "openblas_set_num_threads");
   char *(*corename)(void) = (char *(*)(void))dlsym(library, "openblas_get_corename");
-  if (!sgemm || !dgemm || !cgemm || !sgemv) {
+  if (!sgemm || !dgemm || !cgemm || !zgemm || !sgemv) {
     snprintf(description, sizeof description, "the OpenBLAS library lacks CBLAS functions");
     return state;
   }
@@ -76,6 +78,11 @@ void cblas_cgemm(enum CBLAS_ORDER o, enum CBLAS_TRANSPOSE ta, enum CBLAS_TRANSPO
                  int k, const void *alpha, const void *a, int lda, const void *b, int ldb,
                  const void *beta, void *c, int ldc) {
   cgemm(o, ta, tb, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc);
+}
+void cblas_zgemm(enum CBLAS_ORDER o, enum CBLAS_TRANSPOSE ta, enum CBLAS_TRANSPOSE tb, int m, int n,
+                 int k, const void *alpha, const void *a, int lda, const void *b, int ldb,
+                 const void *beta, void *c, int ldc) {
+  zgemm(o, ta, tb, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc);
 }
 void cblas_sgemv(enum CBLAS_ORDER o, enum CBLAS_TRANSPOSE t, int m, int n, float alpha, const float *a,
                  int lda, const float *x, int incx, float beta, float *y, int incy) {

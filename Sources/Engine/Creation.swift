@@ -133,6 +133,9 @@ extension NDArray {
     case .complex64:
       p.storeBytes(of: Float(scalar.double), as: Float.self)
       p.storeBytes(of: Float(scalar.imaginary), toByteOffset: 4, as: Float.self)
+    case .complex128:
+      p.storeBytes(of: scalar.double, as: Double.self)
+      p.storeBytes(of: scalar.imaginary, toByteOffset: 8, as: Double.self)
     }
   }
 

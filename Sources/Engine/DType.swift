@@ -1,11 +1,12 @@
-/// The element types of an array, in MLX's order, with its promotion rules.
+/// The element types of an array, in MLX's order, with its promotion rules. complex128, which MLX has not, comes
+/// last and takes in every other.
 ///
 /// Two arrays meet at `promoted(_:_:)`; an array and a plain number of the language meet at
 /// `DType.forWeak(_:with:)`, where the number takes the array's type unless it belongs to a
 /// higher category (an integer with a bool array, a float with an integer array).
 public enum DType: UInt8, Sendable, CaseIterable, Hashable, Codable {
   case bool, uint8, uint16, uint32, uint64, int8, int16, int32, int64
-  case float16, bfloat16, float32, float64, complex64
+  case float16, bfloat16, float32, float64, complex64, complex128
 
   /// The name users see, `float32`.
   public var name: String {
@@ -24,6 +25,7 @@ public enum DType: UInt8, Sendable, CaseIterable, Hashable, Codable {
     case .float32: "float32"
     case .float64: "float64"
     case .complex64: "complex64"
+    case .complex128: "complex128"
     }
   }
 
@@ -33,6 +35,7 @@ public enum DType: UInt8, Sendable, CaseIterable, Hashable, Codable {
     case .uint16, .int16, .float16, .bfloat16: 2
     case .uint32, .int32, .float32: 4
     case .uint64, .int64, .float64, .complex64: 8
+    case .complex128: 16
     }
   }
 
@@ -40,7 +43,7 @@ public enum DType: UInt8, Sendable, CaseIterable, Hashable, Codable {
     rawValue >= DType.float16.rawValue && rawValue <= DType.float64.rawValue
   }
   @inlinable public var isInexact: Bool { rawValue >= DType.float16.rawValue }
-  @inlinable public var isComplex: Bool { self == .complex64 }
+  @inlinable public var isComplex: Bool { rawValue >= DType.complex64.rawValue }
   /// An integer type; bool is none.
   @inlinable public var isInteger: Bool {
     rawValue >= DType.uint8.rawValue && rawValue <= DType.int64.rawValue
@@ -54,13 +57,21 @@ public enum DType: UInt8, Sendable, CaseIterable, Hashable, Codable {
 
   /// The type itself where it is inexact, else float32.
   @inlinable public var inexact: DType { isInexact ? self : .float32 }
+  /// The type of the parts of a complex type; any other type itself.
+  @inlinable public var realPart: DType {
+    self == .complex64 ? .float32 : self == .complex128 ? .float64 : self
+  }
+  /// The complex type as wide as this one: complex128 for float64, complex64 for narrower ones.
+  @inlinable public var complex: DType {
+    self == .float64 || self == .complex128 ? .complex128 : .complex64
+  }
 
   /// The type in which two arrays of these types meet.
   public static func promoted(_ a: DType, _ b: DType) -> DType {
     if a == b { return a }
     let low = a.rawValue < b.rawValue ? a : b
     let high = a.rawValue < b.rawValue ? b : a
-    if high == .complex64 || high == .float64 || high == .float32 { return high }
+    if high.isComplex || high == .float64 || high == .float32 { return high }
     if high == .bfloat16 { return low == .float16 ? .float32 : .bfloat16 }
     if high == .float16 || low == .bool { return high }
     if low.isUnsigned == high.isUnsigned { return high }
@@ -75,7 +86,7 @@ public enum DType: UInt8, Sendable, CaseIterable, Hashable, Codable {
     case .bool: dtype
     case .int, .unsigned: dtype == .bool ? .int32 : dtype
     case .float: dtype.inexact
-    case .complex: .complex64
+    case .complex: dtype == .complex128 ? .complex128 : .complex64
     }
   }
 
@@ -148,7 +159,7 @@ public struct FloatInfo: Sendable {
     case .bfloat16: (max, eps, smallestNormal, bits) = (0x1.fep127, 0x1p-7, 0x1p-126, 16)
     case .float32, .complex64:
       (max, eps, smallestNormal, bits) = (0x1.fffffep127, 0x1p-23, 0x1p-126, 32)
-    case .float64:
+    case .float64, .complex128:
       (max, eps, smallestNormal, bits) = (.greatestFiniteMagnitude, 0x1p-52, 0x1p-1022, 64)
     default: return nil
     }

@@ -3,8 +3,6 @@
 import COpenBLAS
 import Kernels
 
-private func realDType(_ dtype: DType) -> DType { dtype.isComplex ? .float32 : dtype }
-
 /// The diagonal matrices of vectors times a matrix: rows scaled.
 private func scaledRows(_ scale: NDArray, _ x: NDArray) throws(ArrayError) -> NDArray {
   try multiply(expandDims(scale, [-1]), x)
@@ -37,7 +35,7 @@ struct SVD: MatrixMultiPrimitive, Codable {
     let a = out.input(0)
     let (m, n, count) = (a.rows, a.columns, a.matrixCount)
     let shapes = SVD.shapes(a, vectors)
-    let values = try NDArray(uninitialized: shapes.s, dtype: realDType(a.dtype))
+    let values = try NDArray(uninitialized: shapes.s, dtype: a.dtype.realPart)
     if a.size == 0 {
       // No singular values: any orthonormal bases do.
       if vectors == .none { return [values] }
@@ -159,7 +157,7 @@ struct SVD: MatrixMultiPrimitive, Codable {
 public func svdValues(_ a: NDArray) throws(ArrayError) -> NDArray {
   try LinearAlgebra.check(a, "linalg.svd", square: false, complex: true)
   return NDArray.outputs(
-    of: SVD(vectors: .none), shapes: [SVD.shapes(a, .none).s], dtypes: [realDType(a.dtype)],
+    of: SVD(vectors: .none), shapes: [SVD.shapes(a, .none).s], dtypes: [a.dtype.realPart],
     inputs: [a])[0]
 }
 func svd(_ a: NDArray, _ vectors: SVD.Vectors) throws(ArrayError)
@@ -169,7 +167,7 @@ func svd(_ a: NDArray, _ vectors: SVD.Vectors) throws(ArrayError)
   for shape in [shapes.u, shapes.vt] { _ = try shape.elementCount(op: "linalg.svd") }
   let parts = NDArray.outputs(
     of: SVD(vectors: vectors), shapes: [shapes.u, shapes.s, shapes.vt],
-    dtypes: [a.dtype, realDType(a.dtype), a.dtype], inputs: [a])
+    dtypes: [a.dtype, a.dtype.realPart, a.dtype], inputs: [a])
   return (parts[0], parts[1], parts[2])
 }
 /// All left singular vectors, the values, and all right ones, transposed.
@@ -231,7 +229,7 @@ struct HermitianEigen: MatrixMultiPrimitive, Codable {
     let a = out.input(0)
     let (n, count) = (a.columns, a.matrixCount)
     let values = try NDArray(
-      uninitialized: Shape(a.shape.prefix(a.rank - 1)), dtype: realDType(a.dtype))
+      uninitialized: Shape(a.shape.prefix(a.rank - 1)), dtype: a.dtype.realPart)
     let work = try a.ownCopy()
     if a.size > 0 {
       let letter = LinearAlgebra.letter(a.dtype)
@@ -285,7 +283,7 @@ public func eigh(_ a: NDArray, upper: Bool = false) throws(ArrayError)
   try LinearAlgebra.check(a, "linalg.eigh", complex: true)
   let parts = NDArray.outputs(
     of: HermitianEigen(upper: upper, vectors: true),
-    shapes: [Shape(a.shape.prefix(a.rank - 1)), a.shape], dtypes: [realDType(a.dtype), a.dtype],
+    shapes: [Shape(a.shape.prefix(a.rank - 1)), a.shape], dtypes: [a.dtype.realPart, a.dtype],
     inputs: [a])
   return (parts[0], parts[1])
 }
@@ -293,7 +291,7 @@ public func eigvalsh(_ a: NDArray, upper: Bool = false) throws(ArrayError) -> ND
   try LinearAlgebra.check(a, "linalg.eigvalsh", complex: true)
   return NDArray.outputs(
     of: HermitianEigen(upper: upper, vectors: false), shapes: [Shape(a.shape.prefix(a.rank - 1))],
-    dtypes: [realDType(a.dtype)], inputs: [a])[0]
+    dtypes: [a.dtype.realPart], inputs: [a])[0]
 }
 
 /// Outputs: the eigenvalues of any square matrix, complex, and (if asked for) the vectors.
@@ -305,17 +303,18 @@ struct Eigen: MatrixMultiPrimitive, Codable {
     let a = out.input(0)
     let (n, count) = (a.columns, a.matrixCount)
     let values = try NDArray(
-      uninitialized: Shape(a.shape.prefix(a.rank - 1)), dtype: .complex64)
-    let found = try NDArray(uninitialized: vectors ? a.shape : [0], dtype: .complex64)
+      uninitialized: Shape(a.shape.prefix(a.rank - 1)), dtype: a.dtype.complex)
+    let found = try NDArray(uninitialized: vectors ? a.shape : [0], dtype: a.dtype.complex)
     if a.size > 0 {
       // LAPACK complains on standard error of what is not finite.
       if let i = try firstNotFinite(a) { throw notFound(name, i, count) }
       let work = try a.ownCopy()
       let letter = LinearAlgebra.letter(a.dtype)
+      let width = values.dtype.byteCount
       let failure = try LinearAlgebra.forEach(name, count, side: n) {
         lull_eig(
-          letter, Int32(n), work.matrix($0), values.pointer + $0 * n * 8,
-          vectors ? found.pointer + $0 * n * n * 8 : nil)
+          letter, Int32(n), work.matrix($0), values.pointer + $0 * n * width,
+          vectors ? found.pointer + $0 * n * n * width : nil)
       }
       withExtendedLifetime(work) {}
       if let (i, _) = failure { throw notFound(name, i, count) }
@@ -326,21 +325,17 @@ struct Eigen: MatrixMultiPrimitive, Codable {
   /// gradient up to their phases. A defective matrix has none: its vectors have no inverse.
   func vjpMultiple(_ out: NDArray, _ cotangents: [NDArray?]) throws(ArrayError) -> [NDArray?] {
     let a = out.input(0)
-    guard a.dtype != .float64 else {
-      throw .notDifferentiable(
-        op: name, reason: "the results of a float64 matrix are complex64; use float32")
-    }
     let parts = try eig(a)
     let (w, v) = (parts.values, parts.vectors)
-    let eye = try NDArray.eye(a.rows, dtype: .complex64)
+    let eye = try NDArray.eye(a.rows, dtype: w.dtype)
     let vh = try adjoint(v)
     var middle = try multiply(eye, expandDims(orZero(cotangents[0], like: w), [-1]))
     if vectors, let g = cotangents[1] {
       let inner = try matmul(vh, g)
-      let along = try real(sum(multiply(inner, eye), axes: [-2])).astype(.complex64)
+      let along = try real(sum(multiply(inner, eye), axes: [-2])).astype(w.dtype)
       let turned = try subtract(inner, scaledColumns(matmul(vh, v), along))
       let gap = try add(conjugate(subtract(expandDims(w, [-2]), expandDims(w, [-1]))), eye)
-      let off = try subtract(NDArray(.int(1), dtype: .complex64), eye)
+      let off = try subtract(NDArray(.int(1), dtype: w.dtype), eye)
       middle = try add(middle, multiply(off, divide(turned, gap)))
     }
     let g = try solve(vh, matmul(middle, vh))
@@ -356,12 +351,13 @@ public func eig(_ a: NDArray) throws(ArrayError) -> (values: NDArray, vectors: N
   try LinearAlgebra.check(a, "linalg.eig", complex: true)
   let parts = NDArray.outputs(
     of: Eigen(vectors: true), shapes: [Shape(a.shape.prefix(a.rank - 1)), a.shape],
-    dtypes: [.complex64, .complex64], inputs: [a])
+    dtypes: [a.dtype.complex, a.dtype.complex], inputs: [a])
   return (parts[0], parts[1])
 }
 public func eigvals(_ a: NDArray) throws(ArrayError) -> NDArray {
   try LinearAlgebra.check(a, "linalg.eigvals", complex: true)
   return NDArray.outputs(
-    of: Eigen(vectors: false), shapes: [Shape(a.shape.prefix(a.rank - 1))], dtypes: [.complex64],
+    of: Eigen(vectors: false), shapes: [Shape(a.shape.prefix(a.rank - 1))],
+    dtypes: [a.dtype.complex],
     inputs: [a])[0]
 }

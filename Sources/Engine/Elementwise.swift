@@ -163,7 +163,7 @@ public func negative(_ x: NDArray) throws(ArrayError) -> NDArray {
 }
 public func abs(_ x: NDArray) -> NDArray {
   x.dtype.isUnsigned || x.dtype == .bool
-    ? x : .unary(.abs, x, dtype: x.dtype.isComplex ? .float32 : x.dtype)
+    ? x : .unary(.abs, x, dtype: x.dtype.realPart)
 }
 public func sign(_ x: NDArray) -> NDArray { .unary(.sign, x) }
 public func square(_ x: NDArray) -> NDArray { .unary(.square, x) }
@@ -247,11 +247,11 @@ public func isneginf(_ x: NDArray) throws(ArrayError) -> NDArray {
   return .unary(.isneginf, x, dtype: .bool)
 }
 public func real(_ x: NDArray) -> NDArray {
-  x.dtype.isComplex ? .unary(.real, x, dtype: .float32) : x
+  x.dtype.isComplex ? .unary(.real, x, dtype: x.dtype.realPart) : x
 }
 public func imag(_ x: NDArray) throws(ArrayError) -> NDArray {
   x.dtype.isComplex
-    ? .unary(.imag, x, dtype: .float32) : try NDArray.zeros(x.shape, dtype: x.dtype)
+    ? .unary(.imag, x, dtype: x.dtype.realPart) : try NDArray.zeros(x.shape, dtype: x.dtype)
 }
 public func conjugate(_ x: NDArray) -> NDArray { x.dtype.isComplex ? .unary(.conjugate, x) : x }
 /// The same values, through which no gradient flows.

@@ -34,7 +34,7 @@ extension ElementwiseOp {
       return [(x.dtype.isComplex ? g : Engine.real(g)).astype(x.dtype)]
     case .negative: return [try Engine.negative(g)]
     case .abs:
-      if x.dtype.isComplex { return [try multiply(g.astype(.complex64), Engine.sign(x))] }
+      if x.dtype.isComplex { return [try multiply(g.astype(x.dtype), Engine.sign(x))] }
       return try times(Engine.sign(x))
     case .square: return try times(multiply(x, c(2)))
     case .sqrt: return try times(divide(c(0.5), out))
@@ -66,8 +66,9 @@ extension ElementwiseOp {
         multiply(c(1.12837916709551257390), Engine.exp(Engine.negative(Engine.square(x)))))
     case .erfinv:
       return try times(multiply(c(0.88622692545275801365), Engine.exp(Engine.square(out))))
-    case .real: return [g.astype(.complex64)]
-    case .imag: return [try multiply(g.astype(.complex64), NDArray(.complex(0, 1)))]
+    case .real: return [g.astype(x.dtype)]
+    case .imag:
+      return [try multiply(g.astype(x.dtype), NDArray(.complex(0, 1), dtype: x.dtype))]
     case .conjugate: return [Engine.conjugate(g)]
     case .sign, .floor, .ceil, .rint, .trunc:
       return [try NDArray.zeros(x.shape, dtype: x.dtype)]

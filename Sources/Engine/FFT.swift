@@ -1,13 +1,13 @@
 // Fourier transforms along one axis; those over several are one after the other.
 //
-// The kernels (Kernels/fft.h) work on complex float rows. Tables of roots are made once a length and
+// The kernels (Kernels/fft.h) work on rows of complex numbers, of floats or of doubles. Tables of roots are made once a length and
 // kept, the last ones used, up to some megabytes. Rows of an even number of real values are
 // transformed as half as many complex ones. A transform carries its factor, so that scaling costs
 // nothing: `forward` transforms have none of their own, inverse ones 1 / n.
 
 import Kernels
 
-/// The tables for one length.
+/// The tables for one length in one precision.
 final class FFTPlan {
   let pointer: UnsafeMutablePointer<LullFFT>
   private var kept: [Buffer] = []
@@ -21,14 +21,14 @@ final class FFTPlan {
   private static let byteLimit = 32 << 20
 
   /// `direct`: all of n in lanes; nil where n has a large prime factor.
-  static func plan(_ n: Int, direct: Bool = false) throws(ArrayError) -> FFTPlan? {
+  static func plan(_ n: Int, direct: Bool = false, isDouble: Bool) throws(ArrayError) -> FFTPlan? {
     clock += 1
-    let key = direct ? -n : n
+    let key = (direct ? -n : n) * 2 + (isDouble ? 1 : 0)
     if let found = plans[key] {
       found.lastUse = clock
       return found
     }
-    guard let made = try FFTPlan(n, direct: direct) else { return nil }
+    guard let made = try FFTPlan(n, direct: direct, isDouble: isDouble) else { return nil }
     while let oldest = plans.min(by: { $0.value.lastUse < $1.value.lastUse }),
       plans.values.reduce(made.byteCount, { $0 + $1.byteCount }) > byteLimit
     { plans[oldest.key] = nil }
@@ -38,31 +38,34 @@ final class FFTPlan {
   }
 
   /// n roots of 1, of an order n.
-  static func roots(_ n: Int) throws(ArrayError) -> Buffer {
-    if let found = roots[n] { return found }
-    let made = try Buffer(byteCount: n * 8)
-    lull_fft_roots(Int64(n), Int64(n), made.pointer.assumingMemoryBound(to: Float.self))
+  static func roots(_ n: Int, isDouble: Bool) throws(ArrayError) -> Buffer {
+    let key = n * 2 + (isDouble ? 1 : 0)
+    if let found = roots[key] { return found }
+    let made = try Buffer(byteCount: n * (isDouble ? 16 : 8))
+    lull_fft_roots(Int64(n), Int64(n), isDouble ? 1 : 0, made.pointer)
     if roots.values.reduce(made.byteCount, { $0 + $1.byteCount }) > byteLimit { roots = [:] }
-    roots[n] = made
+    roots[key] = made
     return made
   }
 
-  private init?(_ n: Int, direct: Bool) throws(ArrayError) {
+  private init?(_ n: Int, direct: Bool, isDouble: Bool) throws(ArrayError) {
     var f = LullFFT()
     f.n = Int64(n)
+    f.isDouble = isDouble ? 1 : 0
     var inner: FFTPlan?
     var buffers: [Buffer] = []
-    func floats(_ count: Int) throws(ArrayError) -> UnsafeMutablePointer<Float> {
-      let buffer = try Buffer(byteCount: count * 4)
+    func table(_ byteCount: Int) throws(ArrayError) -> UnsafeMutableRawPointer {
+      let buffer = try Buffer(byteCount: byteCount)
       buffers.append(buffer)
-      return buffer.pointer.assumingMemoryBound(to: Float.self)
+      return buffer.pointer
     }
+    let width = isDouble ? 8 : 4  // of a part
     func lanes(_ n: Int) throws(ArrayError) -> LullLanes {
       var l = LullLanes()
       _ = lull_fft_radices(Int64(n), &l)
-      let table = try floats(2 * n)
-      lull_fft_roots(Int64(n), Int64(n), table)
-      l.twiddle = UnsafePointer(table)
+      let roots = try table(2 * n * width)
+      lull_fft_roots(Int64(n), Int64(n), isDouble ? 1 : 0, roots)
+      l.twiddle = UnsafeRawPointer(roots)
       return l
     }
     var whole = LullLanes()
@@ -76,15 +79,11 @@ final class FFTPlan {
       f.first = try lanes(n1)
       f.second = try lanes(n2)
       f.shift = Int32((Int.bitWidth - n.leadingZeroBitCount + 1) / 2)
-      let width = 1 << Int(f.shift)
-      let lanes = try floats(n1 * 32)
-      let high = try floats(4 * (n / width + 1))
-      let low = try floats(4 * width)
-      f.lanes = UnsafePointer(lanes)
-      let (h, l) = (
-        UnsafeMutableRawPointer(high).assumingMemoryBound(to: Double.self),
-        UnsafeMutableRawPointer(low).assumingMemoryBound(to: Double.self)
-      )
+      let near = 1 << Int(f.shift)
+      let lanes = try table(n1 * 32 * width)
+      let h = try table(16 * (n / near + 1)).assumingMemoryBound(to: Double.self)
+      let l = try table(16 * near).assumingMemoryBound(to: Double.self)
+      f.lanes = UnsafeRawPointer(lanes)
       f.high = UnsafePointer(h)
       f.low = UnsafePointer(l)
       lull_fft_tables(&f, lanes, h, l)
@@ -97,12 +96,12 @@ final class FFTPlan {
         m = smaller
         break
       }
-      guard let found = try FFTPlan.plan(m) else { return nil }
+      guard let found = try FFTPlan.plan(m, isDouble: isDouble) else { return nil }
       inner = found
       f.inner = UnsafePointer(found.pointer)
-      let (chirp, spectrum) = (try floats(2 * n), try floats(2 * m))
-      f.chirp = UnsafePointer(chirp)
-      f.spectrum = UnsafePointer(spectrum)
+      let (chirp, spectrum) = (try table(2 * n * width), try table(2 * m * width))
+      f.chirp = UnsafeRawPointer(chirp)
+      f.spectrum = UnsafeRawPointer(spectrum)
       let scratch = try Buffer(byteCount: Int(lull_fft_scratch(found.pointer, 1)))
       lull_fft_chirp(&f, chirp, spectrum, scratch.pointer)
       withExtendedLifetime(scratch) {}
@@ -147,14 +146,16 @@ struct FFT: Primitive, Codable {
       try rows(x, out)
       return
     }
-    if kind == .complex, n <= 1024, inner >= 8, let plan = try FFTPlan.plan(n, direct: true) {
+    let isDouble = out.dtype.complex == .complex128
+    if kind == .complex, n <= 1024, inner >= 8,
+      let plan = try FFTPlan.plan(n, direct: true, isDouble: isDouble)
+    {
       try out.allocate()
       let scratch = try Buffer(
         byteCount: Int(lull_fft_scratch(plan.pointer, 2)))
       lull_fft_columns(
-        plan.pointer, x.pointer(as: Float.self), out.pointer(as: Float.self),
-        Int64(out.size / (n * inner)), Int64(inner), inverse ? 1 : 0, inverse ? 1 / Float(n) : 1,
-        scratch.pointer)
+        plan.pointer, x.pointer, out.pointer, Int64(out.size / (n * inner)), Int64(inner),
+        inverse ? 1 : 0, factor(isDouble), scratch.pointer)
       withExtendedLifetime((scratch, plan)) {}
       return
     }
@@ -172,44 +173,59 @@ struct FFT: Primitive, Codable {
     out.share(back, strides: back.strides)
   }
 
+  /// What an inverse transform is multiplied with.
+  private func factor(_ isDouble: Bool) -> Double {
+    !inverse ? 1 : isDouble ? 1 / Double(n) : Double(1 / Float(n))
+  }
+
   private func rows(_ x: NDArray, _ out: NDArray) throws(ArrayError) {
+    if out.dtype.complex == .complex128 {
+      try rows(x, out, of: Double.self)
+    } else {
+      try rows(x, out, of: Float.self)
+    }
+  }
+  private func rows<Part: BinaryFloatingPoint>(_ x: NDArray, _ out: NDArray, of: Part.Type)
+    throws(ArrayError)
+  {
     try out.allocate()
     let count = out.size / out.shape[out.rank - 1]
-    let (from, to) = (x.pointer(as: Float.self), out.pointer(as: Float.self))
-    func run(_ n: Int, _ from: UnsafePointer<Float>, _ to: UnsafeMutablePointer<Float>)
+    let width = MemoryLayout<Part>.size
+    let isDouble = width == 8
+    let (from, to) = (x.pointer(as: Part.self), out.pointer(as: Part.self))
+    func run(_ n: Int, _ from: UnsafePointer<Part>, _ to: UnsafeMutablePointer<Part>)
       throws(ArrayError)
     {
-      guard let plan = try FFTPlan.plan(n) else { throw .internal("no plan for \(n) values") }
+      guard let plan = try FFTPlan.plan(n, isDouble: isDouble) else {
+        throw .internal("no plan for \(n) values")
+      }
       let scratch = try Buffer(
         byteCount: Int(lull_fft_scratch(plan.pointer, Int64(count))))
-      // self.n, not n: half as many complex values stand for the real ones.
+      // The factor is of self.n, not n: half as many complex values stand for the real ones.
       lull_fft(
-        plan.pointer, from, to, Int64(count), inverse ? 1 : 0, inverse ? 1 / Float(self.n) : 1,
-        scratch.pointer)
+        plan.pointer, from, to, Int64(count), inverse ? 1 : 0, factor(isDouble), scratch.pointer)
       withExtendedLifetime((scratch, plan)) {}
     }
     switch kind {
     case .complex: try run(n, from, to)
     case .realToComplex where n % 2 == 0:
-      let half = try Buffer(byteCount: count * n * 4)
-      let z = half.pointer.assumingMemoryBound(to: Float.self)
-      let roots = try FFTPlan.roots(n)
+      let half = try Buffer(byteCount: count * n * width)
+      let z = half.pointer.assumingMemoryBound(to: Part.self)
+      let roots = try FFTPlan.roots(n, isDouble: isDouble)
       try run(n / 2, from, z)
-      lull_fft_unpack(
-        z, to, Int64(count), Int64(n), roots.pointer.assumingMemoryBound(to: Float.self))
+      lull_fft_unpack(z, to, Int64(count), Int64(n), isDouble ? 1 : 0, roots.pointer)
       withExtendedLifetime((half, roots)) {}
     case .complexToReal where n % 2 == 0:
-      let half = try Buffer(byteCount: count * n * 4)
-      let z = half.pointer.assumingMemoryBound(to: Float.self)
-      let roots = try FFTPlan.roots(n)
-      lull_fft_pack(
-        from, z, Int64(count), Int64(n), roots.pointer.assumingMemoryBound(to: Float.self))
+      let half = try Buffer(byteCount: count * n * width)
+      let z = half.pointer.assumingMemoryBound(to: Part.self)
+      let roots = try FFTPlan.roots(n, isDouble: isDouble)
+      lull_fft_pack(from, z, Int64(count), Int64(n), isDouble ? 1 : 0, roots.pointer)
       try run(n / 2, z, to)
       withExtendedLifetime((half, roots)) {}
     case .realToComplex, .complexToReal:
       // An odd number of values: as complex ones.
-      let whole = try Buffer(byteCount: count * n * 8)
-      let z = whole.pointer.assumingMemoryBound(to: Float.self)
+      let whole = try Buffer(byteCount: count * n * 2 * width)
+      let z = whole.pointer.assumingMemoryBound(to: Part.self)
       let m = n / 2 + 1
       for row in 0..<count {
         let own = z + 2 * row * n
@@ -249,13 +265,13 @@ struct FFT: Primitive, Codable {
     case .complex:
       let back = transform(cotangent, .complex, !inverse)
       let factor = inverse ? 1 / Double(n) : Double(n)
-      return [try multiply(back, NDArray.weak(.float(factor), like: .complex64))]
+      return [try multiply(back, NDArray.weak(.float(factor), like: back.dtype))]
     case .realToComplex:
       let back = transform(try multiply(cotangent, mask(0.5)), .complexToReal, true)
-      return [try multiply(back, NDArray.weak(.float(Double(n)), like: .float32))]
+      return [try multiply(back, NDArray.weak(.float(Double(n)), like: back.dtype))]
     case .complexToReal:
       let back = transform(cotangent, .realToComplex, false)
-      let scale = try NDArray.weak(.float(1 / Double(n)), like: .float32)
+      let scale = try NDArray.weak(.float(1 / Double(n)), like: cotangent.dtype)
       return [try multiply(back, multiply(mask(2), scale))]
     }
   }
@@ -264,7 +280,7 @@ struct FFT: Primitive, Codable {
     shape[axis] = kind == .realToComplex ? n / 2 + 1 : n
     return NDArray(
       FFT(kind: kind, inverse: inverse, axis: axis, n: n, rank: rank), shape: shape,
-      dtype: kind == .complexToReal ? .float32 : .complex64, x)
+      dtype: kind == .complexToReal ? x.dtype.realPart : x.dtype.complex, x)
   }
   /// The numbers of a half spectrum that stand for two: all but the first and, for an even n, the last.
   private func mask(_ value: Float) throws(ArrayError) -> NDArray {

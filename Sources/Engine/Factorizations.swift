@@ -285,7 +285,7 @@ private func solve(_ a: NDArray, _ b: NDArray, _ triangle: Solve.Triangle?, _ op
         + (isVector ? "values" : "rows") + " on the right, not \(rows)")
   }
   let dtype = DType.promoted(a.dtype, b.dtype)
-  guard dtype == .float32 || dtype == .float64 || (dtype == .complex64 && triangle == nil) else {
+  guard dtype == .float32 || dtype == .float64 || (dtype.isComplex && triangle == nil) else {
     throw .argument(
       op: op,
       message:

@@ -45,7 +45,9 @@ public func fourier(
   if real && inverse { shape[last] = sizes[sizes.count - 1] / 2 + 1 }
   _ = try shape.elementCount(op: op)
 
-  var y = x.astype(real && !inverse ? .float32 : .complex64)
+  // float64 and complex128 are transformed in double precision, all else in single.
+  let wide = x.dtype.complex
+  var y = x.astype(real && !inverse ? wide.realPart : wide)
   var widths: [(Int, Int)] = []
   for i in 0..<x.rank {
     if shape[i] < x.shape[i] { y = try slice(y, axis: i, from: 0, to: shape[i]) }
@@ -58,7 +60,7 @@ public func fourier(
     shape[axis] = kind == .realToComplex ? n / 2 + 1 : n
     return NDArray(
       FFT(kind: kind, inverse: inverse, axis: axis, n: n, rank: y.rank), shape: shape,
-      dtype: kind == .complexToReal ? .float32 : .complex64, y)
+      dtype: kind == .complexToReal ? wide.realPart : wide, y)
   }
   let count = sizes.reduce(1.0) { $0 * Double($1) }
   let final = sizes[sizes.count - 1]
@@ -149,7 +151,7 @@ public func shortTimeFourier(
   if half && !isReal {
     throw .argument(op: op, message: "the spectrum of a complex signal has two sides")
   }
-  var y = x.astype(isReal ? .float32 : .complex64)
+  var y = x.astype(isReal ? x.dtype.complex.realPart : x.dtype.complex)
   if settings.center { y = try extended(y, n / 2, padMode, op) }
   let length = y.shape[y.rank - 1]
   guard length >= n else {

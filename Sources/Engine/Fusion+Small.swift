@@ -14,7 +14,7 @@ extension Fusion {
     if size > 1024 || size == 0 { return false }
     // No reference to an input is counted here: one that dies is overwritten.
     let dtype = node.reference(0)._withUnsafeGuaranteedRef { $0.dtype }
-    guard dtype.byteCount >= 4, let op = simpleOp(node) else { return false }
+    guard dtype.byteCount >= 4, dtype != .complex128, let op = simpleOp(node) else { return false }
     guard let function = lull_op_function(Int32(op), Int32(computeType(dtype))) else {
       return false
     }

@@ -52,6 +52,7 @@ struct Fusion {
     case .float16, .bfloat16, .float32: lullF32
     case .float64: lullF64
     case .complex64: lullC64
+    case .complex128: lullC128
     }
   }
 
@@ -165,7 +166,7 @@ struct Fusion {
     case .isposinf: return from.isInexact ? one(lullIsPosInf) : emit(lullNe, type, a, a)
     case .isneginf: return from.isInexact ? one(lullIsNegInf) : emit(lullNe, type, a, a)
     case .isfinite: return from.isInexact ? one(lullIsFinite) : emit(lullEq, type, a, a)
-    case .real: return one(lullCastF32)
+    case .real: return one(lullCastF32 + computeType(node.dtype))
     case .imag: return one(lullImag)
     case .conjugate: return one(lullConj)
     case .add, .subtract:
@@ -213,7 +214,7 @@ struct Fusion {
   /// The exponent of a power where it is one number and 1, 2 or 3: a product is as exact and far
   /// cheaper. nil for any other.
   static func wholeExponent(_ node: NDArray) -> Int? {
-    guard let y = node.in1, y.size == 1, y.buffer != nil, node.dtype != .complex64 else {
+    guard let y = node.in1, y.size == 1, y.buffer != nil, !node.dtype.isComplex else {
       return nil
     }
     if launches.isWanted { launches.noteValue(of: y) }
@@ -413,7 +414,7 @@ struct Fusion {
     }
 
     // Last uses, then registers by a linear scan.
-    var wide = false
+    var (wide, widest) = (false, false)
     func use(_ v: Int32, at i: Int) {
       if v >= 0 && values[Int(v)].lastUse < 0 { values[Int(v)].lastUse = Int32(i) }
     }
@@ -423,9 +424,10 @@ struct Fusion {
       if value.type == UInt8(lullF64) || value.type >= UInt8(lullI64)
         || value.op == UInt8(lullCastF64)
         || value.op >= UInt8(lullCastI64)
-          && value.op <= UInt8(lullCastC64)
+          && value.op <= UInt8(lullCastC128)
       {
         wide = true
+        if value.type == UInt8(lullC128) || value.op == UInt8(lullCastC128) { widest = true }
       }
       if value.op != UInt8(lullLoad) {
         use(value.a, at: i)
@@ -508,11 +510,11 @@ struct Fusion {
       let isShared = (0..<i).contains { outputs[$0].reg == outputs[i].reg }
       let value = values[Int(kept[i].slot)]
       if isShared || value.op == UInt8(lullLoad) {
-        // Or with itself copies any 4-byte (or 8-byte) value.
-        let width = kept[i].dtype
-        let type = [.uint64, .int64, .float64, .complex64].contains(width) ? lullI64 : lullI32
+        // Or with itself copies any 4-byte (or 8-byte) value, a choice between equals one of 16 bytes.
+        let size = lull_compute_size(Int32(outputs[i].type))
+        let type = size == 16 ? lullC128 : size == 8 ? lullI64 : lullI32
         var copy = LullInstruction()
-        copy.op = UInt8(lullOr)
+        copy.op = UInt8(size == 16 ? lullSelect : lullOr)
         copy.type = UInt8(type)
         copy.a = outputs[i].reg
         copy.b = outputs[i].reg
@@ -526,7 +528,7 @@ struct Fusion {
       throw .internal("a fused kernel needs \(registerCount) registers")
     }
 
-    program.tile = wide ? 256 : 512
+    program.tile = widest ? 128 : wide ? 256 : 512
     program.total = Int64(space.uncheckedElementCount)
     program.registerCount = registerCount
     program.instructionCount = Int32(code.count)
@@ -603,13 +605,16 @@ struct Fusion {
   /// The compute type of an instruction's result.
   private static func resultType(_ op: UInt8, _ type: UInt8) -> UInt8 {
     let op = Int(op)
-    if op >= lullCastF32 && op <= lullCastC64 { return UInt8(op - lullCastF32) }
+    if op >= lullCastF32 && op <= lullCastC128 { return UInt8(op - lullCastF32) }
     if op >= lullEq && op <= lullGe || op == lullNotZero || op == lullIsZero
       || op >= lullIsNan && op <= lullIsNegInf
     {
       return UInt8(lullI32)
     }
-    if (op == lullAbs || op == lullImag) && Int(type) == lullC64 { return UInt8(lullF32) }
+    if op == lullAbs || op == lullImag {
+      if Int(type) == lullC64 { return UInt8(lullF32) }
+      if Int(type) == lullC128 { return UInt8(lullF64) }
+    }
     return type
   }
 

@@ -32,6 +32,8 @@ extension NDArray {
       .complex(
         Double(p.loadUnaligned(as: Float.self)),
         Double((p + 4).loadUnaligned(as: Float.self)))
+    case .complex128:
+      .complex(p.loadUnaligned(as: Double.self), (p + 8).loadUnaligned(as: Double.self))
     }
   }
 

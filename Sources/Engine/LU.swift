@@ -1,7 +1,7 @@
 // LU factorisations as results, and by what they are computed.
 //
 // Our own kernels (lu.h) factorise, solve and invert float32 and float64 on AVX2 and AVX-512. Elsewhere, and
-// for complex64, LAPACK does it.
+// for complex numbers, LAPACK does it.
 
 import COpenBLAS
 import Kernels

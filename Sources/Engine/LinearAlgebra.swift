@@ -2,7 +2,7 @@
 //
 // Each factorisation works on the last two dimensions; the others are a batch, whose matrices the
 // pool's threads share out, LAPACK on one thread in each. A large matrix alone is given to LAPACK
-// with all threads. float32 and float64 are taken, complex64 too where it is said.
+// with all threads. float32 and float64 are taken, complex numbers too where it is said.
 //
 // A matrix that has no result (a singular one to invert, one that is not positive definite) is an
 // error of the evaluation, with the place that asked for it.
@@ -16,7 +16,12 @@ private let largestMatrix = 16384
 enum LinearAlgebra {
   /// The letter that LAPACK's routines have for a dtype.
   static func letter(_ dtype: DType) -> CChar {
-    CChar(UInt8(ascii: dtype == .float32 ? "s" : dtype == .float64 ? "d" : "c"))
+    switch dtype {
+    case .float32: CChar(UInt8(ascii: "s"))
+    case .float64: CChar(UInt8(ascii: "d"))
+    case .complex128: CChar(UInt8(ascii: "z"))
+    default: CChar(UInt8(ascii: "c"))
+    }
   }
 
   static func require(_ op: OperationName) throws(ArrayError) {
@@ -63,7 +68,7 @@ enum LinearAlgebra {
   static func check(
     _ x: NDArray, _ op: OperationName, square: Bool = true, complex: Bool = false
   ) throws(ArrayError) {
-    guard x.dtype == .float32 || x.dtype == .float64 || (complex && x.dtype == .complex64) else {
+    guard x.dtype == .float32 || x.dtype == .float64 || (complex && x.dtype.isComplex) else {
       throw .argument(
         op: op,
         message: "needs float32" + (complex ? ", float64 or complex64" : " or float64")
@@ -181,7 +186,7 @@ public func norm(
   let given = axes ?? Array(0..<x.rank)
   var places: [Int] = []
   for axis in given { places.append(try x.axis(axis, op: op)) }
-  func real(_ y: NDArray) -> NDArray { y.astype(dtype.isComplex ? .float32 : dtype) }
+  func real(_ y: NDArray) -> NDArray { y.astype(dtype.realPart) }
 
   if places.count == 1 {
     guard case .number(let p) = order else {

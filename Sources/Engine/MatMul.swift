@@ -208,6 +208,10 @@ struct MatMul: Primitive, Codable {
       var one: (Float, Float) = (1, 0)
       var zero: (Float, Float) = (0, 0)
       cblas_cgemm(CblasRowMajor, ta, tb, bm, bn, bk, &one, a, lda, b, ldb, &zero, c, ldc)
+    case .complex128:
+      var one: (Double, Double) = (1, 0)
+      var zero: (Double, Double) = (0, 0)
+      cblas_zgemm(CblasRowMajor, ta, tb, bm, bn, bk, &one, a, lda, b, ldb, &zero, c, ldc)
     default:
       let x = a.assumingMemoryBound(to: Int.self)
       let y = b.assumingMemoryBound(to: Int.self)

@@ -151,7 +151,7 @@ public enum Random {
       throw .argument(
         op: "random.normal", message: "needs a float dtype or complex64, not \(dtype.name)")
     }
-    if dtype.isComplex { return try complexNormal(shape, loc, scale, key) }
+    if dtype.isComplex { return try complexNormal(shape, dtype, loc, scale, key) }
     var factor = try NDArray(.float(1.4142135623730951), dtype: dtype)
     if let scale { factor = try multiply(factor, scale.astype(dtype)) }
     let x = try multiply(factor, erfinv(symmetric(shape, key)).astype(dtype))
@@ -160,13 +160,13 @@ public enum Random {
   }
   /// Real and imaginary part with half the variance each.
   private static func complexNormal(
-    _ shape: Shape, _ loc: NDArray?, _ scale: NDArray?, _ key: NDArray?
+    _ shape: Shape, _ dtype: DType, _ loc: NDArray?, _ scale: NDArray?, _ key: NDArray?
   ) throws(ArrayError) -> NDArray {
     let pairs = try Shape.checked(shape.array + [2], op: "random.normal")
     let parts = try erfinv(symmetric(pairs, key))
-    var z = try squeeze(parts.view(as: .complex64), [-1])
-    if let scale { z = try multiply(scale.astype(.complex64), z) }
-    if let loc { z = try add(loc.astype(.complex64), z) }
+    var z = try squeeze(parts.view(as: .complex64), [-1]).astype(dtype)
+    if let scale { z = try multiply(scale.astype(dtype), z) }
+    if let loc { z = try add(loc.astype(dtype), z) }
     return z
   }
   /// Vectors with the given mean and covariance; `shape` is that of the batch.

@@ -15,7 +15,8 @@ struct Sort: Primitive, Codable {
     try out.allocate()
     if x.size == 0 { return }
     let n = x.shape[x.rank - 1]
-    let scratch = try Buffer(byteCount: Int(lull_sort_scratch(Int64(n), lull_thread_count())))
+    let scratch = try Buffer(
+      byteCount: Int(lull_sort_scratch(Int64(n), Int32(x.dtype.rawValue), lull_thread_count())))
     lull_sort(
       givesIndices ? nil : out.pointer, givesIndices ? out.pointer(as: UInt32.self) : nil,
       x.pointer, Int32(x.dtype.rawValue), Int64(x.size / n), Int64(n), scratch.pointer)
@@ -145,7 +146,8 @@ public func searchsorted(_ sorted: NDArray, _ values: NDArray, right: Bool = fal
     throw .rank(op: "searchsorted", shape: sorted.shape.array, needed: "one dimension")
   }
   if sorted.dtype.isComplex || values.dtype.isComplex {
-    throw .dtype(op: "searchsorted", found: .complex64, needed: "real dtypes")
+    throw .dtype(
+      op: "searchsorted", found: DType.promoted(sorted.dtype, values.dtype), needed: "real dtypes")
   }
   return NDArray(
     SearchSorted(right: right), shape: values.shape, dtype: .uint32, sorted, values)

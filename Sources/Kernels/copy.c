@@ -13,6 +13,8 @@ typedef struct {
   int64_t outer, chunkRows, rows;
 } Copy;
 
+typedef struct { uint64_t low, high; } Wide;  // an element of 16 bytes
+
 static inline void move(char *d, int64_t ds, const char *s, int64_t ss, int64_t n, int size) {
 #define MOVE(T) for (int64_t i = 0; i < n; ++i) *(T *)(d + i * ds) = *(const T *)(s + i * ss)
   switch (size) {
@@ -20,6 +22,7 @@ static inline void move(char *d, int64_t ds, const char *s, int64_t ss, int64_t 
   case 2: MOVE(uint16_t); break;
   case 4: MOVE(uint32_t); break;
   case 8: MOVE(uint64_t); break;
+  case 16: MOVE(Wide); break;
   }
 }
 
@@ -32,6 +35,7 @@ static void move_row(char *d, int64_t ds, const char *s, int64_t ss, int64_t n, 
     case 2: FILL(uint16_t) break;
     case 4: FILL(uint32_t) break;
     case 8: FILL(uint64_t) break;
+    case 16: FILL(Wide) break;
     }
   } else move(d, ds, s, ss, n, size);
 }

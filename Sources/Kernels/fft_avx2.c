@@ -2,6 +2,7 @@
 #include "Kernels.h"
 #if defined(__x86_64__)
 #define LEVEL 1
+#define REAL float
 #define NAME(x) lull_avx2_##x
 #pragma clang attribute push(__attribute__((target("avx2,fma,f16c"))), apply_to = function)
 #include "fft_impl.h"

@@ -18,6 +18,8 @@ int64_t lull_index_offsets(int64_t *offsets, const int64_t *const *indices, int 
   return -1;
 }
 
+typedef struct { uint64_t low, high; } Wide;  // an element of 16 bytes
+
 typedef struct {
   char *out;
   const char *src;
@@ -38,6 +40,7 @@ static void gather_range(const Gather *g, int64_t from, int64_t to) {
   case 2: GATHER(uint16_t);
   case 4: GATHER(uint32_t);
   case 8: GATHER(uint64_t);
+  case 16: GATHER(Wide);
   default:
     for (int64_t i = from; i < to; ++i)
       memcpy(g->out + i * g->slice, g->src + o[i], g->slice);
@@ -110,6 +113,7 @@ enum { readAhead = 128, longSlice = 64, longAhead = 16 };
     case 2: name##_sized(t, from, to, 2); break;                                            \
     case 4: name##_sized(t, from, to, 4); break;                                            \
     case 8: name##_sized(t, from, to, 8); break;                                            \
+    case 16: name##_sized(t, from, to, 16); break;                                          \
     default: name##_sized(t, from, to, t->slice);                                           \
     }                                                                                       \
   }
@@ -141,7 +145,6 @@ static float h2f(uint16_t h) { float f; lull_convert((char *)&f, lullFloat32, (c
 static uint16_t f2h(float f) { uint16_t h; lull_convert((char *)&h, lullFloat16, (const char *)&f, lullFloat32, 4, 1); return h; }
 static float b2f(uint16_t h) { float f; lull_convert((char *)&f, lullFloat32, (const char *)&h, lullBFloat16, 2, 1); return f; }
 static uint16_t f2b(float f) { uint16_t h; lull_convert((char *)&h, lullBFloat16, (const char *)&f, lullFloat32, 4, 1); return h; }
-typedef struct { float re, im; } c64;
 
 // One slice into place.
 static void update(char *dst, const char *src, int64_t n, int dtype, int mode) {
@@ -165,6 +168,20 @@ static void update(char *dst, const char *src, int64_t n, int dtype, int mode) {
     }                                                                                       \
     break;                                                                                  \
   }
+#define UPDATE_COMPLEX(T)                                                                    \
+  {                                                                                         \
+    typedef struct { T re, im; } Complex;                                                   \
+    Complex *d = (Complex *)dst;                                                            \
+    const Complex *s = (const Complex *)src;                                                \
+    for (int64_t i = 0; i < n; ++i) {                                                       \
+      Complex a = d[i], b = s[i];                                                           \
+      int lower = b.re < a.re || (b.re == a.re && b.im < a.im);                             \
+      if (mode == 1) d[i] = (Complex){a.re + b.re, a.im + b.im};                            \
+      else if (mode == 2) d[i] = (Complex){a.re * b.re - a.im * b.im, a.re * b.im + a.im * b.re}; \
+      else if (mode == 3 ? !lower : lower) d[i] = b;                                        \
+    }                                                                                       \
+    break;                                                                                  \
+  }
 #define ID(x) (x)
 #define NZ(x) ((x) != 0)
   int wraps = mode <= 2;
@@ -182,18 +199,8 @@ static void update(char *dst, const char *src, int64_t n, int dtype, int mode) {
   case lullBFloat16: UPDATE(uint16_t, float, b2f, f2b)
   case lullFloat32: UPDATE(float, float, ID, ID)
   case lullFloat64: UPDATE(double, double, ID, ID)
-  case lullComplex64: {
-    c64 *d = (c64 *)dst;
-    const c64 *s = (const c64 *)src;
-    for (int64_t i = 0; i < n; ++i) {
-      c64 a = d[i], b = s[i];
-      int lower = b.re < a.re || (b.re == a.re && b.im < a.im);
-      if (mode == 1) d[i] = (c64){a.re + b.re, a.im + b.im};
-      else if (mode == 2) d[i] = (c64){a.re * b.re - a.im * b.im, a.re * b.im + a.im * b.re};
-      else if (mode == 3 ? !lower : lower) d[i] = b;
-    }
-    break;
-  }
+  case lullComplex64: UPDATE_COMPLEX(float)
+  case lullComplex128: UPDATE_COMPLEX(double)
   }
 }
 
@@ -222,7 +229,8 @@ int64_t lull_take_along(char *out, const char *x, const int64_t *index, int64_t 
       case 1: *d = *s; break;
       case 2: memcpy(d, s, 2); break;
       case 4: memcpy(d, s, 4); break;
-      default: memcpy(d, s, 8);
+      case 8: memcpy(d, s, 8); break;
+      default: memcpy(d, s, 16);
       }
     }
   return -1;

@@ -86,8 +86,9 @@ int64_t lull_first_non_finite(const void *data, int dtype, int64_t n, int nanOnl
   case lullBFloat16: LOOK(uint16_t, (x & 0x7fff) > 0x7f80, (x & 0x7fff) == 0x7f80)
   case lullFloat32: LOOK(float, x != x, x - x != 0)
   case lullFloat64: LOOK(double, x != x, x - x != 0)
-  case lullComplex64: {
-    int64_t found = lull_first_non_finite(data, lullFloat32, 2 * n, nanOnly);
+  case lullComplex64: case lullComplex128: {
+    int parts = dtype == lullComplex64 ? lullFloat32 : lullFloat64;
+    int64_t found = lull_first_non_finite(data, parts, 2 * n, nanOnly);
     return found < 0 ? found : (found >> 2) << 1 | (found & 1);
   }
   default: return -1;

@@ -37,19 +37,11 @@ static uint16_t float_to_bf(float f) {
   return f != f ? (u >> 16) | 0x40 : (u + 0x7fff + ((u >> 16) & 1)) >> 16;
 }
 typedef struct { float re, im; } complex64;
+typedef struct { double re, im; } complex128;
 static double lae(double x, double y) {
   if (x != x || y != y) return NAN;
   double high = x > y ? x : y, low = x > y ? y : x;
   return high == INFINITY || low == -INFINITY ? high : high + log1p(exp(low - high));
-}
-
-static complex64 complex_lae(complex64 x, complex64 y) {
-  int swap = y.re > x.re;
-  complex64 high = swap ? y : x, low = swap ? x : y;
-  if (high.re == -INFINITY) return high;
-  double complex sum = 1 + cexp((double)low.re - high.re + I * ((double)low.im - high.im));
-  double complex log = clog(sum);
-  return (complex64){(float)(high.re + creal(log)), (float)(high.im + cimag(log))};
 }
 
 // One run of n elements, `step` apart: M in memory, A accumulates. From `acc` on; the final
@@ -84,28 +76,40 @@ KINDS(bf, uint16_t, float, bf_to_float, float_to_bf)
 RUN(f32_lae, float, double, ID, ID, lae(acc, v)) RUN(f64_lae, double, double, ID, ID, lae(acc, v))
 RUN(f16_lae, uint16_t, float, half_to_float, float_to_half, lae(acc, v))
 RUN(bf_lae, uint16_t, float, bf_to_float, float_to_bf, lae(acc, v))
-static void c64_run(complex64 *out, const complex64 *x, int64_t n, int64_t step, int inclusive,
-                    int kind, complex64 *state) {
-  complex64 acc = *state;
-  for (int64_t i = 0; i < n; ++i) {
-    complex64 v = x[i * step], before = acc;
-    if (kind == 0) acc.re += v.re, acc.im += v.im;
-    else if (kind == 1) {
-      float re = acc.re * v.re - acc.im * v.im;
-      acc.im = acc.re * v.im + acc.im * v.re, acc.re = re;
-    } else if (kind == 4) acc = complex_lae(acc, v);
-    else {
-      int lower = v.re < acc.re || (v.re == acc.re && v.im < acc.im);
-      int equal = v.re == acc.re && v.im == acc.im;
-      if (!equal && (kind == 2 ? !lower : lower)) acc = v;
-    }
-    if (out) out[i * step] = inclusive ? acc : before;
+// The same of complex numbers C with parts of type T.
+#define COMPLEX_RUN(name, C, T)                                                             \
+  static C name##_lae(C x, C y) {                                                           \
+    int swap = y.re > x.re;                                                                 \
+    C high = swap ? y : x, low = swap ? x : y;                                              \
+    if (high.re == -INFINITY) return high;                                                  \
+    double complex sum = 1 + cexp((double)low.re - high.re + I * ((double)low.im - high.im)); \
+    double complex log = clog(sum);                                                         \
+    return (C){(T)(high.re + creal(log)), (T)(high.im + cimag(log))};                       \
+  }                                                                                         \
+  static void name##_run(C *out, const C *x, int64_t n, int64_t step, int inclusive, int kind, \
+                         C *state) {                                                        \
+    C acc = *state;                                                                         \
+    for (int64_t i = 0; i < n; ++i) {                                                       \
+      C v = x[i * step], before = acc;                                                      \
+      if (kind == 0) acc.re += v.re, acc.im += v.im;                                        \
+      else if (kind == 1) {                                                                 \
+        T re = acc.re * v.re - acc.im * v.im;                                               \
+        acc.im = acc.re * v.im + acc.im * v.re, acc.re = re;                                \
+      } else if (kind == 4) acc = name##_lae(acc, v);                                       \
+      else {                                                                                \
+        int lower = v.re < acc.re || (v.re == acc.re && v.im < acc.im);                     \
+        int equal = v.re == acc.re && v.im == acc.im;                                       \
+        if (!equal && (kind == 2 ? !lower : lower)) acc = v;                                \
+      }                                                                                     \
+      if (out) out[i * step] = inclusive ? acc : before;                                    \
+    }                                                                                       \
+    *state = acc;                                                                           \
   }
-  *state = acc;
-}
+COMPLEX_RUN(c64, complex64, float)
+COMPLEX_RUN(c128, complex128, double)
 
 typedef union { double d; float f; uint8_t u8; uint16_t u16; uint32_t u32; uint64_t u64;
-  int8_t i8; int16_t i16; int32_t i32; int64_t i64; complex64 c; } State;
+  int8_t i8; int16_t i16; int32_t i32; int64_t i64; complex64 c; complex128 z; } State;
 
 static State identity(int dtype, int kind) {
   State s;
@@ -128,7 +132,12 @@ static State identity(int dtype, int kind) {
   case lullFloat32: case lullFloat64:
     if (kind == 1) s.d = 1; else if (kind >= 2) s.d = low || kind == 4 ? -INFINITY : INFINITY;
     break;
-  default: if (kind == 1) s.c.re = 1; else if (kind == 4) s.c.re = -INFINITY; else if (kind >= 2) s.c.re = s.c.im = low ? -INFINITY : INFINITY;
+#define COMPLEX_LIM(c)                                                                      \
+  if (kind == 1) c.re = 1;                                                                  \
+  else if (kind == 4) c.re = -INFINITY;                                                     \
+  else if (kind >= 2) c.re = c.im = low ? -INFINITY : INFINITY
+  case lullComplex64: COMPLEX_LIM(s.c); break;
+  default: COMPLEX_LIM(s.z);
   }
   return s;
 }
@@ -158,6 +167,7 @@ static void run(void *out, const void *x, int dtype, int kind, int64_t n, int64_
   case lullFloat32: if (kind == 4) f32_lae(out, x, n, step, inclusive, &s->d); else CALL4(f32, d); break;
   case lullFloat64: if (kind == 4) f64_lae(out, x, n, step, inclusive, &s->d); else CALL4(f64, d); break;
   case lullComplex64: c64_run(out, x, n, step, inclusive, kind, &s->c); break;
+  case lullComplex128: c128_run(out, x, n, step, inclusive, kind, &s->z); break;
   }
 }
 

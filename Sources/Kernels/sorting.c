@@ -82,6 +82,15 @@ static void store_key(char *d, int64_t i, uint64_t k, int dtype) {
 }
 
 typedef struct { uint64_t key; uint32_t index, pad; } Pair;
+// complex128: its parts are two keys, both the largest for a nan.
+typedef struct { uint64_t high, low; int64_t index; } Twin;
+
+static Twin load_twin(const char *x, int64_t i) {
+  const uint64_t *c = (const uint64_t *)x + 2 * i;
+  Twin t = {key_f64(one_zero64(c[0])), key_f64(one_zero64(c[1])), i};
+  if (t.high == UINT64_MAX || t.low == UINT64_MAX) t.high = t.low = UINT64_MAX;
+  return t;
+}
 
 // Each sorter sorts a[0..n) with b as scratch; the result is left in a.
 #define SORTER(name, T, KEY, DIGITS, BITS)                                                  \
@@ -133,10 +142,12 @@ typedef struct { uint64_t key; uint32_t index, pad; } Pair;
 #define PLAIN(x) (x)
 #define HIGH(x) ((x) >> 32)
 #define KEYOF(x) ((x).key)
+#define TWIN(x) ((unsigned __int128)(x).high << 64 | (x).low)
 SORTER(u32, uint32_t, PLAIN, 3, 11)
 SORTER(u64, uint64_t, PLAIN, 8, 8)
 SORTER(indexed, uint64_t, HIGH, 3, 11)
 SORTER(pair, Pair, KEYOF, 8, 8)
+SORTER(twin, Twin, TWIN, 16, 8)
 
 void lull_radix_u32(uint32_t *a, uint32_t *b, int64_t n) { radix_u32(a, b, n); }
 void lull_radix_u64(uint64_t *a, uint64_t *b, int64_t n) { radix_u64(a, b, n); }
@@ -180,9 +191,10 @@ typedef struct {
   char *scratch;
 } Sort;
 
-// What the keys of a row are: 4 bytes, 8 bytes (indices in the low half, or wide values), or pairs.
-enum { narrow, wide, indexed, paired };
+// What the keys of a row are: 4 bytes, 8 bytes (indices in the low half, or wide values), pairs, or twins.
+enum { narrow, wide, indexed, paired, twinned };
 static int kind_of(const Sort *s) {
+  if (s->dtype == lullComplex128) return twinned;
   int isWide = lull_dtype_size(s->dtype) > 4;
   return s->indices ? isWide ? paired : indexed : isWide ? wide : narrow;
 }
@@ -204,6 +216,9 @@ static void make_keys(const Sort *s, const char *x, void *keys, int64_t from, in
   } else if (kind == wide) {
     uint64_t *a = keys;
     for (int64_t i = from; i < to; ++i) a[i] = load_key(x, i, s->dtype);
+  } else if (kind == twinned) {
+    Twin *a = keys;
+    for (int64_t i = from; i < to; ++i) a[i] = load_twin(x, i);
   } else {
     Pair *a = keys;
     for (int64_t i = from; i < to; ++i) a[i] = (Pair){load_tied_key(x, i, s->dtype), (uint32_t)i, 0};
@@ -214,7 +229,14 @@ static void use_keys(const Sort *s, int64_t row, const void *keys, int64_t from,
   int kind = kind_of(s), size = lull_dtype_size(s->dtype);
   uint32_t *out = s->indices ? s->indices + row * s->n : NULL;
   char *d = s->values ? s->values + row * s->n * size : NULL;
-  if (kind == indexed) {
+  const char *x = s->x + row * s->n * size;
+  if (kind == twinned) {
+    const Twin *t = keys;
+    for (int64_t i = from; i < to; ++i) {
+      if (out) out[i] = (uint32_t)t[i].index;
+      else memcpy(d + i * size, x + t[i].index * size, (size_t)size);
+    }
+  } else if (kind == indexed) {
     for (int64_t i = from; i < to; ++i) out[i] = (uint32_t)((const uint64_t *)keys)[i];
   } else if (kind == paired) {
     for (int64_t i = from; i < to; ++i) out[i] = ((const Pair *)keys)[i].index;
@@ -234,7 +256,8 @@ static void sort_row(const Sort *s, int64_t row, char *scratch) {
   case narrow: sort_u32((uint32_t *)scratch, (uint32_t *)scratch + n, n); break;
   case wide: sort_u64((uint64_t *)scratch, (uint64_t *)scratch + n, n); break;
   case indexed: sort_indexed((uint64_t *)scratch, (uint64_t *)scratch + n, n); break;
-  default: radix_pair((Pair *)scratch, (Pair *)scratch + n, n);
+  case paired: radix_pair((Pair *)scratch, (Pair *)scratch + n, n); break;
+  default: radix_twin((Twin *)scratch, (Twin *)scratch + n, n);
   }
   use_keys(s, row, scratch, 0, n);
 }
@@ -311,13 +334,15 @@ static void sort_chunk(void *context, int64_t chunk, int worker) {
     sort_row(s, row, s->scratch + worker * s->slot);
 }
 
-int64_t lull_sort_scratch(int64_t n, int threads) { return (n * 32 + 65536) * threads; }
+// Twins take 48 bytes an element, the rest at most 32.
+static int64_t row_bytes(int64_t n, int dtype) { return n * (dtype == lullComplex128 ? 48 : 32) + 65536; }
+int64_t lull_sort_scratch(int64_t n, int dtype, int threads) { return row_bytes(n, dtype) * threads; }
 
 void lull_sort(void *values, uint32_t *indices, const void *x, int dtype, int64_t rows, int64_t n,
                void *scratch) {
-  Sort s = {values, indices, x, dtype, rows, n, 1, n * 32 + 65536, scratch};
+  Sort s = {values, indices, x, dtype, rows, n, 1, row_bytes(n, dtype), scratch};
 #if defined(__x86_64__)
-  if (n >= 1 << 17 && rows < 4 && has_vectors() && kind_of(&s) != paired && lull_thread_count() > 1) {
+  if (n >= 1 << 17 && rows < 4 && has_vectors() && kind_of(&s) < paired && lull_thread_count() > 1) {
     for (int64_t row = 0; row < rows && !lull_interrupt_stops(); ++row) sort_long_row(&s, row, scratch);
     return;
   }

@@ -24,13 +24,13 @@ void lull_threefry(const uint32_t key[2], uint32_t from, uint32_t second, int64_
   level()->threefry(key, from, second, n, out0, out1);
 }
 
-static const uint8_t sizes[14] = {1, 1, 2, 4, 8, 1, 2, 4, 8, 2, 2, 4, 8, 8};
-static const uint8_t computeTypes[14] = {
+static const uint8_t computeTypes[lullElementTypes] = {
   lullI32, lullI32, lullI32, lullU32, lullU64, lullI32, lullI32, lullI32, lullI64, lullF32,
-  lullF32, lullF32, lullF64, lullC64,
+  lullF32, lullF32, lullF64, lullC64, lullC128,
 };
 int lull_compute_type(int dtype) { return computeTypes[dtype]; }
-int lull_dtype_size(int dtype) { return sizes[dtype]; }
+int lull_dtype_size(int dtype) { return dtypeSize[dtype]; }
+int lull_compute_size(int type) { return computeSize[type]; }
 
 // Below this many element-instructions a region is not worth waking a worker for (about 30 us).
 enum { parallelWork = 400000, chunkWork = 100000 };
@@ -71,7 +71,7 @@ static void find_crossing(LullProgram *p) {
   if (last < 1 || p->shape[last] < 16) return;
   for (int i = 0; i < p->inputCount && count < lullMaxPanels; ++i) {
     const LullInput *in = &p->inputs[i];
-    int64_t size = sizes[in->dtype];
+    int64_t size = dtypeSize[in->dtype];
     if (in->isConstant || in->strides[last] == size || in->strides[last] == 0) continue;
     for (int k = last - 1; k >= 0; --k) {
       if (in->strides[k] != size || p->shape[k] < 8 || (p->cross >= 0 && p->cross != k)) continue;
@@ -160,7 +160,7 @@ int64_t lull_reduce_scratch(LullProgram *p) {
   }
   if (p->splits == 1) return 0;
   return p->inner == 1 ? p->outer * p->splits * (int64_t)sizeof(LullAccumulator)
-                       : p->outer * p->inner * p->splits * 8;
+                       : p->outer * p->inner * p->splits * computeSize[p->reduceType];
 }
 
 typedef struct {
@@ -192,7 +192,7 @@ static void column_chunk(void *context, int64_t chunk, int worker) {
   for (int64_t unit = first; unit < first + r->unitsPerChunk && unit < r->units; ++unit) {
     int64_t outer = unit / tiles, i0 = unit % tiles * p->tile, i1 = i0 + p->tile;
     if (i1 > p->inner) i1 = p->inner;
-    int wide = p->reduceType == lullF64 || p->reduceType >= lullI64 ? 8 : 4;
+    int wide = computeSize[p->reduceType];
     int64_t r0 = split * r->step, r1 = r0 + r->step;
     if (r1 > p->reduced) r1 = p->reduced;
     char *partial = p->splits == 1 ? NULL
@@ -250,11 +250,12 @@ void lull_convert(char *d, int ddtype, const char *s, int sdtype, int64_t stride
   int cast = lullCastF32 + to;
   LullOpFunction f = from == to ? NULL : l->op(cast, from);
   if (ddtype == lullBool) f = l->op(lullNotZero, from);
-  for (int64_t i = 0; i < n; i += 256) {
-    int64_t m = n - i < 256 ? n - i : 256;
+  int64_t step = from == lullC128 || to == lullC128 ? 128 : 256;
+  for (int64_t i = 0; i < n; i += step) {
+    int64_t m = n - i < step ? n - i : step;
     l->load(a, s + i * stride, sdtype, stride, m);
     if (f) f(b, a, NULL, NULL, (m + 15) & ~(int64_t)15);
-    l->store(d + i * sizes[ddtype], f ? b : a, ddtype, m);
+    l->store(d + i * dtypeSize[ddtype], f ? b : a, ddtype, m);
   }
 }
 

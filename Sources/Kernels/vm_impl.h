@@ -26,6 +26,7 @@ typedef uint32_t U32;
 typedef int64_t I64;
 typedef uint64_t U64;
 typedef float _Complex C64;
+typedef double _Complex C128;
 
 // A function of one, two or three operands: R result type, T operand type.
 #define UN(name, R, T, expr)                                                                \
@@ -172,6 +173,10 @@ static void select8(ARGS) {
   U64 *d = dv; const I32 *a = av; const U64 *b = bv, *c = cv;
   LOOP d[i] = a[i] ? b[i] : c[i];
 }
+static void select16(ARGS) {
+  C128 *d = dv; const I32 *a = av; const C128 *b = bv, *c = cv;
+  for (int64_t i = 0; i < n; ++i) d[i] = a[i] ? b[i] : c[i];
+}
 
 UNV(exp_F32, exp_v) UNV(expm1_F32, expm1_v) UNV(log_F32, log_v) UNV(log2_F32, log2_v)
 UNV(log10_F32, log10_v) UNV(log1p_F32, log1p_v) UNV(sin_F32, sin_v) UNV(cos_F32, cos_v)
@@ -250,55 +255,75 @@ static double erfinv_d(double x) {
 }
 D1(erfinv, erfinv_d(x))
 BIS(atan2_F64, F64, F64, atan2(x, y))
-// Complex numbers compare by real part, then imaginary.
-static inline int clt(C64 x, C64 y) {
-  return crealf(x) < crealf(y) || (crealf(x) == crealf(y) && cimagf(x) < cimagf(y));
-}
-static inline int cnan(C64 x) { return crealf(x) != crealf(x) || cimagf(x) != cimagf(x); }
-static inline C64 cmake(float re, float im) { return __builtin_complex(re, im); }
-static inline C64 cmul(C64 x, C64 y) {
-  float a = crealf(x), b = cimagf(x), c = crealf(y), d = cimagf(y);
-  return cmake(a * c - b * d, a * d + b * c);
-}
-static inline C64 csign(C64 x) { float m = cabsf(x); return m == 0 ? x : cmake(crealf(x) / m, cimagf(x) / m); }
-static inline C64 cscale(C64 x, float s) { return cmake(crealf(x) * s, cimagf(x) * s); }
-static inline C64 cpow1(C64 x, C64 y) {
-  if (crealf(y) == 0 && cimagf(y) == 0) return 1;
-  if (cnan(y)) return cmake(NAN, NAN);
-  if (crealf(x) == 0 && cimagf(x) == 0) return 0;
-  return cpowf(x, y);
-}
-static inline C64 clogaddexp(C64 x, C64 y) {
-  C64 high = clt(y, x) ? x : y, low = clt(y, x) ? y : x;
-  if (crealf(high) == -INFINITY) return high;
-  return high + clogf(1 + cexpf(low - high));
-}
-BI(add_C64, C64, C64, x + y) BI(sub_C64, C64, C64, x - y) BIS(mul_C64, C64, C64, cmul(x, y))
-BIS(div_C64, C64, C64, x / y) UN(neg_C64, C64, C64, -x) UNS(square_C64, C64, C64, cmul(x, x))
-BIS(max_C64, C64, C64, cnan(x) ? x : cnan(y) ? y : clt(x, y) ? y : x)
-BIS(min_C64, C64, C64, cnan(x) ? x : cnan(y) ? y : clt(y, x) ? y : x)
-BIS(eq_C64, I32, C64, x == y) BIS(ne_C64, I32, C64, x != y) BIS(lt_C64, I32, C64, clt(x, y))
-BIS(le_C64, I32, C64, !cnan(x) && !cnan(y) && !clt(y, x)) BIS(gt_C64, I32, C64, clt(y, x))
-BIS(ge_C64, I32, C64, !cnan(x) && !cnan(y) && !clt(x, y))
-UNS(nz_C64, I32, C64, x != 0) UNS(iz_C64, I32, C64, x == 0) UNS(abs_C64, F32, C64, cabsf(x))
-UNS(sign_C64, C64, C64, csign(x)) UNS(isnan_C64, I32, C64, cnan(x))
-UNS(isinf_C64, I32, C64, fabsf(crealf(x)) == INFINITY || fabsf(cimagf(x)) == INFINITY)
-UNS(isfinite_C64, I32, C64, fabsf(crealf(x)) < INFINITY && fabsf(cimagf(x)) < INFINITY)
-UNS(rint_C64, C64, C64, cmake(rintf(crealf(x)), rintf(cimagf(x))))
-BIS(fdiv_C64, C64, C64, (x = x / y, cmake(floorf(crealf(x)), floorf(cimagf(x)))))
-BIS(pow_C64, C64, C64, cpow1(x, y)) BIS(logaddexp_C64, C64, C64, clogaddexp(x, y))
-UNS(sqrt_C64, C64, C64, csqrtf(x)) UNS(rsqrt_C64, C64, C64, 1 / csqrtf(x))
-UNS(recip_C64, C64, C64, 1 / x) UNS(exp_C64, C64, C64, cexpf(x))
-UNS(expm1_C64, C64, C64, cexpf(x) - 1) UNS(log_C64, C64, C64, clogf(x))
-UNS(log2_C64, C64, C64, cscale(clogf(x), 1.44269504f))
-UNS(log10_C64, C64, C64, cscale(clogf(x), 0.434294482f)) UNS(log1p_C64, C64, C64, clogf(1 + x))
-UNS(sin_C64, C64, C64, csinf(x)) UNS(cos_C64, C64, C64, ccosf(x)) UNS(tan_C64, C64, C64, ctanf(x))
-UNS(asin_C64, C64, C64, casinf(x)) UNS(acos_C64, C64, C64, cacosf(x))
-UNS(atan_C64, C64, C64, catanf(x)) UNS(sinh_C64, C64, C64, csinhf(x))
-UNS(cosh_C64, C64, C64, ccoshf(x)) UNS(tanh_C64, C64, C64, ctanhf(x))
-UNS(asinh_C64, C64, C64, casinhf(x)) UNS(acosh_C64, C64, C64, cacoshf(x))
-UNS(atanh_C64, C64, C64, catanhf(x)) UNS(sigmoid_C64, C64, C64, 1 / (1 + cexpf(-x)))
-UNS(conj_C64, C64, C64, conjf(x)) UNS(imag_C64, F32, C64, cimagf(x))
+// Complex numbers, of floats and of doubles (T the parts, f the suffix of the C library's names). They compare by
+// real part, then imaginary. A power with a small whole exponent is products, as in NumPy.
+#define COMPLEX(C, T, f)                                                                     \
+  static inline int lt1_##C(C x, C y) {                                                     \
+    return creal##f(x) < creal##f(y) || (creal##f(x) == creal##f(y) && cimag##f(x) < cimag##f(y)); \
+  }                                                                                         \
+  static inline int nan1_##C(C x) { return creal##f(x) != creal##f(x) || cimag##f(x) != cimag##f(x); } \
+  static inline C make_##C(T re, T im) { return __builtin_complex(re, im); }                \
+  static inline C mul1_##C(C x, C y) {                                                      \
+    T a = creal##f(x), b = cimag##f(x), c = creal##f(y), d = cimag##f(y);                   \
+    return make_##C(a * c - b * d, a * d + b * c);                                          \
+  }                                                                                         \
+  static inline C sign1_##C(C x) {                                                          \
+    T m = cabs##f(x);                                                                       \
+    return m == 0 ? x : make_##C(creal##f(x) / m, cimag##f(x) / m);                         \
+  }                                                                                         \
+  static inline C scale_##C(C x, T s) { return make_##C(creal##f(x) * s, cimag##f(x) * s); } \
+  static inline C pow1_##C(C x, C y) {                                                      \
+    if (creal##f(y) == 0 && cimag##f(y) == 0) return 1;                                     \
+    if (nan1_##C(y)) return make_##C(NAN, NAN);                                             \
+    if (creal##f(x) == 0 && cimag##f(x) == 0) return 0;                                     \
+    T e = creal##f(y);                                                                      \
+    if (cimag##f(y) == 0 && e > -100 && e < 100 && e == (T)(int)e) {                        \
+      int n = (int)e, m = n < 0 ? -n : n;                                                   \
+      C r = 1, b = x;                                                                       \
+      for (;;) {                                                                            \
+        if (m & 1) r = mul1_##C(r, b);                                                      \
+        if (!(m >>= 1)) break;                                                              \
+        b = mul1_##C(b, b);                                                                 \
+      }                                                                                     \
+      return n < 0 ? 1 / r : r;                                                             \
+    }                                                                                       \
+    return cpow##f(x, y);                                                                   \
+  }                                                                                         \
+  static inline C logaddexp1_##C(C x, C y) {                                                \
+    C high = lt1_##C(y, x) ? x : y, low = lt1_##C(y, x) ? y : x;                            \
+    if (creal##f(high) == -INFINITY) return high;                                           \
+    return high + clog##f(1 + cexp##f(low - high));                                         \
+  }                                                                                         \
+  BI(add_##C, C, C, x + y) BI(sub_##C, C, C, x - y) BIS(mul_##C, C, C, mul1_##C(x, y))      \
+  BIS(div_##C, C, C, x / y) UN(neg_##C, C, C, -x) UNS(square_##C, C, C, mul1_##C(x, x))     \
+  BIS(max_##C, C, C, nan1_##C(x) ? x : nan1_##C(y) ? y : lt1_##C(x, y) ? y : x)             \
+  BIS(min_##C, C, C, nan1_##C(x) ? x : nan1_##C(y) ? y : lt1_##C(y, x) ? y : x)             \
+  BIS(eq_##C, I32, C, x == y) BIS(ne_##C, I32, C, x != y) BIS(lt_##C, I32, C, lt1_##C(x, y)) \
+  BIS(le_##C, I32, C, !nan1_##C(x) && !nan1_##C(y) && !lt1_##C(y, x))                       \
+  BIS(gt_##C, I32, C, lt1_##C(y, x))                                                        \
+  BIS(ge_##C, I32, C, !nan1_##C(x) && !nan1_##C(y) && !lt1_##C(x, y))                       \
+  UNS(nz_##C, I32, C, x != 0) UNS(iz_##C, I32, C, x == 0) UNS(abs_##C, T, C, cabs##f(x))    \
+  UNS(sign_##C, C, C, sign1_##C(x)) UNS(isnan_##C, I32, C, nan1_##C(x))                     \
+  UNS(isinf_##C, I32, C, fabs##f(creal##f(x)) == INFINITY || fabs##f(cimag##f(x)) == INFINITY) \
+  UNS(isfinite_##C, I32, C, fabs##f(creal##f(x)) < INFINITY && fabs##f(cimag##f(x)) < INFINITY) \
+  UNS(rint_##C, C, C, make_##C(rint##f(creal##f(x)), rint##f(cimag##f(x))))                 \
+  BIS(fdiv_##C, C, C, (x = x / y, make_##C(floor##f(creal##f(x)), floor##f(cimag##f(x)))))  \
+  BIS(pow_##C, C, C, pow1_##C(x, y)) BIS(logaddexp_##C, C, C, logaddexp1_##C(x, y))         \
+  UNS(sqrt_##C, C, C, csqrt##f(x)) UNS(rsqrt_##C, C, C, 1 / csqrt##f(x))                    \
+  UNS(recip_##C, C, C, 1 / x) UNS(exp_##C, C, C, cexp##f(x))                                \
+  UNS(expm1_##C, C, C, cexp##f(x) - 1) UNS(log_##C, C, C, clog##f(x))                       \
+  UNS(log2_##C, C, C, scale_##C(clog##f(x), (T)1.44269504088896340736))                     \
+  UNS(log10_##C, C, C, scale_##C(clog##f(x), (T)0.43429448190325182765))                    \
+  UNS(log1p_##C, C, C, clog##f(1 + x))                                                      \
+  UNS(sin_##C, C, C, csin##f(x)) UNS(cos_##C, C, C, ccos##f(x)) UNS(tan_##C, C, C, ctan##f(x)) \
+  UNS(asin_##C, C, C, casin##f(x)) UNS(acos_##C, C, C, cacos##f(x))                         \
+  UNS(atan_##C, C, C, catan##f(x)) UNS(sinh_##C, C, C, csinh##f(x))                         \
+  UNS(cosh_##C, C, C, ccosh##f(x)) UNS(tanh_##C, C, C, ctanh##f(x))                         \
+  UNS(asinh_##C, C, C, casinh##f(x)) UNS(acosh_##C, C, C, cacosh##f(x))                     \
+  UNS(atanh_##C, C, C, catanh##f(x)) UNS(sigmoid_##C, C, C, 1 / (1 + cexp##f(-x)))          \
+  UNS(conj_##C, C, C, conj##f(x)) UNS(imag_##C, T, C, cimag##f(x))
+COMPLEX(C64, float, f)
+COMPLEX(C128, double, )
 
 // Casts. A float out of an integer's range gives the lowest integer, as x86 does.
 static inline I32 f2i(double x) { return x > -2147483649.0 && x < 2147483648.0 ? (I32)x : INT32_MIN; }
@@ -316,12 +341,17 @@ UN(toi32_F32, I32, F32, ff2i(x)) UN(toi32_F64, I32, F64, f2i(x))
 UN(tou32_F32, U32, F32, (U32)f2l(x)) UN(tou32_F64, U32, F64, (U32)f2l(x))
 UN(toi64_F32, I64, F32, f2l(x)) UN(toi64_F64, I64, F64, f2l(x))
 UN(tou64_F32, U64, F32, f2ul(x)) UN(tou64_F64, U64, F64, f2ul(x))
-UNS(tof32_C64, F32, C64, crealf(x)) UNS(tof64_C64, F64, C64, crealf(x))
-UNS(toi32_C64, I32, C64, ff2i(crealf(x))) UNS(tou32_C64, U32, C64, (U32)f2l(crealf(x)))
-UNS(toi64_C64, I64, C64, f2l(crealf(x))) UNS(tou64_C64, U64, C64, f2ul(crealf(x)))
-UN(toc_F32, C64, F32, cmake(x, 0)) UN(toc_F64, C64, F64, cmake((float)x, 0))
-UN(toc_I32, C64, I32, cmake((float)x, 0)) UN(toc_U32, C64, U32, cmake((float)x, 0))
-UN(toc_I64, C64, I64, cmake((float)x, 0)) UN(toc_U64, C64, U64, cmake((float)x, 0))
+#define COMPLEX_CASTS(C, T, f, F2I)                                                          \
+  UNS(tof32_##C, F32, C, (F32)creal##f(x)) UNS(tof64_##C, F64, C, creal##f(x))              \
+  UNS(toi32_##C, I32, C, F2I(creal##f(x))) UNS(tou32_##C, U32, C, (U32)f2l(creal##f(x)))    \
+  UNS(toi64_##C, I64, C, f2l(creal##f(x))) UNS(tou64_##C, U64, C, f2ul(creal##f(x)))        \
+  UN(to##C##_F32, C, F32, make_##C((T)x, 0)) UN(to##C##_F64, C, F64, make_##C((T)x, 0))     \
+  UN(to##C##_I32, C, I32, make_##C((T)x, 0)) UN(to##C##_U32, C, U32, make_##C((T)x, 0))     \
+  UN(to##C##_I64, C, I64, make_##C((T)x, 0)) UN(to##C##_U64, C, U64, make_##C((T)x, 0))
+COMPLEX_CASTS(C64, float, f, ff2i)
+COMPLEX_CASTS(C128, double, , f2i)
+UNS(toC128_C64, C128, C64, make_C128(crealf(x), cimagf(x)))
+UNS(toC64_C128, C64, C128, make_C64((float)creal(x), (float)cimag(x)))
 UN(wrap_i8, I32, I32, (int8_t)x) UN(wrap_u8, I32, I32, (uint8_t)x)
 UN(wrap_i16, I32, I32, (int16_t)x) UN(wrap_u16, I32, I32, (uint16_t)x)
 
@@ -359,9 +389,10 @@ UN(round_bf16, F32, F32, frombf16(tobf16(x)))
 
 #define ALLI(f) [lullI32] = f##_I32, [lullU32] = f##_U32, [lullI64] = f##_I64, [lullU64] = f##_U64
 #define FLT(f) [lullF32] = f##_F32, [lullF64] = f##_F64
-#define FC(f) FLT(f), [lullC64] = f##_C64
+#define CPLX(f) [lullC64] = f##_C64, [lullC128] = f##_C128
+#define FC(f) FLT(f), CPLX(f)
 #define REAL(f) FLT(f), ALLI(f)
-#define EVERY(f) REAL(f), [lullC64] = f##_C64
+#define EVERY(f) REAL(f), CPLX(f)
 static const LullOpFunction table[lullOpCount][lullComputeTypes] = {
   [lullAdd] = {EVERY(add)}, [lullSub] = {EVERY(sub)}, [lullMul] = {EVERY(mul)},
   [lullDiv] = {FC(div)}, [lullFloorDiv] = {EVERY(fdiv)}, [lullRem] = {REAL(rem)},
@@ -371,7 +402,7 @@ static const LullOpFunction table[lullOpCount][lullComputeTypes] = {
   [lullGe] = {EVERY(ge)}, [lullAnd] = {ALLI(and)}, [lullOr] = {ALLI(or)}, [lullXor] = {ALLI(xor)},
   [lullShl] = {ALLI(shl)}, [lullShr] = {ALLI(shr)},
   [lullSelect] = {[lullF32] = select4, [lullI32] = select4, [lullU32] = select4,
-    [lullF64] = select8, [lullI64] = select8, [lullU64] = select8, [lullC64] = select8},
+    [lullF64] = select8, [lullI64] = select8, [lullU64] = select8, [lullC64] = select8, [lullC128] = select16},
   [lullNeg] = {EVERY(neg)}, [lullAbs] = {EVERY(abs)}, [lullSign] = {EVERY(sign)},
   [lullSquare] = {EVERY(square)}, [lullNotZero] = {EVERY(nz)}, [lullIsZero] = {EVERY(iz)},
   [lullInvert] = {ALLI(invert)}, [lullIsNan] = {FC(isnan)}, [lullIsInf] = {FC(isinf)},
@@ -385,15 +416,16 @@ static const LullOpFunction table[lullOpCount][lullComputeTypes] = {
   [lullAtan] = {FC(atan)}, [lullSinh] = {FC(sinh)}, [lullCosh] = {FC(cosh)},
   [lullTanh] = {FC(tanh)}, [lullAsinh] = {FC(asinh)}, [lullAcosh] = {FC(acosh)},
   [lullAtanh] = {FC(atanh)}, [lullSigmoid] = {FC(sigmoid)}, [lullErf] = {FLT(erf)},
-  [lullErfInv] = {FLT(erfinv)}, [lullConj] = {[lullC64] = conj_C64},
-  [lullImag] = {[lullC64] = imag_C64},
-  [lullCastF32] = {ALLI(tof32), [lullF64] = tof32_F64, [lullC64] = tof32_C64},
-  [lullCastF64] = {ALLI(tof64), [lullF32] = tof64_F32, [lullC64] = tof64_C64},
+  [lullErfInv] = {FLT(erfinv)}, [lullConj] = {CPLX(conj)},
+  [lullImag] = {CPLX(imag)},
+  [lullCastF32] = {ALLI(tof32), [lullF64] = tof32_F64, CPLX(tof32)},
+  [lullCastF64] = {ALLI(tof64), [lullF32] = tof64_F32, CPLX(tof64)},
   [lullCastI32] = {FC(toi32), [lullU32] = toi32_U32, [lullI64] = toi32_I64, [lullU64] = toi32_U64},
   [lullCastU32] = {FC(tou32), [lullI32] = toi32_U32, [lullI64] = toi32_I64, [lullU64] = toi32_U64},
   [lullCastI64] = {FC(toi64), [lullI32] = toi64_I32, [lullU32] = toi64_U32, [lullU64] = toi64_U64},
   [lullCastU64] = {FC(tou64), [lullI32] = toi64_I32, [lullU32] = toi64_U32, [lullI64] = toi64_U64},
-  [lullCastC64] = {FLT(toc), ALLI(toc)},
+  [lullCastC64] = {REAL(toC64), [lullC128] = toC64_C128},
+  [lullCastC128] = {REAL(toC128), [lullC64] = toC128_C64},
   [lullWrapI8] = {[lullI32] = wrap_i8}, [lullWrapU8] = {[lullI32] = wrap_u8},
   [lullWrapI16] = {[lullI32] = wrap_i16}, [lullWrapU16] = {[lullI32] = wrap_u16},
   [lullRoundF16] = {[lullF32] = round_f16}, [lullRoundBF16] = {[lullF32] = round_bf16},
@@ -445,6 +477,7 @@ void NAME(lull_load_)(void *dv, const char *src, int dtype, int64_t stride, int6
     LOADER(lullFloat32, U32, U32, x)
     LOADER(lullFloat64, U64, U64, x)
     LOADER(lullComplex64, U64, U64, x)
+    LOADER(lullComplex128, C128, C128, x)
   }
 }
 #define STORER(dtype, M, R, expr)                                                           \
@@ -470,6 +503,7 @@ void NAME(lull_store_)(char *dst, const void *av, int dtype, int64_t n) {
     STORER(lullInt64, U64, U64, x)
     STORER(lullFloat64, U64, U64, x)
     STORER(lullComplex64, U64, U64, x)
+    STORER(lullComplex128, C128, C128, x)
   }
 }
 
@@ -597,6 +631,30 @@ static int64_t first_equal_f32(const float *a, int64_t n, float m) {
   return i;
 }
 
+// Complex numbers of a tile, as pairs of parts of type T: into the sum, the product, the extreme.
+#define SUM_PAIRS(T)                                                                        \
+  for (int64_t i = 0; i < n; ++i)                                                           \
+    acc->re += ((const T *)tile)[2 * i], acc->im += ((const T *)tile)[2 * i + 1];
+#define MULTIPLY_PAIRS(T)                                                                   \
+  for (int64_t i = 0; i < n; ++i) {                                                         \
+    double a = acc->re, b = acc->im, c = ((const T *)tile)[2 * i], d = ((const T *)tile)[2 * i + 1]; \
+    acc->re = a * c - b * d, acc->im = a * d + b * c;                                       \
+  }
+#define EXTREME_PAIR(C, T, f, found)                                                         \
+  for (int64_t i = 0; i < n; ++i) {                                                         \
+    C m = ((const C *)tile)[i], o = make_##C((T)acc->re, (T)acc->im);                       \
+    if (first || (!nan1_##C(o) && (nan1_##C(m) || (least ? lt1_##C(m, o) : lt1_##C(o, m))))) { \
+      acc->re = creal##f(m), acc->im = cimag##f(m);                                         \
+      found                                                                                 \
+    }                                                                                       \
+    first = 0;                                                                              \
+  }
+// Whether a complex number takes the place of the extreme found so far: the first nan stays.
+static inline int is_better(const LullAccumulator *acc, double re, double im, int least) {
+  C128 m = make_C128(re, im), o = make_C128(acc->re, acc->im);
+  return !nan1_C128(o) && (nan1_C128(m) || (least ? lt1_C128(m, o) : lt1_C128(o, m)));
+}
+
 static void fold(LullAccumulator *acc, int op, int type, const void *tile, int64_t n, int64_t base) {
   if (n <= 0) return;
   int first = acc->count == 0;
@@ -609,8 +667,8 @@ static void fold(LullAccumulator *acc, int op, int type, const void *tile, int64
     case lullI32: acc->u = sum_i32(tile, n, acc->u); break;
     case lullU32: acc->u = sum_u32(tile, n, acc->u); break;
     case lullI64: case lullU64: acc->u = sum_u64(tile, n, acc->u); break;
-    default: for (int64_t i = 0; i < n; ++i)
-      acc->re += crealf(((const C64 *)tile)[i]), acc->im += cimagf(((const C64 *)tile)[i]);
+    case lullC64: SUM_PAIRS(float) break;
+    default: SUM_PAIRS(double)
     }
     break;
   case lullProd:
@@ -621,10 +679,8 @@ static void fold(LullAccumulator *acc, int op, int type, const void *tile, int64
     case lullI32: acc->u = prod_i32(tile, n, acc->u); break;
     case lullU32: for (int64_t i = 0; i < n; ++i) acc->u *= ((const U32 *)tile)[i]; break;
     case lullI64: case lullU64: acc->u = prod_u64(tile, n, acc->u); break;
-    default: for (int64_t i = 0; i < n; ++i) {
-      double a = acc->re, b = acc->im, c = crealf(((const C64 *)tile)[i]), d = cimagf(((const C64 *)tile)[i]);
-      acc->re = a * c - b * d, acc->im = a * d + b * c;
-    }
+    case lullC64: MULTIPLY_PAIRS(float) break;
+    default: MULTIPLY_PAIRS(double)
     }
     break;
   case lullMaxOf: case lullMinOf: {
@@ -646,11 +702,8 @@ static void fold(LullAccumulator *acc, int op, int type, const void *tile, int64
     case lullU32: EXTREME(U32, u32, ) break;
     case lullI64: EXTREME(I64, i64, ) break;
     case lullU64: EXTREME(U64, u64, ) break;
-    default: for (int64_t i = 0; i < n; ++i) {
-      C64 m = ((const C64 *)tile)[i], o = cmake((float)acc->re, (float)acc->im);
-      if (first || (!cnan(o) && (cnan(m) || (least ? clt(m, o) : clt(o, m))))) acc->re = crealf(m), acc->im = cimagf(m);
-      first = 0;
-    }
+    case lullC64: EXTREME_PAIR(C64, float, f, ) break;
+    default: EXTREME_PAIR(C128, double, , )
     }
     break;
   }
@@ -684,11 +737,8 @@ static void fold(LullAccumulator *acc, int op, int type, const void *tile, int64
     case lullI64: { const I64 *a = tile; for (int64_t i = 0; i < n; ++i)
       if (first || (least ? a[i] < (I64)acc->u : a[i] > (I64)acc->u)) acc->u = (U64)a[i], acc->index = base + i, first = 0; } break;
     case lullU64: ARG(U64, u, 0) break;
-    default: for (int64_t i = 0; i < n; ++i) {
-      C64 m = ((const C64 *)tile)[i], o = cmake((float)acc->re, (float)acc->im);
-      if (first || (!cnan(o) && (cnan(m) || (least ? clt(m, o) : clt(o, m))))) acc->re = crealf(m), acc->im = cimagf(m), acc->index = base + i;
-      first = 0;
-    }
+    case lullC64: EXTREME_PAIR(C64, float, f, acc->index = base + i;) break;
+    default: EXTREME_PAIR(C128, double, , acc->index = base + i;)
     }
     break;
   }
@@ -705,8 +755,8 @@ static void merge(LullAccumulator *acc, const LullAccumulator *next, int op, int
   case lullSum: acc->re += next->re; acc->im += next->im; acc->u += next->u; break;
   case lullProd: {
     double a = acc->re, b = acc->im;
-    acc->re = type == lullC64 ? a * next->re - b * next->im : a * next->re;
-    acc->im = type == lullC64 ? a * next->im + b * next->re : 0;
+    acc->re = type >= lullC64 ? a * next->re - b * next->im : a * next->re;
+    acc->im = type >= lullC64 ? a * next->im + b * next->re : 0;
     acc->u *= next->u;
     break;
   }
@@ -720,10 +770,7 @@ static void merge(LullAccumulator *acc, const LullAccumulator *next, int op, int
       break;
     case lullI32: case lullI64: better = least ? (I64)next->u < (I64)acc->u : (I64)next->u > (I64)acc->u; break;
     case lullU32: case lullU64: better = least ? next->u < acc->u : next->u > acc->u; break;
-    default: {
-      C64 m = cmake((float)next->re, (float)next->im), o = cmake((float)acc->re, (float)acc->im);
-      better = !cnan(o) && (cnan(m) || (least ? clt(m, o) : clt(o, m)));
-    }
+    default: better = is_better(acc, next->re, next->im, least);
     }
     int64_t count = acc->count;
     if (better) *acc = *next;
@@ -739,7 +786,7 @@ static void finish(const LullAccumulator *acc, int op, int type, int dtype, char
     memcpy(out, &index, 4);
     return;
   }
-  union { float f; double d; U32 u; U64 l; C64 c; } v;
+  union { float f; double d; U32 u; U64 l; C64 c; C128 z; } v;
   double re = acc->re, im = acc->im;
   U64 u = acc->u;
   if (acc->count == 0) re = u = op == lullProd || op == lullAll, im = 0;
@@ -748,7 +795,8 @@ static void finish(const LullAccumulator *acc, int op, int type, int dtype, char
   case lullF64: v.d = re; break;
   case lullI32: case lullU32: v.u = (U32)u; break;
   case lullI64: case lullU64: v.l = u; break;
-  default: v.c = cmake((float)re, (float)im);
+  case lullC64: v.c = make_C64((float)re, (float)im); break;
+  default: v.z = make_C128(re, im);
   }
   NAME(lull_store_)(out, &v, dtype, 1);
 }

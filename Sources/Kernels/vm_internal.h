@@ -10,6 +10,11 @@ typedef struct {
   int64_t count;   // elements folded so far
 } LullAccumulator;
 
+// The bytes of a value in a compute type, of an element in memory, and of one once it is loaded.
+static const uint8_t computeSize[lullComputeTypes] = {4, 8, 4, 4, 8, 8, 8, 16};
+static const uint8_t dtypeSize[lullElementTypes] = {1, 1, 2, 4, 8, 1, 2, 4, 8, 2, 2, 4, 8, 8, 16};
+static const uint8_t loadedSize[lullElementTypes] = {4, 4, 4, 4, 8, 4, 4, 4, 8, 4, 4, 4, 8, 8, 16};
+
 enum {
   slotStride = lullSlotBytes + 64 + 64,  // a tile, slack for padded groups, and an odd distance
 };

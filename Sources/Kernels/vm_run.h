@@ -39,10 +39,8 @@ static inline __attribute__((always_inline)) void prepare(const LullProgram *p, 
 
 static inline int direct(int dtype) {
   return dtype == lullFloat32 || dtype == lullInt32 || dtype == lullUInt32 || dtype == lullInt64 ||
-    dtype == lullUInt64 || dtype == lullFloat64 || dtype == lullComplex64;
+    dtype == lullUInt64 || dtype == lullFloat64 || dtype == lullComplex64 || dtype == lullComplex128;
 }
-
-static const uint8_t dtypeSize[14] = {1, 1, 2, 4, 8, 1, 2, 4, 8, 2, 2, 4, 8, 8};
 
 // Brings n elements of an input, from multi-index `index` on, to where register `reg` finds them.
 static void load_input(const LullProgram *p, const LullInput *in, Frame *f, int reg,
@@ -88,8 +86,7 @@ static void load_input(const LullProgram *p, const LullInput *in, Frame *f, int 
   int64_t at[lullMaxRank];
   for (int k = 0; k <= last; ++k) at[k] = index[k];
   char *d = SLOT(f, reg);
-  int64_t width = in->dtype == lullUInt64 || in->dtype == lullInt64 || in->dtype == lullFloat64 ||
-    in->dtype == lullComplex64 ? 8 : 4;
+  int64_t width = loadedSize[in->dtype];
   int64_t done = 0;
   while (done < n) {
     int64_t count = row - at[last];
@@ -203,13 +200,15 @@ static void fill_panel(const LullInput *in, char *panel, const char *src, int64_
     NAME(transpose_)(panel, panelStride, src, step, rows, columns);
     return;
   }
-  _Alignas(64) char column[panelRows * 8 + 64];
-  int64_t width = dtypeSize[in->dtype] == 8 ? 8 : 4;
+  _Alignas(64) char column[panelRows * 16 + 64];
+  int64_t width = loadedSize[in->dtype];
   for (int64_t j = 0; j < columns; ++j, src += step) {
     NAME(lull_load_)(column, src, in->dtype, dtypeSize[in->dtype], rows);
     if (width == 4)
       for (int64_t r = 0; r < rows; ++r)
         *(uint32_t *)(panel + r * panelStride + j * 4) = ((const uint32_t *)column)[r];
+    else if (width == 16)
+      for (int64_t r = 0; r < rows; ++r) memcpy(panel + r * panelStride + j * 16, column + r * 16, 16);
     else
       for (int64_t r = 0; r < rows; ++r)
         *(uint64_t *)(panel + r * panelStride + j * 8) = ((const uint64_t *)column)[r];
@@ -276,7 +275,7 @@ static void NAME(reduce_rows_)(const LullProgram *p, int64_t row0, int64_t row1,
                                int64_t r1, LullAccumulator *partial) {
   FRAME(p)
   int64_t reduced = p->reduced;
-  int wide = p->reduceType == lullF64 || p->reduceType >= lullI64 ? 8 : 4;
+  int wide = computeSize[p->reduceType];
   if (r0 == 0 && r1 == reduced && reduced * 2 <= p->tile && reduced > 0) {
     int64_t rows = p->tile / reduced;
     for (int64_t row = row0; row < row1 && !lull_interrupt_stops(); row += rows) {
@@ -350,7 +349,7 @@ static void NAME(reduce_columns_)(const LullProgram *p, int64_t outer, int64_t i
   char accSlot[slotStride + 64];
   char *acc = (char *)(((uintptr_t)accSlot + 63) & ~(uintptr_t)63);
   LullOpFunction combine = table[combiner(p->reduce)][p->reduceType];
-  int wide = p->reduceType == lullF64 || p->reduceType >= lullI64 ? 8 : 4;
+  int wide = computeSize[p->reduceType];
   int64_t n = i1 - i0, rows = n == p->inner && n * 2 <= p->tile ? p->tile / n : 1;
   int filled = 0;
   for (int64_t r = r0; r < r1 && !lull_interrupt_stops(); r += rows) {
@@ -377,10 +376,11 @@ static void NAME(reduce_columns_)(const LullProgram *p, int64_t outer, int64_t i
 // Combines the partial results [split][outer * inner] of columns from ..< to.
 static void NAME(finish_columns_)(const LullProgram *p, int64_t from, int64_t to) {
   LullOpFunction combine = table[combiner(p->reduce)][p->reduceType];
-  int wide = p->reduceType == lullF64 || p->reduceType >= lullI64 ? 8 : 4;
+  int wide = computeSize[p->reduceType];
   char acc[slotStride], next[slotStride];
-  for (int64_t at = from; at < to; at += 256) {
-    int64_t n = to - at < 256 ? to - at : 256;
+  int64_t step = wide == 16 ? 128 : 256;
+  for (int64_t at = from; at < to; at += step) {
+    int64_t n = to - at < step ? to - at : step;
     for (int s = 0; s < p->splits; ++s) {
       const char *row = p->partials + ((int64_t)s * p->outer * p->inner + at) * wide;
       if (s == 0) { memcpy(acc, row, n * wide); continue; }

@@ -39,7 +39,7 @@ public let arrayType: NativeType = {
     var y: NDArray
     if let array = other.ndarray {
       y = array
-      if x.dtype == .float64 || y.dtype == .float64 { (x, y) = mixedOperands(me, x, other, y) }
+      if x.dtype.isOfNumPy || y.dtype.isOfNumPy { (x, y) = mixedOperands(me, x, other, y) }
     } else if let scalar = try other.scalar() {
       y = try engine { try NDArray.weak(scalar, like: x.dtype) }
     } else if other.isList || other.isTuple || other.isString || other.isDict || other.isNone {
@@ -88,7 +88,7 @@ public let arrayType: NativeType = {
     var y: NDArray
     if let array = other.ndarray {
       y = array
-      if x.dtype == .float64 || y.dtype == .float64 { (x, y) = mixedOperands(me, x, other, y) }
+      if x.dtype.isOfNumPy || y.dtype.isOfNumPy { (x, y) = mixedOperands(me, x, other, y) }
     } else if let scalar = try other.scalar() {
       y = try engine { try NDArray.weak(scalar, like: x.dtype) }
     } else {

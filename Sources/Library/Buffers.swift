@@ -11,7 +11,7 @@ private let formats: [(DType, String)] = [
   (.bool, "?"), (.int8, "b"), (.uint8, "B"), (.int16, "h"), (.uint16, "H"), (.int32, "i"),
   (.uint32, "I"),
   (.int64, "q"), (.uint64, "Q"), (.float16, "e"), (.float32, "f"), (.float64, "d"),
-  (.complex64, "Zf"),
+  (.complex64, "Zf"), (.complex128, "Zd"),
   (.bfloat16, "bfloat16"),
 ]
 

@@ -135,8 +135,8 @@ extension Value {
 func toArray(_ v: Value, dtype: DType? = nil) throws(LullError) -> NDArray {
   if let array = v.ndarray {
     if let dtype { return array.astype(dtype) }
-    return isNumPyCall || array.dtype != .float64 || !v.isInstance(of: ndarrayType)
-      ? array : array.astype(.float32)
+    return isNumPyCall || !array.dtype.isOfNumPy || !v.isInstance(of: ndarrayType)
+      ? array : array.astype(array.dtype.ofMLX)
   }
   if let scalar = try v.scalar() {
     return try engine {
@@ -151,7 +151,8 @@ func toArray(_ v: Value, dtype: DType? = nil) throws(LullError) -> NDArray {
     let made = try engine {
       try b.bytes.withUnsafeBytes { try NDArray(bytes: $0, shape: Shape(b.shape), dtype: element) }
     }
-    return dtype.map { made.astype($0) } ?? made
+    return dtype.map { made.astype($0) }
+      ?? (element == .complex128 && !isNumPyCall ? made.astype(.complex64) : made)
   }
   if let bytes = v.byteArray {
     let made = try engine {
@@ -260,7 +261,7 @@ func operands(_ a: Value, _ b: Value) throws(LullError) -> (NDArray, NDArray) {
   if isNumPyCall { return try numpyOperands(a, b) }
   if let x = a.ndarray {
     if let y = b.ndarray {
-      if x.dtype == .float64 || y.dtype == .float64 { return mixedOperands(a, x, b, y) }
+      if x.dtype.isOfNumPy || y.dtype.isOfNumPy { return mixedOperands(a, x, b, y) }
       return (x, y)
     }
     if let s = try b.scalar() { return (x, try engine { try NDArray.weak(s, like: x.dtype) }) }
@@ -272,11 +273,19 @@ func operands(_ a: Value, _ b: Value) throws(LullError) -> (NDArray, NDArray) {
   return (try toArray(a), try toArray(b))
 }
 
-/// Two arrays of which one may be NumPy's: its float64 is NumPy's default, and gives way to the other's dtype.
+extension DType {
+  /// Whether it is a default of NumPy's that gives way where it meets mlx arrays.
+  @inline(__always) var isOfNumPy: Bool { self == .float64 || self == .complex128 }
+  /// What an ndarray's dtype becomes among mlx arrays.
+  var ofMLX: DType { self == .float64 ? .float32 : self == .complex128 ? .complex64 : self }
+}
+
+/// Two arrays of which one may be NumPy's: its float64 and complex128 are NumPy's defaults, and give way.
 func mixedOperands(_ a: Value, _ x: NDArray, _ b: Value, _ y: NDArray) -> (NDArray, NDArray) {
   func lowered(_ v: Value, _ own: NDArray, _ other: DType) -> NDArray {
-    guard own.dtype == .float64, v.isInstance(of: ndarrayType) else { return own }
-    return own.astype(own.rank == 0 ? other.inexact : .float32)
+    guard own.dtype.isOfNumPy, v.isInstance(of: ndarrayType) else { return own }
+    let isNumber = own.rank == 0 && own.dtype == .float64
+    return own.astype(isNumber ? other.inexact : own.dtype.ofMLX)
   }
   return (lowered(a, x, y.dtype), lowered(b, y, x.dtype))
 }
@@ -406,7 +415,12 @@ func intSequence(_ v: Value, _ wrong: (String) -> LullError) throws(LullError) -
   return out
 }
 
+/// A dtype as mlx.core names it; of NumPy's dtypes complex128 is complex64 there.
 func dtypeOf(_ v: Value) throws(LullError) -> DType {
+  let dtype = try anyDType(v)
+  return dtype == .complex128 && !isNumPyCall ? .complex64 : dtype
+}
+func anyDType(_ v: Value) throws(LullError) -> DType {
   if let box = v.native(DTypeBox.self) { return box.dtype }
   if let name = v.stringValue, let dtype = DType(name: name) { return dtype }
   for (name, dtype) in [

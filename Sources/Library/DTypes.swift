@@ -79,7 +79,8 @@ func dtypeValue(_ dtype: DType) -> Value {
 
 /// `float32`, ... and the categories, for the module's names.
 func dtypeNames() -> [(String, Value)] {
-  var names = DType.allCases.map { ($0.name, dtypeValue($0)) }
+  // MLX has no complex128: it is NumPy's alone.
+  var names = DType.allCases.filter { $0 != .complex128 }.map { ($0.name, dtypeValue($0)) }
   names.append(("bool_", dtypeValue(.bool)))
   for category in [
     generic, number, integer, signedInteger, unsignedInteger, inexact, floating, complexFloating,
@@ -91,7 +92,7 @@ func dtypeNames() -> [(String, Value)] {
 
 private func categoryOrType(_ v: Value) throws(LullError) -> (CategoryBox, DType?) {
   if let box = v.native(CategoryBox.self) { return (box, nil) }
-  let dtype = try dtypeOf(v)
+  let dtype = try anyDType(v)
   return (category(of: dtype), dtype)
 }
 
@@ -114,7 +115,7 @@ public let dtypeFunctions: [Builtin] = [
     var result: DType?
     for v in a.rest(0) {
       let dtype: DType
-      if let x = v.ndarray { dtype = x.dtype } else { dtype = try dtypeOf(v) }
+      if let x = v.ndarray { dtype = x.dtype } else { dtype = try anyDType(v) }
       result = result.map { DType.promoted($0, dtype) } ?? dtype
     }
     guard let result else {
@@ -127,7 +128,7 @@ public let dtypeFunctions: [Builtin] = [
     doc: "Limits of a floating-point dtype: min, max, eps, smallest_normal, bits.",
     examples: [">>> mx.finfo(mx.float16).max\n65504.0"]
   ) { (a) throws(LullError) in
-    let dtype = try dtypeOf(a[0])
+    let dtype = try anyDType(a[0])
     guard let info = FloatInfo(dtype) else {
       throw LullError.valueError("finfo() needs a floating-point dtype, not \(dtype.name)")
     }
@@ -135,7 +136,7 @@ public let dtypeFunctions: [Builtin] = [
       InfoBox([
         ("min", Value(info.min)), ("max", Value(info.max)), ("eps", Value(info.eps)),
         ("smallest_normal", Value(info.smallestNormal)), ("bits", Value(info.bits)),
-        ("dtype", dtypeValue(dtype.isComplex ? .float32 : dtype)),
+        ("dtype", dtypeValue(dtype.realPart)),
       ]))
   },
   Builtin(

@@ -69,6 +69,10 @@ private func array(_ npy: NpyArray) throws -> NDArray {
     throw LullError.valueError("\(npy.file.path): element type of the npy array is not supported")
   }
   let type = try dtype(of: element, npy.file.path)
+  if type == .complex128, !isNumPyCall {
+    throw LullError.valueError("\(npy.file.path): mx arrays cannot have the npy dtype complex128")
+      .advising("read the file with numpy.load, or write it as complex64")
+  }
   if let missing = npy.missing {
     return NDArray.unreadable(try Shape.checked(npy.shape, op: "load"), type, "\(missing)")
   }
@@ -141,11 +145,18 @@ private func source(_ name: String, _ array: NDArray) throws -> (TensorSource, N
   return (TensorSource(name: name, type: type, shape: array.shape.array, bytes: bytes), flat)
 }
 
-private func namedArrays(_ dict: Value) throws(LullError) -> [(String, NDArray)] {
+/// `format`: of a file that cannot hold complex128, which is an error, not rounded.
+private func namedArrays(_ dict: Value, format: String? = nil) throws(LullError)
+  -> [(String, NDArray)]
+{
   guard dict.isDict else { throw LullError.typeError("expected a dict of names and arrays") }
   var out: [(String, NDArray)] = []
   for (key, v) in dictItems(dict) {
     guard let name = key.stringValue else { throw LullError.typeError("array names must be str") }
+    if let format, v.ndarray?.dtype == .complex128 {
+      throw LullError.valueError("array '\(name)': \(format) has no complex128")
+        .advising("convert it to complex64 with astype, or save it with numpy.savez")
+    }
     out.append((name, try toArray(v)))
   }
   return out
@@ -259,7 +270,7 @@ public let fileFunctions: [Builtin] = [
     doc: "Write a dict of arrays as .safetensors.",
     examples: [">>> mx.save_safetensors('/tmp/lull-example.safetensors', {'x': mx.array([1, 2])})"]
   ) { (a) throws(LullError) in
-    let arrays = try namedArrays(a[1])
+    let arrays = try namedArrays(a[1], format: "safetensors")
     var metadata: [(key: String, value: String)] = []
     if !a.isNone(2) {
       for (key, v) in dictItems(a[2]) {
@@ -280,7 +291,7 @@ public let fileFunctions: [Builtin] = [
       "Write a dict of arrays as .gguf; metadata are str, lists of str, and arrays with at most one axis.",
     examples: [">>> mx.save_gguf('/tmp/lull-example.gguf', {'x': mx.array([1, 2])})"]
   ) { (a) throws(LullError) in
-    let arrays = try namedArrays(a[1])
+    let arrays = try namedArrays(a[1], format: "GGUF")
     var metadata: [(key: String, value: GGUFField)] = []
     if !a.isNone(2) {
       guard a[2].isDict else { throw a.wrong(2, "a dict") }

@@ -11,6 +11,12 @@ private func normOf(_ a: ArrayArgs, _ i: Int) throws -> FourierNorm {
   return norm
 }
 
+/// What is transformed. MLX transforms in single precision.
+private func signal(_ a: ArrayArgs) throws -> NDArray {
+  let x = try a.array(0)
+  return isNumPyCall ? x : x.astype(x.dtype.ofMLX)
+}
+
 /// `stream` may be given in its place, as MLX has it here.
 private func fft(
   _ name: String, _ parameters: String, _ doc: String, _ example: String,
@@ -30,7 +36,7 @@ private func one(
 ) -> Builtin {
   fft(name, "a, n=None, axis=-1, norm='backward'", doc, example) { a in
     try fourier(
-      a.array(0), lengths: a.optionalInt(1).map { [$0] }, axes: [a.int(2)], real: real,
+      signal(a), lengths: a.optionalInt(1).map { [$0] }, axes: [a.int(2)], real: real,
       inverse: inverse, norm: normOf(a, 3))
   }
 }
@@ -46,7 +52,7 @@ private func several(_ name: String, real: Bool, inverse: Bool, plane: Bool, _ d
   ) { a in
     let axes = try plane && !a.args.has(2) ? [-2, -1] : a.axes(2)
     return try fourier(
-      a.array(0), lengths: a.axes(1), axes: axes, real: real, inverse: inverse,
+      signal(a), lengths: a.axes(1), axes: axes, real: real, inverse: inverse,
       norm: normOf(a, 3))
   }
 }
@@ -117,7 +123,7 @@ public let fourierFunctions: [Builtin] = [
     settings.center = try a.bool(5)
     settings.norm = try normOf(a, 7)
     return try shortTimeFourier(
-      a.array(0), settings, window: a.optionalArray(4), padMode: a.string(6),
+      signal(a), settings, window: a.optionalArray(4), padMode: a.string(6),
       onesided: a.has(8) ? a.bool(8) : nil)
   },
   fft(
@@ -132,7 +138,7 @@ public let fourierFunctions: [Builtin] = [
     settings.center = try a.bool(5)
     settings.norm = try normOf(a, 6)
     return try inverseShortTimeFourier(
-      a.array(0), size: a.optionalInt(1), settings, window: a.optionalArray(4),
+      signal(a), size: a.optionalInt(1), settings, window: a.optionalArray(4),
       onesided: a.has(7) ? a.bool(7) : nil, length: a.optionalInt(8))
   },
 ]

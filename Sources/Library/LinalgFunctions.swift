@@ -16,6 +16,9 @@ private func several(
   special(name, parameters, "linalg", doc, [example]) { tuple(try run($0)) }
 }
 
+/// Eigenvalues of a float64 matrix are complex64 in MLX.
+private func ofMLX(_ x: NDArray) -> NDArray { isNumPyCall ? x : x.astype(x.dtype.ofMLX) }
+
 /// 'L' or 'U' of eigh's UPLO.
 private func isUpper(_ a: ArrayArgs, _ i: Int) throws -> Bool {
   switch try a.string(i) {
@@ -107,12 +110,12 @@ public let linalgFunctions: [Builtin] = [
     ">>> mx.linalg.eig(mx.array([[3.0, 0.0], [0.0, 1.0]]))[0]\narray([3+0j, 1+0j], dtype=complex64)"
   ) {
     let parts = try eig($0.array(0))
-    return [parts.values, parts.vectors]
+    return [ofMLX(parts.values), ofMLX(parts.vectors)]
   },
   linalg(
     "eigvals", "a", "Eigenvalues of square matrices, complex.",
     ">>> mx.linalg.eigvals(mx.array([[0.0, -1.0], [1.0, 0.0]]))\narray([0+1j, 0-1j], dtype=complex64)"
-  ) { try eigvals($0.array(0)) },
+  ) { ofMLX(try eigvals($0.array(0))) },
   several(
     "lu", "a", "(order, L, U) with L[order] @ U equal to the matrix.",
     ">>> mx.linalg.lu(mx.array([[1.0, 2.0], [2.0, 2.0]]))[2]\narray([[2, 2],\n       [0, 1]], dtype=float32)"

@@ -3,7 +3,8 @@
 // Both array types hold an NDArray; what differs is what a program sees of it: the dtypes that numbers and lists
 // get (int64, float64), how dtypes promote, how values print. While a function of NumPy's runs `isNumPyCall` is
 // set: conversions then follow NumPy and results are ndarrays, so that most functions of mlx.core serve as they
-// are. An ndarray that meets an mlx array gives way: its float64 becomes float32, as when MLX reads one.
+// are. An ndarray that meets an mlx array gives way: its float64 becomes float32 and its complex128 complex64, as when
+// MLX reads one.
 //
 // Views are values: `b = a[1:]` does not change when `a` does. 0-d arrays stand for NumPy's scalars.
 
@@ -30,7 +31,7 @@ func numpyNatural(of scalar: Scalar) -> DType {
   case .int: .int64
   case .unsigned: .uint64
   case .float: .float64
-  case .complex: .complex64
+  case .complex: .complex128
   }
 }
 func numpyNatural(of scalars: [Scalar]) -> DType {
@@ -44,7 +45,11 @@ func numpyNatural(of scalars: [Scalar]) -> DType {
 func numpyPromoted(_ a: DType, _ b: DType) -> DType {
   if a == b { return a }
   let (low, high) = a.rawValue < b.rawValue ? (a, b) : (b, a)
-  if low == .bool || high == .complex64 { return high }
+  if low == .bool || high == .complex128 { return high }
+  // complex64 holds what float32 does, numbers of 16 bits too.
+  if high == .complex64 {
+    return low.isFloating || low.byteCount > 2 ? numpyFloat(low).complex : high
+  }
   if high.isFloating {
     if low.isFloating { return high == .bfloat16 ? .float32 : high }
     // An integer needs a float that holds it.
@@ -66,7 +71,7 @@ func numpyWeak(_ scalar: Scalar, with dtype: DType) -> DType {
   case .bool: dtype
   case .int, .unsigned: dtype == .bool ? .int64 : dtype
   case .float: dtype.isInexact ? dtype : .float64
-  case .complex: .complex64
+  case .complex: dtype.isInexact ? dtype.complex : .complex128
   }
 }
 /// The float that NumPy's functions of real numbers give for a dtype.
@@ -118,7 +123,7 @@ let numpyDTypeType: NativeType = {
   type.compare = { (op, a, b) throws(LullError) in
     guard op == .equal || op == .notEqual, let x = a.native(DTypeBox.self) else { return nil }
     var other: DType?
-    do throws(LullError) { other = try dtypeOf(b) } catch {}
+    do throws(LullError) { other = try numpyDType(b) } catch {}
     return Value((other == x.dtype) == (op == .equal))
   }
   type.constructor = Builtin(
@@ -179,7 +184,8 @@ func numpyDType(_ v: Value) throws(LullError) -> DType {
     let plain = name.drop { "<|=".contains($0) }
     let names: [String: DType] = [
       "int": .int64, "float": .float64, "double": .float64, "single": .float32, "half": .float16,
-      "complex": .complex64, "complex128": .complex64, "f2": .float16, "f4": .float32,
+      "complex": .complex128, "cdouble": .complex128, "csingle": .complex64, "c16": .complex128,
+      "D": .complex128, "F": .complex64, "f2": .float16, "f4": .float32,
       "f8": .float64, "i1": .int8, "i2": .int16, "i4": .int32, "i8": .int64, "u1": .uint8,
       "u2": .uint16, "u4": .uint32, "u8": .uint64, "b1": .bool, "?": .bool, "d": .float64,
       "f": .float32, "e": .float16, "q": .int64, "l": .int64, "c8": .complex64,
@@ -188,7 +194,7 @@ func numpyDType(_ v: Value) throws(LullError) -> DType {
     throw LullError.typeError("data type '\(name)' not understood")
   }
   for (name, dtype) in [
-    ("bool", DType.bool), ("int", .int64), ("float", .float64), ("complex", .complex64),
+    ("bool", DType.bool), ("int", .int64), ("float", .float64), ("complex", .complex128),
   ] {
     if let type = builtinType(name), type.tag == v.tag, type.bits == v.bits { return dtype }
   }

@@ -31,7 +31,7 @@ private func lifted(
 ) -> Builtin? {
   let all = [
     shapeFunctions, creationFunctions, indexingFunctions, elementwiseFunctions, linearFunctions,
-    reductionFunctions, moreFunctions,
+    reductionFunctions, moreFunctions, fourierFunctions, linalgFunctions, fileFunctions,
   ]
   guard let f = all.joined().first(where: { $0.name == old ?? name }) else { return nil }
   return Builtin(
@@ -459,11 +459,11 @@ private let ownMethods: [Builtin] = [
   },
   numpy(
     "conj", "self", "Complex conjugate.",
-    [">>> np.array([1+2j]).conj()\narray([1.-2.j], dtype=complex64)"]
+    [">>> np.array([1+2j]).conj()\narray([1.-2.j])"]
   ) { conjugate(try $0.array(0)) },
   numpy(
     "conjugate", "self", "Complex conjugate.",
-    [">>> np.array([1+2j]).conjugate()\narray([1.-2.j], dtype=complex64)"]
+    [">>> np.array([1+2j]).conjugate()\narray([1.-2.j])"]
   ) { conjugate(try $0.array(0)) },
   numpyValue(
     "tobytes", "self, order='C'", "The bytes of the elements, row by row.",
@@ -599,6 +599,21 @@ private let functions: [Builtin] =
       let (x, y) = try a.pair(1, 2)
       return wrap(try `where`(condition.astype(.bool), x, y))
     },
+    numpy(
+      "nan_to_num", "x, nan=0.0, posinf=None, neginf=None",
+      "x with other numbers for NaN and the infinities, in both parts of complex numbers.",
+      [">>> np.nan_to_num(np.array([1.0, np.nan]))\narray([1., 0.])"]
+    ) { a in
+      let x = try a.array(0)
+      let nan = try a.double(1)
+      let (high, low) = (try a.has(2) ? a.double(2) : nil, try a.has(3) ? a.double(3) : nil)
+      func made(_ y: NDArray) throws -> NDArray {
+        try nanToNum(y, nan: nan, posinf: high, neginf: low).astype(x.dtype)
+      }
+      guard x.dtype.isComplex else { return try made(x) }
+      let unit = try NDArray(.complex(0, 1), dtype: x.dtype)
+      return try add(made(real(x)), multiply(made(imag(x)), unit))
+    },
     numpyValue(
       "array_equal", "a1, a2, equal_nan=False", "Whether shapes and all values are equal.",
       [">>> np.array_equal([1, 2], [1, 2])\nTrue"]
@@ -717,9 +732,6 @@ private let functions: [Builtin] =
     ),
     lifted("put_values_along_axis", "arr, indices, values, axis=None", nil, "put_along_axis"),
     lifted(
-      "nan_to_num", "x, nan=0.0, posinf=None, neginf=None",
-      ">>> import numpy as np\n>>> np.nan_to_num(np.array([1.0, np.nan]))\narray([1., 0.])"),
-    lifted(
       "isclose", "a, b, rtol=1e-05, atol=1e-08, equal_nan=False",
       ">>> import numpy as np\n>>> np.isclose([1.0, 2.0], [1.0, 2.1])\narray([ True, False])"),
     lifted("allclose_array", "a, b, rtol=1e-05, atol=1e-08, equal_nan=False", nil, "allclose"),
@@ -752,10 +764,20 @@ private let functions: [Builtin] =
       ">>> import numpy as np\n>>> np.vecdot([1.0, 2.0], [3.0, 4.0])\nnp.float64(11.0)"),
     lifted(
       "real", "val",
-      ">>> import numpy as np\n>>> np.real(np.array([1+2j]))\narray([1.], dtype=float32)"),
+      ">>> import numpy as np\n>>> np.real(np.array([1+2j]))\narray([1.])"),
     lifted("count_all", "a, *, axis=None, keepdims=False", nil, "count_nonzero"),
     lifted("moveaxis_one", "a, source, destination", nil, "moveaxis"),
+    lifted("linalg_eig", "a, *, stream=None", nil, "eig"),
+    lifted("linalg_eigvals", "a, *, stream=None", nil, "eigvals"),
+    lifted(
+      "load_file", "file, format=None, return_metadata=False, *, stream=None", nil, "load"),
   ].compactMap { $0 }
+  + ["fft", "ifft", "rfft", "irfft"].compactMap {
+    lifted("fourier_" + $0, "a, n=None, axis=-1, norm='backward', stream=None", nil, $0)
+  }
+  + ["fftn", "ifftn", "rfftn", "irfftn"].compactMap {
+    lifted("fourier_" + $0, "a, s=None, axes=None, norm='backward', stream=None", nil, $0)
+  }
 
 func numpyModule() -> NativeModule {
   var values = ufuncValues()

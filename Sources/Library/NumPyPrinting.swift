@@ -319,6 +319,10 @@ func numpyText(_ x: NDArray) throws(ArrayError) -> String {
     let s = try x.item()
     let text = formatter([s], x.dtype, scalar: true)(s)
     guard x.dtype.isComplex else { return text }
+    if s.double == 0, s.double.sign == .plus {
+      let own = FloatColumn([s.imaginary], x.dtype, scalar: true).text(s.imaginary) + "j"
+      return own.replacing(".0j", with: "j")
+    }
     return "("
       + text.replacing(".0+", with: "+").replacing(".0-", with: "-").replacing(".0j", with: "j")
       + ")"
@@ -335,7 +339,7 @@ func numpyRepr(_ x: NDArray) throws(ArrayError) -> String {
     if x.dtype == .bool { return "np.\(text)_" }
     return "np.\(x.dtype.name)(\(text.hasPrefix("(") ? String(text.dropFirst().dropLast()) : text))"
   }
-  let isDefault = [DType.bool, .int64, .float64].contains(x.dtype)
+  let isDefault = [DType.bool, .int64, .float64, .complex128].contains(x.dtype)
   var suffix = x.size > numpyPrintOptions.threshold ? ", shape=\(Shape.text(x.shape.array))" : ""
   if !isDefault || x.size == 0 { suffix += ", dtype=\(x.dtype.name)" }
   if x.size == 0 {

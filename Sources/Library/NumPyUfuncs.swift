@@ -222,7 +222,7 @@ nonisolated(unsafe) private let ufuncs: [Ufunc] = [
     x.dtype == .bool ? logicalNot(x) : try bitwiseInvert(x)
   },
   one(
-    "conjugate", "Complex conjugate.", "([1+2j, 3j])\narray([1.-2.j, 0.-3.j], dtype=complex64)",
+    "conjugate", "Complex conjugate.", "([1+2j, 3j])\narray([1.-2.j, 0.-3.j])",
     .same
   ) { conjugate($0) },
   two(
@@ -260,9 +260,13 @@ nonisolated(unsafe) private let ufuncs: [Ufunc] = [
     try poweredUp($0, $1)
   },
   two(
-    "float_power", "a to the power b, as float64.", "([2, 4], [-1, 0.5])\narray([0.5, 2. ])",
+    "float_power", "a to the power b, as float64 or complex128.",
+    "([2, 4], [-1, 0.5])\narray([0.5, 2. ])",
     .divide
-  ) { try power($0.astype(.float64), $1.astype(.float64)) },
+  ) { x, y in
+    let dtype: DType = x.dtype.isComplex ? .complex128 : .float64
+    return try power(x.astype(dtype), y.astype(dtype))
+  },
   two(
     "maximum", "The larger of a and b; NaN wins.", "([1, 5], [4, 2])\narray([4, 5])", .same,
     reduction: "max", accumulation: "cummax"

@@ -66,7 +66,7 @@ public let moreFunctions: [Builtin] = [
       )
     }
     guard a.args[0].isInstance(of: ndarrayType) else { return x }
-    return x.dtype == .float64 ? x.astype(.float32) : try x.laidOut
+    return x.dtype.isOfNumPy ? x.astype(x.dtype.ofMLX) : try x.laidOut
   },
   Builtin(
     "can_cast", "can_cast(from_, to)", chapter: "dtypes",

@@ -48,9 +48,11 @@ extension AllEngineTests {
       if total[i] != sum { wrong += 1 }
     }
     #expect(wrong == 0)
-    let z = try add(x.astype(.complex64), NDArray(.complex(0, 1)))
-    let ends = try slice(cumsum(z, axis: 0), [SliceRange(n - 1, n)])
-    #expect(try ends.reshaped([]).item() == .complex(Double(sum), Double(n)))
+    for dtype in [DType.complex64, .complex128] {
+      let z = try add(x.astype(dtype), NDArray(.complex(0, 1), dtype: dtype))
+      let ends = try slice(cumsum(z, axis: 0), [SliceRange(n - 1, n)])
+      #expect(try ends.reshaped([]).item() == .complex(Double(sum), Double(n)))
+    }
   }
 
   @Test func theMemoryLimitIsKept() throws {

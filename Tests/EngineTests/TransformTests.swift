@@ -143,7 +143,7 @@ extension AllEngineTests {
       Case("put_along_axis", [matrix, positions([3, 1], below: 4), Input([3, 1])]) {
         (x) throws(ArrayError) in [try putAlongAxis(x[0], x[1], x[2], axis: 1)]
       },
-      Case("matmul", [matrix, Input([4, 2])], realFloats + [.complex64, .int32]) {
+      Case("matmul", [matrix, Input([4, 2])], realFloats + [.complex64, .complex128, .int32]) {
         (x) throws(ArrayError) in [try matmul(x[0], x[1])]
       },
       Case("matmul, batched", [Input([2, 1, 3, 4]), Input([3, 4, 2])]) { (x) throws(ArrayError) in
@@ -300,15 +300,15 @@ extension AllEngineTests {
       },
     ]
     list += [
-      Case("fft", [Input([3, 8])], [.float32]) { (x) throws(ArrayError) in
+      Case("fft", [Input([3, 8])], [.float32, .float64]) { (x) throws(ArrayError) in
         let y = try fourier(x[0], axes: [0])
         return [real(y), try imag(y)]
       },
-      Case("rfft", [Input([3, 7]), Input([2, 6])], [.float32]) { (x) throws(ArrayError) in
+      Case("rfft", [Input([3, 7]), Input([2, 6])], [.float32, .float64]) { (x) throws(ArrayError) in
         let (odd, even) = (try fourier(x[0], axes: [1], real: true), try fourier(x[1], real: true))
         return [real(odd), try imag(odd), real(even), try imag(even)]
       },
-      Case("irfft", [Input([3, 5])], [.float32]) { (x) throws(ArrayError) in
+      Case("irfft", [Input([3, 5])], [.float32, .float64]) { (x) throws(ArrayError) in
         [try fourier(x[0], axes: [1], real: true, inverse: true)]
       },
       Case("hadamard_transform", [Input([2, 28]), Input([3, 8])], [.float32]) {
@@ -407,7 +407,7 @@ extension AllEngineTests {
       case .float16: 4e-3
       case .bfloat16: 3e-2
       case .float32, .complex64: 2e-5
-      case .float64: 1e-6  // softmax and its like compute in float32
+      case .float64, .complex128: 1e-6  // softmax and its like compute in float32
       default: 0
       }
     for (p, q) in zip(try values(a), try values(b)) {
@@ -489,7 +489,7 @@ extension AllEngineTests {
   @Test(arguments: transformCases) func jvpAgainstVjp(_ c: TransformCase) throws {
     guard c.isSmooth else { return }
     for (dtype, x) in try AllEngineTests.eachDType(c) {
-      guard dtype == .float64 || dtype == .float32 || dtype == .complex64 else { continue }
+      guard dtype == .float64 || dtype == .float32 || dtype.isComplex else { continue }
       // Positions and masks are constants.
       let moving = c.inputs.indices.filter { c.inputs[$0].fixed == nil }
       func f(_ y: [NDArray]) throws(ArrayError) -> [NDArray] {
@@ -506,13 +506,14 @@ extension AllEngineTests {
       let pulled = try vjp(primals, cotangents: cotangents, f).gradients
       func dot(_ a: [NDArray], _ b: [NDArray]) throws -> Double {
         try zip(a, b).reduce(0) { total, pair in
-          let wide: DType = pair.0.dtype.isComplex || pair.1.dtype.isComplex ? .complex64 : .float64
+          let wide: DType =
+            pair.0.dtype.isComplex || pair.1.dtype.isComplex ? .complex128 : .float64
           let product = try multiply(conjugate(pair.0.astype(wide)), pair.1.astype(wide))
           return try total + sum(real(product)).item().double
         }
       }
       let (forward, backward) = (try dot(cotangents, pushed), try dot(pulled, tangents))
-      let tolerance = dtype == .float64 ? 1e-5 : 2e-4
+      let tolerance = dtype == .float64 || dtype == .complex128 ? 1e-5 : 2e-4
       #expect(
         (forward.isNaN && backward.isNaN)
           || Swift.abs(forward - backward) <= tolerance * Swift.max(1, Swift.abs(forward)),

@@ -27,5 +27,8 @@ void cblas_dgemm(enum CBLAS_ORDER, enum CBLAS_TRANSPOSE, enum CBLAS_TRANSPOSE, i
 void cblas_cgemm(enum CBLAS_ORDER, enum CBLAS_TRANSPOSE, enum CBLAS_TRANSPOSE, int m, int n, int k,
                  const void *alpha, const void *a, int lda, const void *b, int ldb, const void *beta,
                  void *c, int ldc) LULL_BLAS(cgemm);
+void cblas_zgemm(enum CBLAS_ORDER, enum CBLAS_TRANSPOSE, enum CBLAS_TRANSPOSE, int m, int n, int k,
+                 const void *alpha, const void *a, int lda, const void *b, int ldb, const void *beta,
+                 void *c, int ldc) LULL_BLAS(zgemm);
 void cblas_sgemv(enum CBLAS_ORDER, enum CBLAS_TRANSPOSE, int m, int n, float alpha, const float *a,
                  int lda, const float *x, int incx, float beta, float *y, int incy) LULL_BLAS(sgemv);

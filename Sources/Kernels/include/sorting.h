@@ -2,8 +2,8 @@
 #pragma once
 #include <stdint.h>
 
-// Scratch bytes for sorting rows of n elements on `threads` workers.
-int64_t lull_sort_scratch(int64_t n, int threads);
+// Scratch bytes for sorting rows of n elements of a dtype on `threads` workers.
+int64_t lull_sort_scratch(int64_t n, int dtype, int threads);
 // Sorts each row ascending, stable, NaN last. `values` (elements of dtype) or `indices` (uint32)
 // may be NULL. x is row-major rows x n.
 void lull_sort(void *values, uint32_t *indices, const void *x, int dtype, int64_t rows, int64_t n,

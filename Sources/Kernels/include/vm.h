@@ -18,12 +18,13 @@ enum {
 };
 
 // Compute types.
-enum { lullF32, lullF64, lullI32, lullU32, lullI64, lullU64, lullC64, lullComputeTypes };
+enum { lullF32, lullF64, lullI32, lullU32, lullI64, lullU64, lullC64, lullC128, lullComputeTypes };
 
 // Element types in memory, numbered as DType is.
 enum {
   lullBool, lullUInt8, lullUInt16, lullUInt32, lullUInt64, lullInt8, lullInt16, lullInt32,
-  lullInt64, lullFloat16, lullBFloat16, lullFloat32, lullFloat64, lullComplex64
+  lullInt64, lullFloat16, lullBFloat16, lullFloat32, lullFloat64, lullComplex64, lullComplex128,
+  lullElementTypes
 };
 
 #define LULL_OPS(X)                                                                          \
@@ -34,8 +35,8 @@ enum {
   X(Rsqrt) X(Recip) X(Exp) X(Expm1) X(Log) X(Log2) X(Log10) X(Log1p) X(Sin) X(Cos) X(Tan)   \
   X(Asin) X(Acos) X(Atan) X(Sinh) X(Cosh) X(Tanh) X(Asinh) X(Acosh) X(Atanh) X(Sigmoid)     \
   X(Erf) X(ErfInv) X(Conj) X(Imag) X(CastF32) X(CastF64) X(CastI32) X(CastU32) X(CastI64)   \
-  X(CastU64) X(CastC64) X(WrapI8) X(WrapU8) X(WrapI16) X(WrapU16) X(RoundF16)               \
-  X(RoundBF16) X(MulAdd) X(MulSub) X(NegMulAdd)  /* a b + c, a b - c, c - a b, rounded once */
+  X(CastU64) X(CastC64) X(CastC128) X(WrapI8) X(WrapU8) X(WrapI16) X(WrapU16)               \
+  X(RoundF16) X(RoundBF16) X(MulAdd) X(MulSub) X(NegMulAdd)  /* a b + c, a b - c, c - a b, rounded once */
 enum {
 #define LULL_OP(name) lull##name,
   LULL_OPS(LULL_OP)
@@ -72,7 +73,7 @@ typedef struct {
   const LullOutput *outputs;
   int32_t instructionCount, inputCount, outputCount, registerCount;
   int32_t rank;
-  int32_t tile;  // elements of a tile: 512, or 256 where an 8-byte type takes part
+  int32_t tile;  // elements of a tile: 512, or 256 where an 8-byte type takes part, 128 with a 16-byte one
   int64_t shape[lullMaxRank];
   int64_t total;
   // Reduction.
@@ -113,3 +114,5 @@ void lull_convert(char *d, int ddtype, const char *s, int sdtype, int64_t stride
 // The compute type of a memory type.
 int lull_compute_type(int dtype);
 int lull_dtype_size(int dtype);
+// The bytes of a value in a compute type.
+int lull_compute_size(int type);
