@@ -241,8 +241,8 @@ final class FunctionCompiler {
           }
           let k = newTemporary()
           emit(.loadConst, k, try addConstant(makeStr(mangled(n))))
-          emit(.dictSet, d, k, v)
-          emit(.clear, d)
+          // The program may have put anything there.
+          emit(.setItem, d, k, v)
         } else {
           emit(.clear, v)
         }
