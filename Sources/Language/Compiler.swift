@@ -368,13 +368,12 @@ final class FunctionCompiler {
         if case .name(let n) = t.kind, case .local(let l) = place(of: mangled(n)) { return l }
         return nil
       }
-      if Set(locals).count == left.count, !scope.hasWalrus {
+      if let last = locals.last, Set(locals).count == left.count, !scope.hasWalrus {
         for e in right.dropLast() {
           let t = newTemporary()
           try exprInto(e, t)
           registers.append(t)
         }
-        let last = locals[locals.count - 1]
         try exprInto(right[right.count - 1], last)
         for (t, r) in zip(left, registers) { try assign(t, from: r) }
         return

@@ -4,6 +4,7 @@ usage: finetune.py LULL FIXTURES [NAME...]     (with mlx-lm installed)
 """
 
 import json
+import math
 import subprocess
 import sys
 import tempfile
@@ -109,6 +110,11 @@ def main():
                 subprocess.run([lull, str(program)], check=True)
                 losses, weights, logits = theirs(plan, f"{folder}/start.safetensors")
                 ours = json.loads((Path(folder) / "losses.json").read_text())
+                if [math.isnan(x) for x in ours] != [math.isnan(x) for x in losses]:
+                    sys.exit(f"{name} {kind}: not finite at other steps: {ours} {losses}")
+                if math.isnan(losses[-1]):
+                    print("ok", name, kind, f"both are not finite from step {sum(x == x for x in losses)} on", flush=True)
+                    continue
                 curve = max(abs(a - b) / b for a, b in zip(ours, losses))
                 found = mx.load(f"{folder}/end.safetensors")
                 start = mx.load(f"{folder}/start.safetensors")
