@@ -39,10 +39,11 @@ let package = Package(
   targets: [
     .target(name: "Kernels", cSettings: kernelFlags, linkerSettings: [.linkedLibrary("m")]),
     .target(name: "COpenBLAS", linkerSettings: [.linkedLibrary("dl")]),
+    .target(name: "CMPI", linkerSettings: [.linkedLibrary("dl")]),
     .target(name: "CReadline", linkerSettings: [.linkedLibrary("readline")]),
     // Exclusivity checks were a third of the time of an operation on a small array.
     .target(
-      name: "Engine", dependencies: ["Kernels", "COpenBLAS"],
+      name: "Engine", dependencies: ["Kernels", "COpenBLAS", "CMPI"],
       swiftSettings: strict + [.unsafeFlags(["-enforce-exclusivity=unchecked"])]),
     .target(name: "Formats", dependencies: ["Kernels"], swiftSettings: strict),
     .target(name: "Text", dependencies: ["Formats"], swiftSettings: strict),

@@ -26,6 +26,8 @@ public indirect enum ArrayError: Error, Equatable {
   case notFinite(op: StaticName, value: String, index: [Int], shape: [Int])
   /// The elements of an array that a file should have.
   case unreadable(String)
+  /// The other processes of a run could not be reached.
+  case communication(String)
   case interrupted
   case notDifferentiable(op: StaticName, reason: String)
   case evaluatedInTrace
@@ -42,7 +44,7 @@ public indirect enum ArrayError: Error, Equatable {
     case .indexOutOfRange, .axisIndex: "IndexError"
     case .memory: "MemoryError"
     case .notFinite: "FloatingPointError"
-    case .unreadable: "RuntimeError"
+    case .unreadable, .communication: "RuntimeError"
     case .interrupted: "KeyboardInterrupt"
     case .internal: "SystemError"
     case .at(_, let error): error.kind
@@ -108,6 +110,7 @@ public indirect enum ArrayError: Error, Equatable {
         ? "an array that was given has \(value)\(place)"
         : "\(op): the result has \(value)\(place), its inputs have none"
     case .unreadable(let problem): return problem
+    case .communication(let problem): return "distributed: \(problem)"
     case .interrupted: return "interrupted"
     case .notDifferentiable(let op, let reason): return "\(op) has no gradient: \(reason)"
     case .programFailed: return "a function of the program failed"

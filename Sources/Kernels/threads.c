@@ -5,6 +5,7 @@
 #include "Kernels.h"
 #include <linux/futex.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <sys/syscall.h>
@@ -82,11 +83,18 @@ static void *worker_main(void *argument) {
   return NULL;
 }
 
+// The processors that this process may use: fewer than there are under taskset, mpirun or a container's limits.
+static int processors(void) {
+  cpu_set_t set;
+  if (sched_getaffinity(0, sizeof set, &set) == 0) return CPU_COUNT(&set);
+  return (int)sysconf(_SC_NPROCESSORS_ONLN);
+}
+
 int lull_thread_count(void) {
   if (pool.wanted <= 0) {
     const char *text = getenv("LULL_THREADS");
     int count = text ? atoi(text) : 0;
-    if (count <= 0) count = (int)sysconf(_SC_NPROCESSORS_ONLN);
+    if (count <= 0) count = processors();
     pool.wanted = count < 1 ? 1 : count > maxWorkers + 1 ? maxWorkers + 1 : count;
   }
   return pool.wanted;

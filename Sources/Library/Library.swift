@@ -132,6 +132,7 @@ public enum Library {
         builtins: formatsFunctions + tensorFileFunctions,
         values: types.map { ($0.name, $0.value.retain()) })
     }
+    ModuleRegistry.add("_mpi") { NativeModule(builtins: processFunctions) }
     ModuleRegistry.add("lull.trace") { NativeModule(builtins: traceFunctions) }
   }
 

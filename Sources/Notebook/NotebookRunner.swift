@@ -49,6 +49,8 @@ public func runNotebook(_ path: String, _ options: NotebookOptions) -> NotebookO
     return .unusable("the executed notebook is written as .ipynb, not as '\(target)'")
   }
   prepare(&notebook, options)
+  // Of the processes of a run the first one writes.
+  if Processes.rank > 0 { target = nil }
   var runner = NotebookRunner(notebook: notebook, target: target, options: options)
   return runner.run(directory: parent(of: path), path: path)
 }
@@ -224,7 +226,9 @@ private struct NotebookRunner {
     return failed ? .failed : .done
   }
 
-  private func progress(_ text: String) { OutputSink.standardError.write(text + "\n") }
+  private func progress(_ text: String) {
+    if Processes.rank == 0 { OutputSink.standardError.write(text + "\n") }
+  }
 
   /// Always in seconds with two decimals, so that a run's times line up and compare.
   private func fixedSeconds(_ seconds: Double) -> String {

@@ -26,6 +26,7 @@ public enum Interrupts {
       interruptsSeen &+= 1
       raiseFlags()
     }
+    Processes.handleTermination()
   }
 
   private static func handle(_ signal: Int32, _ body: @escaping @convention(c) (Int32) -> Void) {
@@ -118,6 +119,7 @@ public func runOnLargeStack(byteCount: Int = 512 << 20, _ body: @escaping () -> 
   sigemptyset(&mask)
   sigaddset(&mask, SIGINT)
   sigaddset(&mask, SIGALRM)
+  sigaddset(&mask, SIGTERM)
   sigaddset(&mask, SIGWINCH)
   pthread_sigmask(SIG_BLOCK, &mask, nil)
   pthread_join(thread, nil)

@@ -14,6 +14,8 @@ public final class OutputSink: @unchecked Sendable {
   private let descriptor: Int32
   private var buffer: [UInt8] = []
   public let isTerminal: Bool
+  /// Drops what is written: of several processes one talks.
+  public var isSilent = false
 
   init(descriptor: Int32) {
     self.descriptor = descriptor
@@ -21,6 +23,7 @@ public final class OutputSink: @unchecked Sendable {
   }
 
   public func write(_ text: String) {
+    if isSilent { return }
     var text = text
     text.withUTF8 { buffer.append(contentsOf: $0) }
     if descriptor == 2 || buffer.count > 1 << 15 || (isTerminal && buffer.contains(10)) { flush() }

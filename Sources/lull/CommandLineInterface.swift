@@ -146,6 +146,7 @@ private func showInProgram(_ output: CellOutput) {
 
 /// `lull generate` and its kin: what goes wrong is one line, never a traceback.
 private func runModelCommand(_ name: String, _ words: [String]) -> Int32 {
+  OutputSink.standardOutput.isSilent = Processes.rank > 0
   let session = Session(arguments: ["lull \(name)"])
   session.onFlush = { OutputSink.standardOutput.flush() }
   session.onOutput = { output in
@@ -179,6 +180,7 @@ private func runModelCommand(_ name: String, _ words: [String]) -> Int32 {
 // MARK: - Notebooks
 
 private func runNotebookCommand(_ arguments: [String]) -> Int32 {
+  OutputSink.standardOutput.isSilent = Processes.rank > 0
   var options = NotebookOptions()
   var path: String?
   var i = 0
