@@ -88,10 +88,11 @@ public final class AtomicFile {
     }
   }
 
-  /// Syncs, renames, and syncs the directory.
-  public func commit() throws(FormatError) {
+  /// Syncs, renames, and syncs the directory. Without `sync` the file survives the end of the process, but perhaps not
+  /// that of the machine.
+  public func commit(sync: Bool = true) throws(FormatError) {
     try flush()
-    guard fsync(descriptor) == 0 else { throw MappedFile.systemError(path, "sync") }
+    guard !sync || fsync(descriptor) == 0 else { throw MappedFile.systemError(path, "sync") }
     close(descriptor)
     descriptor = -1
     guard rename(temporaryPath, path) == 0 else {
@@ -99,6 +100,7 @@ public final class AtomicFile {
       unlink(temporaryPath)
       throw error
     }
+    if !sync { return }
     var folder = "."
     if let slash = path.utf8.lastIndex(of: UInt8(ascii: "/")) {
       folder = slash == path.startIndex ? "/" : String(path[..<slash])
@@ -140,10 +142,12 @@ public final class AtomicFile {
 }
 
 /// Writes a whole file atomically.
-public func writeAtomically(_ bytes: [UInt8], to path: String) throws(FormatError) {
+public func writeAtomically(_ bytes: [UInt8], to path: String, sync: Bool = true)
+  throws(FormatError)
+{
   let file = try AtomicFile(path: path)
   try file.write(bytes)
-  try file.commit()
+  try file.commit(sync: sync)
 }
 
 /// Writes a whole text file atomically.

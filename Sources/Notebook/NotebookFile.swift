@@ -120,7 +120,7 @@ public struct Notebook {
     return value.stringArray?.joined()
   }
 
-  private static func isIdentifier(_ id: String) -> Bool {
+  static func isIdentifier(_ id: String) -> Bool {
     !id.isEmpty && id.utf8.count <= 64
       && id.utf8.allSatisfy {
         ($0 >= 48 && $0 <= 57) || ($0 >= 65 && $0 <= 90) || ($0 >= 97 && $0 <= 122) || $0 == 45

@@ -1,7 +1,7 @@
 // Headless runs of notebooks.
 //
 // The cells' outputs go to standard output as they come, progress and tracebacks to standard error. With
-// an output file the notebook is written after every cell, whole or not at all, so a run that is cut off
+// an output file the notebook is written as it goes, whole or not at all, so a run that is cut off
 // leaves what it had. Without one nothing is written.
 //
 // Tags: `parameters` marks the cell after which the given parameters go (without it they come first),
@@ -15,9 +15,18 @@ import Session
 public struct NotebookOptions {
   public var output: String?
   public var inPlace = false
+  /// Go on after a cell that fails: all is well at the end, or, with `keepGoing`, it is not.
   public var allowErrors = false
+  public var keepGoing = false
+  /// Names and values as source.
   public var parameters: [(name: String, value: String)] = []
+  /// Files of names and values, taken before `parameters`.
+  public var parameterFiles: [String] = []
+  /// Seconds for a cell, and for all of them.
   public var timeout: Double?
+  public var totalTimeout: Double?
+  /// Shows no outputs, only progress and failures.
+  public var isQuiet = false
   public init() {}
 }
 
@@ -31,7 +40,7 @@ public enum NotebookOutcome {
 }
 
 public func runNotebook(_ path: String, _ options: NotebookOptions) -> NotebookOutcome {
-  var notebook: Notebook
+  let notebook: Notebook
   do throws(NotebookError) {
     notebook = try readNotebook(path)
   } catch {
@@ -48,11 +57,12 @@ public func runNotebook(_ path: String, _ options: NotebookOptions) -> NotebookO
   if let target, !target.hasSuffix(".ipynb") {
     return .unusable("the executed notebook is written as .ipynb, not as '\(target)'")
   }
-  prepare(&notebook, options)
   // Of the processes of a run the first one writes.
   if Processes.rank > 0 { target = nil }
-  var runner = NotebookRunner(notebook: notebook, target: target, options: options)
-  return runner.run(directory: parent(of: path), path: path)
+  let session = Session(directory: parent(of: path), arguments: [path])
+  let run = NotebookRun(notebook, session, target: target, options)
+  if let problem = run.prepare() { return .unusable(problem) }
+  return run.run()
 }
 
 /// Reads a notebook of either kind.
@@ -76,99 +86,79 @@ public func readNotebook(_ path: String) throws(NotebookError) -> Notebook {
   return Notebook.read(text: text)
 }
 
-// MARK: - Before the run
-
-private func prepare(_ notebook: inout Notebook, _ options: NotebookOptions) {
-  for i in notebook.cells.indices where notebook.cells[i].kind == .code {
-    notebook.cells[i].outputs = []
-    notebook.cells[i].executionCount = nil
-  }
-  notebook.metadata["kernelspec"] = [
-    "display_name": "Lull", "language": "python", "name": "lull",
-  ]
-  notebook.metadata["language_info"] = [
-    "codemirror_mode": ["name": "python"], "file_extension": ".py", "mimetype": "text/x-python",
-    "name": "python", "pygments_lexer": "python", "version": "3.12",
-  ]
-  if options.parameters.isEmpty { return }
-  // A cell that an earlier run injected is replaced.
-  notebook.cells.removeAll { $0.tags.contains("injected-parameters") }
-  var text = "# Parameters"
-  for (name, value) in options.parameters { text += "\n\(name) = \(literal(value))" }
-  let cell = NotebookCell(
-    .code, text, metadata: JSONObject([("tags", ["injected-parameters"])]))
-  let place = notebook.cells.firstIndex { $0.tags.contains("parameters") }.map { $0 + 1 } ?? 0
-  notebook.cells.insert(cell, at: place)
-  notebook.fillIdentifiers()
-}
-
-/// A parameter's text as source: itself when it is a literal of the language, else a string. `true`,
-/// `false` and `null` are taken as in JSON.
-func literal(_ text: String) -> String {
-  switch text {
-  case "true": return "True"
-  case "false": return "False"
-  case "null": return "None"
-  default: break
-  }
-  do throws(SyntaxFailure) {
-    let expression = try parseExpressionSource(text)
-    if isLiteral(expression) { return text }
-  } catch {}
-  return pythonString(text)
-}
-
-private func isLiteral(_ e: Expr) -> Bool {
-  switch e.kind {
-  case .constant: return true
-  case .unary(let op, let operand):
-    return (op == .negate || op == .plus) && isLiteral(operand)
-  case .list(let items), .tuple(let items), .set(let items):
-    return items.allSatisfy(isLiteral)
-  case .dict(let items):
-    return items.allSatisfy { ($0.key.map(isLiteral) ?? false) && isLiteral($0.value) }
-  default: return false
-  }
-}
-
-private func pythonString(_ text: String) -> String {
-  var out = "\""
-  for c in text.unicodeScalars {
-    switch c {
-    case "\"": out += "\\\""
-    case "\\": out += "\\\\"
-    case "\n": out += "\\n"
-    case "\r": out += "\\r"
-    case "\t": out += "\\t"
-    case "\0": out += "\\x00"
-    default: out.unicodeScalars.append(c)
-    }
-  }
-  return out + "\""
-}
-
 // MARK: - The run
 
-private struct NotebookRunner {
-  var notebook: Notebook
-  let target: String?
-  let options: NotebookOptions
+/// One run: the notebook fills with outputs as its cells are run.
+public final class NotebookRun {
+  public private(set) var notebook: Notebook
+  let session: Session
+  private let target: String?
+  private let options: NotebookOptions
+  private var outputs = CellOutputs()
+  private var isAtLineStart = true
+  /// How each code cell ended; nil where it was not run.
+  public private(set) var errors: [Int: CellError] = [:]
+  private var lastWrite = (ended: -1e9, cost: 0.0)
+  private var isWritten = true
+  private var isSilent = false
 
-  private final class Collector {
-    var outputs = CellOutputs()
-    var isAtLineStart = true
-    var wroteSomething = false
+  public init(_ notebook: Notebook, _ session: Session, target: String?, _ options: NotebookOptions)
+  {
+    self.notebook = notebook
+    self.session = session
+    self.target = target
+    self.options = options
   }
 
-  mutating func run(directory: String, path: String) -> NotebookOutcome {
-    let session = Session(directory: directory, arguments: [path])
-    let collector = Collector()
-    session.onOutput = { output in
-      collector.outputs.add(output)
-      NotebookRunner.show(output, collector)
+  /// Clears outputs and puts the parameters in; a line that says what is wrong with them.
+  public func prepare() -> String? {
+    var values: [(name: String, value: String)] = []
+    for path in options.parameterFiles {
+      do throws(LullError) {
+        for item in try session.settings(inFile: path) {
+          guard isParameterName(item.name) else {
+            return "'\(path)': '\(item.name)' is not a name for a parameter"
+          }
+          values.append(item)
+        }
+      } catch {
+        return error.message
+      }
     }
+    for item in values + options.parameters where Processes.rank == 0 {
+      guard let known = notebook.declaredParameters(session)?.map(\.name) else { break }
+      if known.contains(item.name) { continue }
+      let hint = nearestName(item.name, among: known).map { "; did you mean '\($0)'?" } ?? ""
+      OutputSink.standardError.write(
+        "warning: the cell of parameters does not set '\(item.name)'\(hint)\n")
+    }
+    notebook.clearOutputs()
+    notebook.setLanguage()
+    notebook.inject(values + options.parameters)
+    for problem in notebook.orderProblems(known: session.isBuiltin, session: session) {
+      progress("warning: cell \(problem.cell) \(problem.text)")
+    }
+    return nil
+  }
+
+  /// Runs without a word, but for what programs write to standard error themselves.
+  func runSilently() -> NotebookOutcome {
+    isSilent = true
+    notebook.clearOutputs()
+    return run()
+  }
+
+  public func run() -> NotebookOutcome {
+    session.onOutput = { [unowned self] output in
+      self.outputs.add(output)
+      self.show(output)
+    }
+    session.onFlush = { OutputSink.standardOutput.flush() }
+    // What ends a run from outside interrupts the cell, so that its outputs are kept.
+    if target != nil { Interrupts.handleTermination() }
     let codeCells = notebook.cells.indices.filter { notebook.cells[$0].kind == .code }
     let isTerminal = isatty(2) == 1
+    let start = seconds()
     var failed = false
     if let failure = write() { return .unusable(failure) }
     for (k, i) in codeCells.enumerated() {
@@ -179,55 +169,95 @@ private struct NotebookRunner {
         continue
       }
       if cell.source.allSatisfy({ $0 == " " || $0 == "\n" || $0 == "\t" }) { continue }
-      collector.outputs = CellOutputs()
-      collector.wroteSomething = false
-      if isTerminal { OutputSink.standardError.write("\(head) ...\n") }
-      let start = seconds()
-      if let timeout = options.timeout { Interrupts.startTimer(seconds: timeout) }
-      var status = session.run(cell: cell.source)
-      var isTimeout = false
-      if options.timeout != nil { isTimeout = Interrupts.endTimer() }
-      let taken = seconds() - start
-      // A cell that ends by itself when it is interrupted (a generation does) is late, too.
-      if isTimeout, let timeout = options.timeout,
-        status.isDone || status.error?.isInterrupt == true
-      {
-        let text = "the cell did not end within \(secondsText(timeout))"
-        let late = CellError(
-          name: "CellTimeoutError", text: text,
-          traceback: status.error?.traceback ?? "CellTimeoutError: \(text)\n", isInterrupt: false)
-        status = .failed(late)
-        OutputSink.standardOutput.flush()
-        OutputSink.standardError.write("CellTimeoutError: \(late.text)\n")
-        collector.outputs = collector.outputs.replacingError(late)
-      }
-      if !collector.isAtLineStart {
-        OutputSink.standardOutput.write("\n")
-        collector.isAtLineStart = true
-      }
-      OutputSink.standardOutput.flush()
-      notebook.cells[i].outputs = collector.outputs.finished()
+      if isTerminal { progress("\(head) ...") }
+      let began = seconds()
+      let signals = Interrupts.count
+      let status = runCell(cell, elapsed: began - start)
+      notebook.cells[i].outputs = outputs.finished()
       notebook.cells[i].executionCount = session.executionCount
-      progress("\(head)  \(fixedSeconds(taken))")
-      if let failure = write() { return .unusable(failure) }
+      isWritten = false
+      progress("\(head)  \(fixedSeconds(seconds() - began))")
+      var outcome: NotebookOutcome?
       switch status {
-      case .done: continue
+      case .done:
+        if cell.tags.contains("raises-exception") {
+          progress("warning: cell \(k + 1) is tagged raises-exception, and raised none")
+        }
       case .exit(let code, let message):
         if let message { OutputSink.standardError.write(message + "\n") }
-        return .exit(code)
+        outcome = .exit(code)
       case .failed(let error):
-        if error.isInterrupt { return .interrupted }
-        if cell.tags.contains("raises-exception") { continue }
-        if options.allowErrors { continue }
-        failed = true
+        errors[i] = error
+        noteDefinition(error, after: i)
+        if error.isInterrupt {
+          outcome = .interrupted
+        } else if isTotalTimeUp(seconds() - start) {
+          outcome = .failed
+        } else if !cell.tags.contains("raises-exception"), !options.allowErrors {
+          failed = true
+          if !options.keepGoing { outcome = .failed }
+        }
       }
-      if failed { break }
+      // A signal between two cells, or one that the cell took for the end of its own work.
+      if outcome == nil, Interrupts.count != signals { outcome = .interrupted }
+      if let failure = write(isLast: outcome != nil) { return .unusable(failure) }
+      if let outcome { return outcome }
     }
+    if let failure = write(isLast: true) { return .unusable(failure) }
     return failed ? .failed : .done
   }
 
+  // MARK: - One cell
+
+  private func isTotalTimeUp(_ elapsed: Double) -> Bool {
+    options.totalTimeout.map { elapsed >= $0 } ?? false
+  }
+
+  private func runCell(_ cell: NotebookCell, elapsed: Double) -> CellStatus {
+    outputs = CellOutputs()
+    let left = options.totalTimeout.map { max($0 - elapsed, 0.001) }
+    let limit = [options.timeout, left].compactMap { $0 }.min()
+    if let limit { Interrupts.startTimer(seconds: limit) }
+    var status = session.run(cell: cell.source)
+    // A cell that ends by itself when it is interrupted (a generation does) is late, too.
+    if let limit, Interrupts.endTimer(), status.isDone || status.error?.isInterrupt == true {
+      let isTotal = limit != options.timeout
+      let text =
+        isTotal
+        ? "the notebook did not end within \(secondsText(options.totalTimeout ?? limit))"
+        : "the cell did not end within \(secondsText(limit))"
+      let late = CellError(
+        name: "CellTimeoutError", text: text,
+        traceback: status.error?.traceback ?? "CellTimeoutError: \(text)\n", isInterrupt: false)
+      status = .failed(late)
+      OutputSink.standardOutput.flush()
+      OutputSink.standardError.write("CellTimeoutError: \(late.text)\n")
+      outputs = outputs.replacingError(late)
+    }
+    if !isAtLineStart {
+      if !options.isQuiet { OutputSink.standardOutput.write("\n") }
+      isAtLineStart = true
+    }
+    OutputSink.standardOutput.flush()
+    return status
+  }
+
+  /// For a name that is not there: the cell further down that defines it.
+  private func noteDefinition(_ error: CellError, after i: Int) {
+    guard error.name == "NameError", let start = error.text.firstIndex(of: "'") else { return }
+    let name = error.text[error.text.index(after: start)...].prefix { $0 != "'" }
+    let codeCells = notebook.cells.indices.filter { notebook.cells[$0].kind == .code }
+    for (k, j) in codeCells.enumerated() where j > i {
+      if session.nameUse(notebook.cells[j].source)?.binds.contains(String(name)) == true {
+        return progress("note: cell \(k + 1), further down, defines '\(name)'")
+      }
+    }
+  }
+
+  // MARK: - Messages and files
+
   private func progress(_ text: String) {
-    if Processes.rank == 0 { OutputSink.standardError.write(text + "\n") }
+    if Processes.rank == 0, !isSilent { OutputSink.standardError.write(text + "\n") }
   }
 
   /// Always in seconds with two decimals, so that a run's times line up and compare.
@@ -243,19 +273,31 @@ private struct NotebookRunner {
     return Double(now.tv_sec) + Double(now.tv_nsec) * 1e-9
   }
 
-  /// Writes the notebook as far as it has run; nil, or why it could not be written.
-  private func write() -> String? {
+  /// Writes the notebook as far as it has run; nil, or why it could not be written. A notebook that takes milliseconds is
+  /// written after every cell, a larger one so often that writing takes a tenth of the time at most.
+  private func write(isLast: Bool = false) -> String? {
     guard let target else { return nil }
+    let now = seconds()
+    if !isLast, lastWrite.cost > 0.005, now - lastWrite.ended < 10 * lastWrite.cost { return nil }
+    if isWritten, lastWrite.cost > 0 { return nil }
     do throws(FormatError) {
-      try writeAtomically(notebook.ipynb(), to: target)
-      return nil
+      try writeAtomically(notebook.ipynb(), to: target, sync: isLast)
     } catch {
       return "cannot write '\(target)': \(error.found)"
     }
+    isWritten = true
+    let ended = seconds()
+    lastWrite = (ended, ended - now)
+    return nil
   }
 
-  private static func show(_ output: CellOutput, _ collector: Collector) {
+  private func show(_ output: CellOutput) {
+    if isSilent { return }
     let out = OutputSink.standardOutput
+    if options.isQuiet {
+      if case .error(let error) = output { OutputSink.standardError.write(error.traceback) }
+      return
+    }
     switch output {
     case .stream(let name, let text):
       if name == "stderr" {
@@ -265,15 +307,15 @@ private struct NotebookRunner {
       }
       out.write(text)
       out.flush()
-      if let last = text.last { collector.isAtLineStart = last == "\n" }
+      if let last = text.last { isAtLineStart = last == "\n" }
     case .display(let bundle), .result(let bundle, _):
-      if !collector.isAtLineStart { out.write("\n") }
+      if !isAtLineStart { out.write("\n") }
       out.write(bundle.plain + "\n")
       out.flush()
-      collector.isAtLineStart = true
+      isAtLineStart = true
     case .error(let error):
-      if !collector.isAtLineStart { out.write("\n") }
-      collector.isAtLineStart = true
+      if !isAtLineStart { out.write("\n") }
+      isAtLineStart = true
       out.flush()
       OutputSink.standardError.write(error.traceback)
     }

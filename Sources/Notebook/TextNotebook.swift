@@ -6,8 +6,8 @@
 //     n = 3
 //
 // The text before the first marker is a cell too. Inside a markdown cell the comment signs are taken
-// off. A title after the marker is kept in the metadata. A front matter of `# ---` lines, as Jupytext
-// writes it, is skipped.
+// off. A title after the marker and `key=JSON` behind it are metadata. The notebook's metadata are in a front matter of
+// `# ---` lines, as Jupytext writes it (FrontMatter.swift).
 
 import Formats
 
@@ -23,7 +23,11 @@ extension Notebook {
       guard var done = cell ?? (body.isEmpty ? nil : NotebookCell(.code, "")) else { return nil }
       if done.kind != .code { body = uncommented(body) }
       done.source = body.joined(separator: "\n")
-      // A line that would be a command is a comment in a plain program.
+      // A text that these lines could not hold.
+      if let exact = done.metadata["source"]?.string, body.isEmpty {
+        done.source = exact
+        done.metadata["source"] = nil
+      }
       return done
     }
     var rest = text.split(separator: "\n", omittingEmptySubsequences: false)[...]
@@ -31,6 +35,7 @@ extension Notebook {
     if rest.first.map({ trimmedEnd($0) }) == "# ---",
       let end = rest.dropFirst().firstIndex(where: { trimmedEnd($0) == "# ---" })
     {
+      notebook.metadata = FrontMatter.read(rest[(rest.startIndex + 1)..<end])
       rest = rest[(end + 1)...]
     }
     for raw in rest {
@@ -70,40 +75,83 @@ extension Notebook {
     return head.drop { $0 == " " || $0 == "\t" }
   }
 
+  /// A cell from what follows `# %%`: a title, the kind in brackets, and metadata as `key=JSON`.
   private static func makeCell(_ head: Substring) -> NotebookCell {
-    var head = head
+    var (title, options) = optionsOf(head)
     var kind = NotebookCell.Kind.code
     for (mark, what) in [
       ("[markdown]", NotebookCell.Kind.markdown), ("[md]", .markdown), ("[raw]", .raw),
-    ]
-    where head.hasPrefix(mark) {
+    ] {
+      guard let range = title.firstRange(of: mark) else { continue }
       kind = what
-      head = head.dropFirst(mark.count)
+      title.removeSubrange(range)
     }
-    var metadata = JSONObject()
-    if let start = tagsStart(head) {
-      let list = String(head[start...])
-      if let open = list.firstIndex(of: "["), let close = list.firstIndex(of: "]") {
-        let json: JSON?
-        do throws(FormatError) { json = try JSON.parse(String(list[open...close])) } catch {
-          json = nil
-        }
-        if let tags = json?.stringArray { metadata["tags"] = .array(tags.map { .string($0) }) }
+    var cell = NotebookCell(kind, "")
+    let name = String(trimmedEnd(Substring(title).drop { $0 == " " }))
+    if !name.isEmpty { cell.metadata["title"] = .string(name) }
+    for (key, value) in options {
+      switch key {
+      case "id": cell.id = value.string.flatMap { Notebook.isIdentifier($0) ? $0 : nil } ?? ""
+      case "attachments": cell.attachments = value
+      default: cell.metadata[key] = value
       }
-      head = head[..<start]
     }
-    let title = String(trimmedEnd(head.drop { $0 == " " }))
-    if !title.isEmpty { metadata["title"] = .string(title) }
-    return NotebookCell(kind, "", metadata: metadata)
+    return cell
   }
 
-  private static func tagsStart(_ head: Substring) -> Substring.Index? {
-    var i = head.startIndex
-    while i < head.endIndex {
-      if head[i...].hasPrefix("tags=[") { return i }
-      i = head.index(after: i)
+  /// The text before the first `key=JSON` of a line, and those.
+  static func optionsOf(_ head: Substring) -> (String, [(String, JSON)]) {
+    let scalars = Array(trimmedEnd(head))
+    var i = 0
+    while i < scalars.count {
+      if i == 0 || scalars[i - 1] == " ", let options = options(scalars, from: i) {
+        return (String(scalars[..<i]), options)
+      }
+      i += 1
     }
-    return nil
+    return (String(scalars), [])
+  }
+
+  /// All of the text from `start` as options; nil when it is something else.
+  private static func options(_ text: [Character], from start: Int) -> [(String, JSON)]? {
+    var result: [(String, JSON)] = []
+    var i = start
+    while i < text.count {
+      while i < text.count, text[i] == " " { i += 1 }
+      if i == text.count { break }
+      let keyStart = i
+      while i < text.count, text[i].isLetter || text[i].isNumber || "_-.".contains(text[i]) {
+        i += 1
+      }
+      guard i > keyStart, i < text.count, text[i] == "=" else { return nil }
+      let key = String(text[keyStart..<i])
+      i += 1
+      let valueStart = i
+      var depth = 0
+      var inString = false
+      while i < text.count {
+        let c = text[i]
+        if inString {
+          if c == "\\" { i += 1 } else if c == "\"" { inString = false }
+        } else if c == "\"" {
+          inString = true
+        } else if c == "[" || c == "{" {
+          depth += 1
+        } else if c == "]" || c == "}" {
+          depth -= 1
+        } else if c == " ", depth == 0 {
+          break
+        }
+        i += 1
+      }
+      i = min(i, text.count)
+      do throws(FormatError) {
+        result.append((key, try JSON.parse(String(text[valueStart..<i]))))
+      } catch {
+        return nil
+      }
+    }
+    return result.isEmpty ? nil : result
   }
 
   /// The text of comment lines; other lines (Jupytext also takes a string literal) as they are.
@@ -125,4 +173,51 @@ extension Notebook {
       return rest.first == " " ? rest.dropFirst() : rest
     }
   }
+
+  // MARK: - Writing
+
+  /// The notebook as text, without outputs: reading it gives the same cells, metadata and ids.
+  public func percentText() -> String {
+    var derived = self
+    for i in derived.cells.indices { derived.cells[i].id = "" }
+    derived.fillIdentifiers()
+    var text = FrontMatter.text(metadata)
+    for (cell, other) in zip(cells, derived.cells) {
+      if !text.isEmpty { text += "\n" }
+      text += Notebook.percentText(cell, withId: cell.id != other.id)
+    }
+    return text
+  }
+
+  private static func percentText(_ cell: NotebookCell, withId: Bool) -> String {
+    var head = "# %%"
+    var metadata = cell.metadata
+    if let title = metadata["title"]?.string, !title.isEmpty,
+      title.allSatisfy({ $0.isLetter || $0.isNumber || " ,.:;()'-".contains($0) }),
+      title.first != " ", title.last != " "
+    {
+      head += " " + title
+      metadata["title"] = nil
+    }
+    if cell.kind != .code { head += " [\(cell.kind.rawValue)]" }
+    if withId { head += " id=" + JSON.string(cell.id).compact }
+    for (key, value) in metadata { head += " \(key)=" + value.compact }
+    if let attachments = cell.attachments { head += " attachments=" + attachments.compact }
+    var body = cell.source.isEmpty ? "" : cell.source + "\n"
+    if cell.kind != .code {
+      body =
+        cell.source.isEmpty
+        ? ""
+        : cell.source.split(separator: "\n", omittingEmptySubsequences: false)
+          .map { $0.isEmpty ? "#\n" : "# \($0)\n" }.joined()
+    }
+    let whole = head + "\n" + body
+    let back = Notebook.read(text: whole)
+    if back.cells.count == 1, back.cells[0].source == cell.source { return whole }
+    return head + " source=" + JSON.string(cell.source).compact + "\n"
+  }
+}
+
+extension JSON {
+  var compact: String { String(decoding: serializedBytes(), as: UTF8.self) }
 }

@@ -258,10 +258,10 @@ struct CellScanner {
   }
 }
 
-func isNameStart(_ c: UInt8) -> Bool {
+public func isNameStart(_ c: UInt8) -> Bool {
   c == 95 || (c >= 65 && c <= 90) || (c >= 97 && c <= 122) || c >= 128
 }
-func isNamePart(_ c: UInt8) -> Bool { isNameStart(c) || (c >= 48 && c <= 57) }
+public func isNamePart(_ c: UInt8) -> Bool { isNameStart(c) || (c >= 48 && c <= 57) }
 
 extension StringProtocol {
   /// Without blanks and line ends at both ends.

@@ -26,7 +26,20 @@ public enum Interrupts {
       interruptsSeen &+= 1
       raiseFlags()
     }
-    Processes.handleTermination()
+    if Processes.count > 1 { handleTermination() }
+  }
+
+  /// Lets SIGTERM, too, stop what runs, so that it can keep what it has.
+  public static func handleTermination() {
+    handle(SIGTERM) { _ in
+      if Processes.count > 1, Processes.rank == 0 {
+        let text: StaticString =
+          "lull: mpirun ends this run, because another of its processes was lost or mpirun was stopped\n"
+        _ = write(2, text.utf8Start, text.utf8CodeUnitCount)
+      }
+      interruptsSeen &+= 1
+      raiseFlags()
+    }
   }
 
   private static func handle(_ signal: Int32, _ body: @escaping @convention(c) (Int32) -> Void) {
@@ -44,7 +57,7 @@ public enum Interrupts {
     lull_interrupt_set(0)
   }
 
-  /// How many SIGINT came so far.
+  /// How many signals to stop came so far.
   public static var count: Int { Int(interruptsSeen) }
 
   // MARK: - Time limits

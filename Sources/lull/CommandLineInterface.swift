@@ -22,17 +22,14 @@ private let usageText = """
          lull FILE [ARGS]               run a program (.lull or .py)
          lull -c CODE [ARGS]            run code given as text
          lull run NOTEBOOK [options]    run a notebook (.ipynb, or text with '# %%' cells)
+         lull check NOTEBOOK ...        run it again and compare with the outputs that it has
+         lull export NOTEBOOK [-o OUT]  as an HTML page, as text (.lull, .py), or as .ipynb
+         lull new NOTEBOOK              make one
          lull generate|chat|convert     language models; each has its --help
          lull help [NAME]               help on a function or command
          lull --version | --help
 
-  options of run:
-    -o OUT             write the executed notebook to OUT (.ipynb)
-    --in-place         write it over NOTEBOOK
-    -p NAME VALUE      set a parameter; can be repeated
-    --allow-errors     go on after a cell that fails
-    --timeout SECONDS  interrupt a cell that takes longer
-
+  run, check, export, new, generate, ... --help says more.
   Without a FILE and with standard input not a terminal, the program is read from there.
   """
 
@@ -52,14 +49,15 @@ func runCommandLine(_ arguments: [String]) -> Int32 {
     guard let code = rest.first else { return wrongUsage("-c needs code to run") }
     return runProgram(code, file: "<string>", directory: ".", ["-c"] + rest.dropFirst())
   case "-": return runStandardInput(arguments)
-  case "run": return runNotebookCommand(rest)
+  case let name where notebookPrograms.contains { $0.name == name }:
+    return runNotebookProgram(name, rest)
   case "help": return help(rest)
   case let name where commandLinePrograms.contains { $0.name == name }:
     return runModelCommand(name, rest)
   default: break
   }
   if first.hasPrefix("-") {
-    let known = ["--version", "--help", "-c", "run", "help"]
+    let known = ["--version", "--help", "-c", "help"] + notebookPrograms.map(\.name)
     let hint = nearestName(first, among: known).map { "; did you mean '\($0)'?" } ?? ""
     return wrongUsage("unknown option '\(first)'\(hint)")
   }
@@ -74,7 +72,8 @@ private func runFile(_ path: String, _ arguments: [String]) -> Int32 {
   }
   guard fileExists(path) else {
     if !path.contains("/"), !path.contains("."),
-      let near = nearestName(path, among: ["run", "help"] + commandLinePrograms.map(\.name))
+      let near = nearestName(
+        path, among: ["help"] + notebookPrograms.map(\.name) + commandLinePrograms.map(\.name))
     {
       return wrongUsage("no file or command '\(path)'; did you mean '\(near)'?")
     }
@@ -177,75 +176,6 @@ private func runModelCommand(_ name: String, _ words: [String]) -> Int32 {
   }
 }
 
-// MARK: - Notebooks
-
-private func runNotebookCommand(_ arguments: [String]) -> Int32 {
-  OutputSink.standardOutput.isSilent = Processes.rank > 0
-  var options = NotebookOptions()
-  var path: String?
-  var i = 0
-  func value(_ option: String) -> String? {
-    i += 1
-    return i < arguments.count ? arguments[i] : nil
-  }
-  while i < arguments.count {
-    var word = arguments[i]
-    var attached: String?
-    if word.hasPrefix("--"), let equals = word.firstIndex(of: "=") {
-      attached = String(word[word.index(after: equals)...])
-      word = String(word[..<equals])
-    }
-    switch word {
-    case "-o", "--output":
-      guard let out = attached ?? value(word) else { return wrongRun("\(word) needs a file name") }
-      options.output = out
-    case "--in-place": options.inPlace = true
-    case "--allow-errors": options.allowErrors = true
-    case "-p", "--parameter":
-      guard let name = attached ?? value(word), let text = value(word) else {
-        return wrongRun("\(word) needs a name and a value")
-      }
-      guard isName(name) else { return wrongRun("'\(name)' is not a name for a parameter") }
-      options.parameters.append((name, text))
-    case "--timeout":
-      guard let text = attached ?? value(word) else { return wrongRun("--timeout needs seconds") }
-      guard let seconds = Double(text), seconds > 0, seconds < 1e9 else {
-        return wrongRun("--timeout needs a positive number of seconds, not '\(text)'")
-      }
-      options.timeout = seconds
-    case "--help", "-h":
-      printLine(usageText)
-      return ExitCode.ok
-    default:
-      if word.hasPrefix("-"), word != "-" {
-        let known = ["--output", "--in-place", "--allow-errors", "--parameter", "--timeout"]
-        let hint = nearestName(word, among: known).map { "; did you mean '\($0)'?" } ?? ""
-        return wrongRun("unknown option '\(word)'\(hint)")
-      }
-      if path != nil { return wrongRun("one notebook at a time: '\(word)' is one too many") }
-      path = word
-    }
-    i += 1
-  }
-  guard let path else { return wrongRun("name the notebook to run") }
-  if options.inPlace, options.output != nil {
-    return wrongRun("-o and --in-place exclude each other")
-  }
-  switch runNotebook(path, options) {
-  case .done: return ExitCode.ok
-  case .failed: return ExitCode.failed
-  case .interrupted: return ExitCode.interrupted
-  case .exit(let code): return code
-  case .unusable(let message): return fail(message)
-  }
-}
-
-private func isName(_ text: String) -> Bool {
-  guard let first = text.first, first.isLetter || first == "_" else { return false }
-  return text.allSatisfy { $0.isLetter || $0.isNumber || $0 == "_" }
-    && !languageKeywords.contains(text)
-}
-
 // MARK: - Help
 
 private func help(_ arguments: [String]) -> Int32 {
@@ -267,7 +197,7 @@ private func help(_ arguments: [String]) -> Int32 {
 
 // MARK: - Messages
 
-private func printLine(_ text: String) { OutputSink.standardOutput.write(text + "\n") }
+func printLine(_ text: String) { OutputSink.standardOutput.write(text + "\n") }
 
 /// A failure that is no program's: one line.
 func fail(_ message: String) -> Int32 {
@@ -279,10 +209,5 @@ func fail(_ message: String) -> Int32 {
 
 private func wrongUsage(_ message: String) -> Int32 {
   OutputSink.standardError.write("lull: \(message)\nTry 'lull --help'.\n")
-  return ExitCode.usage
-}
-
-private func wrongRun(_ message: String) -> Int32 {
-  OutputSink.standardError.write("lull run: \(message)\nTry 'lull --help'.\n")
   return ExitCode.usage
 }
