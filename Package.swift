@@ -56,7 +56,7 @@ let package = Package(
     .target(name: "Session", dependencies: ["Library"], swiftSettings: strict),
     .target(name: "Notebook", dependencies: ["Session", "Formats"], swiftSettings: strict),
     .executableTarget(
-      name: "lull", dependencies: ["Notebook", "Session", "CReadline"], swiftSettings: strict),
+      name: "lull", dependencies: ["Notebook", "Session", "Formats", "CReadline"], swiftSettings: strict),
     .testTarget(name: "NotebookTests", dependencies: ["Notebook", "Formats"]),
     .testTarget(name: "LibraryTests", dependencies: ["Library", "Language"]),
     .testTarget(

@@ -3,6 +3,7 @@
 //     %generate m "Why?" --max-tokens 9     ->  _command_generate(m, "Why?", max_tokens=9)
 //     model, tok = %load weights.gguf       ->  model, tok = _command_load("weights.gguf")
 //     array?                                ->  _command_inspect("array", 1)
+//     files = !ls                           ->  files = _command_shell("ls", True)
 //
 // Only a line that begins a statement can be one, so the scanner follows strings, brackets, comments
 // and joined lines: `%` inside an expression or a multi-line string is left alone. None of these
@@ -67,10 +68,7 @@ struct CellScanner {
         throw failure("'%%' commands take a whole cell: put it on the first line", start, start + 2)
       }
       if isNameStart(byte(start + 1)) { return try command(from: start, at: start) }
-    case 33:  // !
-      throw failure(
-        "shell commands ('!') are not part of Lull", start, start + 1,
-        note: "use the terminal; %cd, %ls and %pwd look at files")
+    case 33 where byte(start + 1) != 61: return shell(from: start, at: start)  // !
     case 63 where isNameStart(byte(start + 1)):  // ?name
       let end = lineEnd(start)
       return replace(
@@ -105,7 +103,7 @@ struct CellScanner {
         var j = i + 1
         while byte(j) == 32 || byte(j) == 9 { j += 1 }
         if byte(j) == 37, isNameStart(byte(j + 1)) { return try command(from: start, at: j) }
-        if byte(j) == 33, byte(j + 1) != 61 { return try statement(at: j) }
+        if byte(j) == 33, byte(j + 1) != 61 { return shell(from: start, at: j) }
         i += 1
       default: i += 1
       }
@@ -171,6 +169,18 @@ struct CellScanner {
       call += String(repeating: "\n", count: lines - have) + ")"
     }
     return replace(percent..<codeEnd, with: call, end: end, from: start)
+  }
+
+  /// `!command` up to the end of its line; behind `name =` its output is the value. A backslash joins lines.
+  private mutating func shell(from start: Int, at mark: Int) -> Int {
+    var end = lineEnd(mark)
+    while end < bytes.count, bytes[end - 1] == 92 { end = lineEnd(end + 1) }
+    let command = pythonLiteral(text(mark + 1..<end))
+    let lines = bytes[mark..<end].count { $0 == 10 }
+    let call =
+      "_command_shell(\(command), \(mark > start ? "True" : "False")"
+      + String(repeating: "\n", count: lines) + ")"
+    return replace(mark..<end, with: call, end: end, from: start)
   }
 
   /// Where a command ends: at the end of its logical line, less a comment. A bracket that is never

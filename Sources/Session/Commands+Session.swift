@@ -37,13 +37,13 @@ extension Session {
           examples: ["%help softmax", "%help %time", "help(softmax)"]
         ) { [unowned self] (a) throws(LullError) in
           guard a.has(0) else {
-            self.say(self.commandList())
+            self.page(self.commandList())
             return .none
           }
           if let name = a[0].stringValue {
-            self.say(try self.help(on: name))
+            self.page(try self.help(on: name))
           } else {
-            self.say(self.describe(a[0]))
+            self.page(self.describe(a[0]))
           }
           return .none
         }, kinds: ["object": .text]),
@@ -147,9 +147,10 @@ extension Session {
           guard let text = self.inspect(name, detail: try a.int(1)) else {
             throw self.unknownName(name)
           }
-          self.say(text)
+          self.page(text)
           return .none
         }, kinds: ["name": .text], isFunction: false),
+      shellCommand(),
     ]
   }
 

@@ -25,6 +25,7 @@ extension Session {
 
     if let quote = context.openString {
       let start = quote + 1
+      if let keys = dictKeys(bytes, quote) { return keys }
       return files(String(decoding: bytes[start...], as: UTF8.self), at: start)
     }
     if let found = completeCommand(line, head) { return found }
@@ -126,6 +127,24 @@ extension Session {
       $0.hasPrefix(prefix) && (prefix.hasPrefix(".") || !$0.hasPrefix("."))
     }
     return Completion(start: start, candidates: matching.map { directory + $0 }, isPath: true)
+  }
+
+  /// The keys of a dict, in `name["...`; nil where the string is no subscript of one.
+  private func dictKeys(_ bytes: [UInt8], _ quote: Int) -> Completion? {
+    guard quote > 0, bytes[quote - 1] == 91 else { return nil }
+    var start = quote - 1
+    while start > 0, isNamePart(bytes[start - 1]) || bytes[start - 1] == 46 { start -= 1 }
+    guard let value = resolve(String(decoding: bytes[start..<(quote - 1)], as: UTF8.self)) else {
+      return nil
+    }
+    defer { value.drop() }
+    guard value.isDict else { return nil }
+    let prefix = String(decoding: bytes[(quote + 1)...], as: UTF8.self)
+    let mark = String(UnicodeScalar(bytes[quote]))
+    let keys = dictItems(value).compactMap { $0.0.stringValue }.filter {
+      $0.hasPrefix(prefix) && !$0.contains(mark) && !$0.contains("\\") && !$0.contains("\n")
+    }
+    return Completion(start: quote + 1, candidates: keys.sorted().map { $0 + mark + "]" })
   }
 
   // MARK: - Where the cursor is

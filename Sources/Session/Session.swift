@@ -19,8 +19,12 @@ public final class Session {
   public let interpreter: Interpreter
   /// Receives everything that cells show.
   public var onOutput: (CellOutput) -> Void = { _ in }
+  /// Shows help; by default it is output like any other.
+  public var onPage: ((String) -> Void)?
   /// Called when a program asks for its standard output to be flushed.
   public var onFlush: () -> Void = {}
+  /// Whether shell commands get the terminal to themselves: in the REPL.
+  public var sharesTerminal = false
   /// The number of the last cell that was run.
   public private(set) var executionCount = 0
   public private(set) var table: CommandTable
@@ -99,16 +103,18 @@ public final class Session {
 
   // MARK: - Running
 
-  /// Runs one cell. `storeHistory` false leaves the counter, `In` and `Out` alone.
+  /// Runs one cell. `storeHistory` false leaves the counter, `In` and `Out` alone; `file` is what tracebacks call it.
   @discardableResult
-  public func run(cell source: String, storeHistory: Bool = true) -> CellStatus {
+  public func run(cell source: String, storeHistory: Bool = true, file: String? = nil)
+    -> CellStatus
+  {
     if storeHistory {
       executionCount += 1
       history.append(source)
       appendToList(inputs, strValue(source))
     }
     let count = executionCount
-    currentFile = storeHistory ? "<cell \(count)>" : "<cell>"
+    currentFile = file ?? (storeHistory ? "<cell \(count)>" : "<cell>")
     Interrupts.lower()
     defer { Interrupts.lower() }
     var cell = RewrittenCell(source: source)
@@ -312,6 +318,11 @@ public final class Session {
       for (k, v) in dictItems(a[a.count - 1]) { keywords.append((k.stringValue ?? "", v)) }
     }
     return try callValue(f, positional, keywords: keywords)
+  }
+
+  /// Long text, which a front end may show page by page.
+  func page(_ text: String) {
+    if let onPage { onPage(text) } else { say(text) }
   }
 
   /// Text to the cell's standard output.

@@ -6,6 +6,7 @@
 // session goes on. Ctrl-D, `exit` and `quit` leave.
 
 import CReadline
+import Formats
 import Glibc
 import Session
 
@@ -21,9 +22,12 @@ func startREPL() -> Int32 {
     isOn: isatty(1) == 1 && getenv("NO_COLOR") == nil && environment("TERM") != "dumb")
   session.onOutput = { show($0, colours) }
   promptSession = session
+  session.sharesTerminal = isatty(0) == 1 && isatty(1) == 1
+  if session.sharesTerminal { session.onPage = showPages }
   startReadline()
   var history = History()
   for entry in history.load() { lull_history_add(entry) }
+  runStartupFile(session)
   OutputSink.standardOutput.write(
     "Lull \(Installation.version): arrays and local language models. "
       + "%help lists commands, Ctrl-D leaves.\n")
@@ -50,6 +54,24 @@ func startREPL() -> Int32 {
       }
     }
   }
+}
+
+/// `$LULL_STARTUP`, or `lull/startup.lull` in the directory of settings: a cell that is run before the first. What is wrong with
+/// it is said, and the session starts.
+private func runStartupFile(_ session: Session) {
+  let settings = environment("XDG_CONFIG_HOME") ?? environment("HOME").map { $0 + "/.config" }
+  let named = environment("LULL_STARTUP")
+  guard let path = named ?? settings.map({ $0 + "/lull/startup.lull" }) else { return }
+  guard fileExists(path) else {
+    if named != nil { OutputSink.standardError.write("lull: no startup file '\(path)'\n") }
+    return
+  }
+  let bytes: [UInt8]
+  do { bytes = try Formats.readFile(path) } catch {
+    OutputSink.standardError.write("lull: cannot read the startup file '\(path)'\n")
+    return
+  }
+  session.run(cell: String(decoding: bytes, as: UTF8.self), storeHistory: false, file: path)
 }
 
 // MARK: - Reading
@@ -136,6 +158,30 @@ private func runCell(_ text: String, _ session: Session) -> CellStatus {
   let status = session.run(cell: text)
   OutputSink.standardOutput.flush()
   return status
+}
+
+/// What does not fit the screen goes to `$PAGER`, or to less, which leaves the text on the screen.
+private func showPages(_ text: String) {
+  let out = OutputSink.standardOutput
+  out.flush()
+  var size = winsize()
+  let hasSize = ioctl(1, UInt(TIOCGWINSZ), &size) == 0 && size.ws_row > 0 && size.ws_col > 0
+  let rows = text.split(separator: "\n", omittingEmptySubsequences: false).reduce(0) {
+    $0 + 1 + $1.count / Int(max(size.ws_col, 1))
+  }
+  guard hasSize, rows > Int(size.ws_row), environment("TERM") != "dumb" else {
+    return out.write(text)
+  }
+  let program = environment("PAGER") ?? "less -FRX"
+  // A pager that is left before the end of the text must not end us.
+  let old = signal(SIGPIPE, SIG_IGN)
+  defer { signal(SIGPIPE, old) }
+  guard let pipe = popen(program, "w") else { return out.write(text) }
+  let bytes = Array(text.utf8)
+  fwrite(bytes, 1, bytes.count, pipe)
+  let status = pclose(pipe)
+  // The shell did not find it.
+  if status >> 8 == 127 { out.write(text) }
 }
 
 struct Colours {

@@ -73,6 +73,9 @@ class Terminal:
         self.expect(text)
         return self.expect(prompt).replace("\r\n", "\n").strip("\r\n")
 
+    def resize(self, rows, columns):
+        fcntl.ioctl(self.leader, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+
     def interrupt(self):
         self.send("\x03")
 

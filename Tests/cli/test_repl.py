@@ -13,9 +13,10 @@ from terminal import Terminal
 def start(tmp_path):
     made = []
 
-    def run():
+    def run(**settings):
         env = {**os.environ, "XDG_STATE_HOME": str(tmp_path / "state"), "TERM": "xterm", "INPUTRC": "/dev/null"}
         env.pop("NO_COLOR", None)
+        env |= {"XDG_CONFIG_HOME": str(tmp_path / "none"), **settings}
         terminal = Terminal([LULL], env, tmp_path)
         made.append(terminal)
         terminal.expect(">>> ")
@@ -228,3 +229,60 @@ def test_interrupt_of_input_keeps_the_session(start):
     t.line("Ada")
     t.expect(">>> ")
     assert t.ask("name") == "'Ada'"
+
+
+def test_shell_commands(start, tmp_path):
+    t = start()
+    assert t.ask("!echo hello").endswith("hello")
+    assert t.ask("n = 4") == ""
+    assert t.ask("lines = !printf 'a\\n%s' {n}") == ""
+    assert t.ask("lines") == "['a', '4']"
+    assert t.ask("!exit 3") == ""
+    assert t.ask("_exit_code") == "3"
+    # The command has the terminal: it reads what is typed, and Ctrl-C is for it.
+    t.line("!head -1")
+    t.expect("!head -1")
+    t.send("typed\r")
+    assert "typed" in t.expect(">>> ")
+    t.line("!sleep 30")
+    time.sleep(0.5)
+    t.interrupt()
+    t.expect(">>> ")
+    assert t.ask("n") == "4"
+
+
+def test_startup_file(start, tmp_path):
+    (tmp_path / "config" / "lull").mkdir(parents=True)
+    (tmp_path / "config" / "lull" / "startup.lull").write_text("answer = 42\nprint('hello')\n1 / 0\n")
+    t = start(XDG_CONFIG_HOME=str(tmp_path / "config"))
+    assert "hello" in t.all and "startup.lull\", line 3" in t.all and "ZeroDivisionError" in t.all
+    assert t.ask("answer") == "42"
+    t = start(LULL_STARTUP=str(tmp_path / "none.lull"))
+    assert "no startup file" in t.all
+
+
+def test_long_help_goes_to_the_pager(start, tmp_path):
+    pager = tmp_path / "pager"
+    pager.write_text("#!/bin/sh\necho PAGED\nhead -2\n")
+    pager.chmod(0o755)
+    t = start(PAGER=str(pager))
+    t.resize(20, 100)
+    assert "PAGED" not in t.ask("%pwd?")
+    out = t.ask("%help")
+    assert "PAGED" in out and out.count("\n") < 6
+    assert t.ask("1 + 1") == "2"
+    t = start(PAGER="/no/such/pager")
+    t.resize(20, 100)
+    assert "%time" in t.ask("%help")
+
+
+def test_completion_of_keys(start):
+    t = start()
+    t.ask("d = {'first': 1, 'second': {'inner': 2}, 3: 4}")
+    t.send("d['fi\t")
+    t.expect("d['first']")
+    t.send("\r")
+    assert t.expect(">>> ").strip() == "1"
+    t.send('d["\t\t')
+    out = t.expect('second"]')
+    assert "first" in out
