@@ -75,10 +75,12 @@ extension Session {
           let pattern = a.isNone(0) ? nil : try a.string(0)
           let last = a.isNone(1) ? Int.max : max(0, try a.int(1))
           var rows: [String] = []
-          for (i, cell) in self.history.enumerated().dropLast(1) {
+          let earlier = self.earlierHistory.map { ("restored", $0) }
+          let own = self.history.enumerated().dropLast(1).map { ("\($0 + 1)", $1) }
+          for (number, cell) in earlier + own {
             if let pattern, cell.firstRange(of: pattern) == nil { continue }
             let lines = cell.split(separator: "\n", omittingEmptySubsequences: false)
-            rows.append("\(i + 1): " + lines.joined(separator: "\n   ") + "\n")
+            rows.append("\(number): " + lines.joined(separator: "\n   ") + "\n")
           }
           self.say(rows.suffix(last).joined())
           return .none

@@ -15,6 +15,8 @@ struct DefinitionIndex {
   }
   /// The latest definition by qualified name.
   private var places: [String: Place] = [:]
+  private var order: [String: Int] = [:]
+  private var definitionCount = 0
 
   /// Remembers the text of a cell that defines something.
   mutating func note(_ source: String, file: String) {
@@ -22,10 +24,17 @@ struct DefinitionIndex {
     guard let program = parsed(source) else { return }
     for definition in definitions(in: program) {
       places[definition.name] = Place(file: file, source: source)
+      definitionCount += 1
+      order[definition.name] = definitionCount
     }
   }
 
   func place(_ qualifiedName: String) -> Place? { places[qualifiedName] }
+
+  /// The names that are defined, without those inside classes, the oldest definition first.
+  var names: [String] {
+    places.keys.filter { !$0.contains(".") }.sorted { (order[$0] ?? 0) < (order[$1] ?? 0) }
+  }
 }
 
 /// A function or class found in a text.
@@ -61,6 +70,24 @@ private func definitions(in program: [Stmt], prefix: String = "") -> [(name: Str
     }
   }
   return out
+}
+
+/// The text of a name's definition, decorators included.
+func definitionText(_ name: String, in source: String) -> String? {
+  guard let program = parsed(source),
+    let found = definitions(in: program).last(where: { $0.name == name })
+  else { return nil }
+  let text = SourceText(file: "", text: source)
+  let (span, decorators) =
+    switch found.1 {
+    case .function(let f): (f.span, f.decorators)
+    case .type(let c): (c.span, c.decorators)
+    }
+  guard let first = decorators.first else { return text.text(span) }
+  let bytes = Array(source.utf8)
+  var start = Int(first.span.start)
+  while start > 0, start <= bytes.count, bytes[start - 1] != 64 { start -= 1 }
+  return text.text(Span(max(start - 1, 0), Int(span.end)))
 }
 
 /// The definition of a qualified name in a text.

@@ -30,6 +30,8 @@ public final class Session {
   public private(set) var table: CommandTable
   /// The sources of the cells so far, from the first; `In[1]` is at 0.
   public private(set) var history: [String] = []
+  /// The cells of a session that was restored.
+  var earlierHistory: [String] = []
   /// Where definitions came from, for `name??` and signatures.
   var definitions = DefinitionIndex()
   /// The file name of the running cell, as tracebacks show it.
@@ -88,7 +90,9 @@ public final class Session {
 
   private func installPrelude() {
     interpreter.addBuiltins(Library.prelude())
-    table = CommandTable(modelCommands() + timingCommands() + explainCommands() + sessionCommands())
+    table = CommandTable(
+      modelCommands() + timingCommands() + explainCommands() + sessionCommands()
+        + snapshotCommands())
     BuiltinRegistry.add(table.commands.map(\.record))
     for command in table.commands {
       let function = makeFunctionValue(command.record)

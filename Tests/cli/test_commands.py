@@ -93,9 +93,17 @@ def test_unknown_option(cells):
     assert "did you mean '--max-tokens'?" in result.err
 
 
-def test_shell_is_refused(cells):
-    result = cells("!ls")
-    assert result.code == 1 and "shell commands" in result.err
+def test_shell_lines(cells, tmp_path):
+    assert out(cells("!echo 'a  b'; echo err >&2")) == "a  b\n"
+    assert out(cells("n = 2\nfiles = !printf 'x\\n%s' {n + 1}\nfiles")) == "['x', '3']\n"
+    assert out(cells("n = 2\n!echo $n $$HOME {n}{a,b} {no_such} $no_such.", "_exit_code")).splitlines()[-1] == "0"
+    assert out(cells("!exit 7\n_exit_code")) == "7\n"
+    assert out(cells("for i in range(2):\n    !echo $i")) == "0\n1\n"
+    assert out(cells("%%shell\nfor i in 1 2\ndo echo $i\ndone")) == "1\n2\n"
+    assert out(cells("x = !printf 'é%.0s' $(seq 40000)\nlen(x[0])")) == "40000\n"
+    assert out(cells("!echo one \\\n  two\n1 != 2")) == "one two\nTrue\n"
+    result = cells("! ")
+    assert result.code == 1 and "'!' needs a command" in result.err
 
 
 def test_traceback_shows_the_command(cells):
