@@ -56,7 +56,8 @@ let package = Package(
     .target(name: "Session", dependencies: ["Library"], swiftSettings: strict),
     .target(name: "Notebook", dependencies: ["Session", "Formats"], swiftSettings: strict),
     .executableTarget(
-      name: "lull", dependencies: ["Notebook", "Session", "Formats", "CReadline"], swiftSettings: strict),
+      name: "lull", dependencies: ["Notebook", "Session", "Formats", "CReadline"],
+      swiftSettings: strict),
     .testTarget(name: "NotebookTests", dependencies: ["Notebook", "Formats"]),
     .testTarget(name: "LibraryTests", dependencies: ["Library", "Language"]),
     .testTarget(
