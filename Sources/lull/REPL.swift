@@ -204,9 +204,13 @@ private func show(_ output: CellOutput, _ colours: Colours) {
       OutputSink.standardError.write(text)
     }
     if let last = text.last { isAtLineStart = last == "\n" }
-  case .display(let bundle), .result(let bundle, _):
+  case .display(let bundle), .update(let bundle), .result(let bundle, _):
     endLine()
     out.write(bundle.plain + "\n")
+  case .clear:
+    // What was printed above stays; only the line that is being written can go.
+    if out.isTerminal, !isAtLineStart { out.write("\r\u{1B}[2K") }
+    isAtLineStart = true
   case .error(let error):
     endLine()
     out.flush()
