@@ -42,6 +42,7 @@ test: build lint $(MODEL) .venv/ready
 	  test "$${PIPESTATUS[0]}" = 0; \
 	done
 	.venv/bin/python -m pytest -q Tests/cli
+	.venv/bin/python -m pytest -q Tests/jupyter
 
 quick-test: build .venv/ready
 	.venv/bin/python -m pytest -q -x Tests/cli

@@ -40,6 +40,7 @@ let package = Package(
     .target(name: "Kernels", cSettings: kernelFlags, linkerSettings: [.linkedLibrary("m")]),
     .target(name: "COpenBLAS", linkerSettings: [.linkedLibrary("dl")]),
     .target(name: "CMPI", linkerSettings: [.linkedLibrary("dl")]),
+    .target(name: "CZeroMQ", linkerSettings: [.linkedLibrary("dl")]),
     .target(name: "CReadline", linkerSettings: [.linkedLibrary("readline")]),
     // Exclusivity checks were a third of the time of an operation on a small array.
     .target(
@@ -55,8 +56,11 @@ let package = Package(
       swiftSettings: oneThread),
     .target(name: "Session", dependencies: ["Library"], swiftSettings: strict),
     .target(name: "Notebook", dependencies: ["Session", "Formats"], swiftSettings: strict),
+    .target(
+      name: "Jupyter", dependencies: ["Session", "Notebook", "Language", "Formats", "CZeroMQ"],
+      swiftSettings: strict),
     .executableTarget(
-      name: "lull", dependencies: ["Notebook", "Session", "Formats", "CReadline"],
+      name: "lull", dependencies: ["Jupyter", "Notebook", "Session", "Formats", "CReadline"],
       swiftSettings: strict),
     .testTarget(name: "NotebookTests", dependencies: ["Notebook", "Formats"]),
     .testTarget(name: "LibraryTests", dependencies: ["Library", "Language"]),

@@ -875,13 +875,7 @@ let builtinFunctions: [Builtin] = [
       top: !(try truth(a[3])))
   },
   Builtin("input", "input(prompt='', /)", doc: "Read one line from standard input.") {
-    (a) throws(LullError) in
-    standardOutput.write(try display(a[0]))
-    standardOutput.flush()
-    guard let line = try readInputLine() else {
-      throw LullError("EOFError", "EOF when reading a line")
-    }
-    return makeStr(line)
+    (a) throws(LullError) in try askForLine(try display(a[0]), isHidden: false)
   },
 ]
 extension Args {

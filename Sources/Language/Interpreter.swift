@@ -60,6 +60,8 @@ public final class Interpreter {
     standardOutput = out
     if let error { standardError = error }
   }
+  /// Replaces who answers `input()` and `getpass`; standard input does by default.
+  public func setInput(_ reader: @escaping InputReader) { inputReader = reader }
   /// Directories that `import` searches, in order.
   public var searchPath: [String] {
     get { moduleSearchPath }
@@ -71,21 +73,24 @@ public final class Interpreter {
   }
 
   /// Runs a cell; returns the value (owned) of a trailing expression statement, nil when there is
-  /// none or it is None.
-  public func run(_ source: String, file: String = "<cell>") throws(LullError) -> Value? {
+  /// none or it is None. `keepsInterrupt`: one that has come already stops it.
+  public func run(_ source: String, file: String = "<cell>", keepsInterrupt: Bool = false)
+    throws(LullError) -> Value?
+  {
+    if !keepsInterrupt { vm.pointee.interruptFlag = 0 }
     let v = try execute(source, file: file, namespace: mainModule, showsLast: true)
     return v.isNone ? nil : v
   }
   /// Runs a whole program as `__main__`.
   public func runProgram(_ source: String, file: String) throws(LullError) {
     main.dict.set(Name.__file__.str, makeStr(file))
+    vm.pointee.interruptFlag = 0
     try execute(source, file: file, namespace: mainModule, showsLast: false).release()
   }
 
   private func execute(_ source: String, file: String, namespace: Value, showsLast: Bool)
     throws(LullError) -> Value
   {
-    vm.pointee.interruptFlag = 0
     vm.pointee.nativeLimit = nativeStackLimit()
     defer { if vm.pointee.depth == 0 { releaseEmptyChunks() } }
     return try runSource(source, file: file, module: namespace, showsLast: showsLast)

@@ -694,6 +694,7 @@ func registerStandardModules() {
     ("time", { () throws(LullError) in timeModule() }),
     ("sys", { () throws(LullError) in sysModule() }),
     ("_struct", { () throws(LullError) in structModule() }),
+    ("_input", { () throws(LullError) in inputModule() }),
     ("_trace", { () throws(LullError) in traceModule() }),
     ("_json", { () throws(LullError) in jsonModule() }),
     ("_re", { () throws(LullError) in regexModule() }),

@@ -414,7 +414,7 @@ let detokenizerType: NativeType = {
 }()
 
 /// A plain value (None, bools, numbers, strings, lists, dicts) as JSON.
-func json(_ v: Value, _ depth: Int = 0) throws(LullError) -> JSON {
+public func json(_ v: Value, _ depth: Int = 0) throws(LullError) -> JSON {
   if depth > 100 { throw LullError.valueError("the value is nested too deeply") }
   if v.isNone { return .null }
   if let b = v.boolValue { return .bool(b) }

@@ -10,13 +10,8 @@ import Session
 extension Notebook {
   /// The metadata by which Jupyter finds the kernel and colours the source.
   mutating func setLanguage() {
-    metadata["kernelspec"] = [
-      "display_name": "Lull", "language": "python", "name": "lull",
-    ]
-    metadata["language_info"] = [
-      "codemirror_mode": ["name": "python"], "file_extension": ".py", "mimetype": "text/x-python",
-      "name": "python", "pygments_lexer": "python", "version": "3.12",
-    ]
+    metadata["kernelspec"] = kernelSpecification
+    metadata["language_info"] = languageInformation
   }
 
   /// Forgets outputs and numbers of execution.

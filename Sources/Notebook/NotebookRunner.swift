@@ -159,6 +159,7 @@ public final class NotebookRun {
     let codeCells = notebook.cells.indices.filter { notebook.cells[$0].kind == .code }
     let isTerminal = isatty(2) == 1
     let start = seconds()
+    var displayed = DisplayedOutputs()
     var failed = false
     if let failure = write() { return .unusable(failure) }
     for (k, i) in codeCells.enumerated() {
@@ -173,7 +174,7 @@ public final class NotebookRun {
       let began = seconds()
       let signals = Interrupts.count
       let status = runCell(cell, elapsed: began - start)
-      notebook.cells[i].outputs = outputs.finished()
+      displayed.store(&outputs, cell: i, in: &notebook)
       notebook.cells[i].executionCount = session.executionCount
       isWritten = false
       progress("\(head)  \(fixedSeconds(seconds() - began))")
@@ -308,7 +309,8 @@ public final class NotebookRun {
       out.write(text)
       out.flush()
       if let last = text.last { isAtLineStart = last == "\n" }
-    case .display(let bundle), .result(let bundle, _):
+    case .clear: break
+    case .display(let bundle), .update(let bundle), .result(let bundle, _):
       if !isAtLineStart { out.write("\n") }
       out.write(bundle.plain + "\n")
       out.flush()

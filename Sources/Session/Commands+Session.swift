@@ -172,14 +172,6 @@ extension Session {
     }
     return [
       leave("exit"), leave("quit"),
-      Builtin(
-        "display", "display(*objects)", chapter: "session",
-        doc: "Show values as a cell shows its last value.",
-        examples: [">>> display([1, 2])\n[1, 2]"]
-      ) { [unowned self] (a) throws(LullError) in
-        for v in a.rest(0) { self.onOutput(.display(try self.display(of: v))) }
-        return .none
-      },
     ]
   }
 

@@ -21,7 +21,7 @@ public enum Installation {
     return nil
   }
 
-  static func executablePath() -> String? {
+  public static func executablePath() -> String? {
     var buffer = [CChar](repeating: 0, count: 4096)
     let n = readlink("/proc/self/exe", &buffer, buffer.count - 1)
     guard n > 0 else { return nil }
@@ -55,7 +55,7 @@ func expandHome(_ path: String) -> String {
 }
 
 /// The names in a directory, sorted, with "/" after directories; nil when it cannot be read.
-func directoryEntries(_ path: String) -> [String]? {
+public func directoryEntries(_ path: String) -> [String]? {
   guard let handle = opendir(path.isEmpty ? "." : path) else { return nil }
   defer { closedir(handle) }
   var names: [String] = []

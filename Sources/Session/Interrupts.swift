@@ -52,7 +52,11 @@ public enum Interrupts {
   /// Stops what runs, as Ctrl-C does.
   public static func raise() { raiseFlags() }
 
-  static func lower() {
+  /// Whether what runs was asked to stop and has not seen it yet.
+  public static var isRaised: Bool { interpreterFlag?.pointee == 1 }
+
+  /// Forgets an interrupt that came when nothing ran.
+  public static func lower() {
     interpreterFlag?.pointee = 0
     lull_interrupt_set(0)
   }

@@ -25,6 +25,9 @@ public final class Session {
   public var onFlush: () -> Void = {}
   /// Whether shell commands get the terminal to themselves: in the REPL.
   public var sharesTerminal = false
+  /// Whether a line that is shown can be written over after a carriage return, though standard output is
+  /// no terminal.
+  public var overwritesLines = false
   /// The number of the last cell that was run.
   public private(set) var executionCount = 0
   public private(set) var table: CommandTable
@@ -99,7 +102,8 @@ public final class Session {
       if command.isFunction { interpreter.addBuiltin(command.name, function.retain()) }
       interpreter.addBuiltin(command.hiddenName, function)
     }
-    interpreter.addBuiltins(sessionFunctions())
+    interpreter.addBuiltins(sessionFunctions() + displayFunctions)
+    ModuleRegistry.add("_display") { [unowned self] in self.displayModule() }
     interpreter.addBuiltin("In", inputs.retain())
     interpreter.addBuiltin("Out", outputs.retain())
     for name in ["_", "__", "___"] { interpreter.addBuiltin(name, strValue("")) }
@@ -107,11 +111,12 @@ public final class Session {
 
   // MARK: - Running
 
-  /// Runs one cell. `storeHistory` false leaves the counter, `In` and `Out` alone; `file` is what tracebacks call it.
+  /// Runs one cell. `storeHistory` false leaves the counter, `In` and `Out` alone; `file` is what tracebacks call it; with
+  /// `keepsInterrupt` one that has come already stops the cell.
   @discardableResult
-  public func run(cell source: String, storeHistory: Bool = true, file: String? = nil)
-    -> CellStatus
-  {
+  public func run(
+    cell source: String, storeHistory: Bool = true, file: String? = nil, keepsInterrupt: Bool = false
+  ) -> CellStatus {
     if storeHistory {
       executionCount += 1
       history.append(source)
@@ -119,7 +124,7 @@ public final class Session {
     }
     let count = executionCount
     currentFile = file ?? (storeHistory ? "<cell \(count)>" : "<cell>")
-    Interrupts.lower()
+    if !keepsInterrupt { Interrupts.lower() }
     defer { Interrupts.lower() }
     var cell = RewrittenCell(source: source)
     do throws(LullError) {
@@ -130,16 +135,36 @@ public final class Session {
         cell = try CellScanner.rewrite(source, table: table)
         definitions.note(cell.source, file: currentFile)
         bindMentioned(cell.source)
-        value = try interpreter.run(cell.source, file: currentFile)
+        try throwIfInterrupted()
+        value = try interpreter.run(cell.source, file: currentFile, keepsInterrupt: true)
       }
       guard let value else { return .done }
       defer { value.drop() }
-      let bundle = try display(of: value)
+      let bundle = try bundle(of: value)
       if storeHistory { remember(value, count) }
       onOutput(.result(bundle, count: count))
       return .done
     } catch {
       return status(of: error, cell)
+    }
+  }
+
+  /// Evaluates one expression; shows nothing and leaves the history alone.
+  public func evaluation(of expression: String) -> Evaluation {
+    Interrupts.lower()
+    defer { Interrupts.lower() }
+    do throws(LullError) {
+      do throws(SyntaxFailure) { _ = try parseExpressionSource(expression) } catch {
+        throw LullError(
+          error.kind, error.message, span: error.span,
+          source: SourceText(file: "<expression>", text: expression))
+      }
+      bindMentioned(expression)
+      let value = try interpreter.run(expression, file: "<expression>") ?? .none
+      defer { value.drop() }
+      return .value(try bundle(of: value))
+    } catch {
+      return .failed(failure(of: error, RewrittenCell(source: expression)))
     }
   }
 
@@ -192,7 +217,7 @@ public final class Session {
     let cell = try CellScanner.rewrite(source, table: table)
     bindMentioned(cell.source)
     let padding = String(repeating: "\n", count: max(0, line - 1))
-    return try interpreter.run(padding + cell.source, file: currentFile)
+    return try interpreter.run(padding + cell.source, file: currentFile, keepsInterrupt: true)
   }
 
   private func remember(_ value: Value, _ count: Int) {
@@ -216,6 +241,12 @@ public final class Session {
 
   private func status(of error: LullError, _ cell: RewrittenCell) -> CellStatus {
     if error.isA("SystemExit") { return exitStatus(error) }
+    let failure = failure(of: error, cell)
+    onOutput(.error(failure))
+    return .failed(failure)
+  }
+
+  private func failure(of error: LullError, _ cell: RewrittenCell) -> CellError {
     var error = error
     if error.kind == "NameError" {
       for (name, failure) in importFailures where error.message.contains("'\(name)'") {
@@ -228,11 +259,9 @@ public final class Session {
     }
     var text = renderTraceback(error)
     for r in cell.replacements { text = restoring(r.old, in: text, for: r.new) }
-    let failure = CellError(
+    return CellError(
       name: error.kind, text: error.message, traceback: text,
       isInterrupt: error.isA("KeyboardInterrupt"))
-    onOutput(.error(failure))
-    return .failed(failure)
   }
 
   /// Shows a command's line as it was typed, in place of the call that it became.

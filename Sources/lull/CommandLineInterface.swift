@@ -26,6 +26,7 @@ private let usageText = """
          lull export NOTEBOOK [-o OUT]  as an HTML page, as text (.lull, .py), or as .ipynb
          lull new NOTEBOOK              make one
          lull generate|chat|convert     language models; each has its --help
+         lull kernel install|run        the Jupyter kernel; has its --help
          lull help [NAME]               help on a function or command
          lull --version | --help
 
@@ -51,13 +52,14 @@ func runCommandLine(_ arguments: [String]) -> Int32 {
   case "-": return runStandardInput(arguments)
   case let name where notebookPrograms.contains { $0.name == name }:
     return runNotebookProgram(name, rest)
+  case "kernel": return runKernelCommand(rest)
   case "help": return help(rest)
   case let name where commandLinePrograms.contains { $0.name == name }:
     return runModelCommand(name, rest)
   default: break
   }
   if first.hasPrefix("-") {
-    let known = ["--version", "--help", "-c", "help"] + notebookPrograms.map(\.name)
+    let known = ["--version", "--help", "-c", "kernel", "help"] + notebookPrograms.map(\.name)
     let hint = nearestName(first, among: known).map { "; did you mean '\($0)'?" } ?? ""
     return wrongUsage("unknown option '\(first)'\(hint)")
   }
@@ -73,7 +75,8 @@ private func runFile(_ path: String, _ arguments: [String]) -> Int32 {
   guard fileExists(path) else {
     if !path.contains("/"), !path.contains("."),
       let near = nearestName(
-        path, among: ["help"] + notebookPrograms.map(\.name) + commandLinePrograms.map(\.name))
+        path,
+        among: ["kernel", "help"] + notebookPrograms.map(\.name) + commandLinePrograms.map(\.name))
     {
       return wrongUsage("no file or command '\(path)'; did you mean '\(near)'?")
     }
@@ -133,8 +136,9 @@ private func showInProgram(_ output: CellOutput) {
       OutputSink.standardOutput.flush()
       OutputSink.standardError.write(text)
     }
-  case .display(let bundle), .result(let bundle, _):
+  case .display(let bundle), .update(let bundle), .result(let bundle, _):
     OutputSink.standardOutput.write(bundle.plain + "\n")
+  case .clear: break
   case .error(let error):
     OutputSink.standardOutput.flush()
     OutputSink.standardError.write(error.traceback)

@@ -15,6 +15,7 @@ nonisolated(unsafe) private var promptSession: Session?
 /// The text of the entry above the current line, for completion.
 nonisolated(unsafe) private var entryAbove = ""
 nonisolated(unsafe) private var interruptPipe: Int32 = -1
+nonisolated(unsafe) private var interruptReader: Int32 = -1
 
 func startREPL() -> Int32 {
   let session = Session(arguments: [""])
@@ -85,7 +86,7 @@ private enum Input {
 private func startReadline() {
   var ends: [Int32] = [-1, -1]
   if pipe(&ends) == 0 {
-    interruptPipe = ends[1]
+    (interruptReader, interruptPipe) = (ends[0], ends[1])
     for end in ends {
       _ = fcntl(end, F_SETFL, O_NONBLOCK)
       _ = fcntl(end, F_SETFD, FD_CLOEXEC)
@@ -111,10 +112,15 @@ private func readLine(_ prompt: String, _ initial: String) -> (text: String?, st
     var byte: UInt8 = 3
     _ = write(interruptPipe, &byte, 1)
   }
+  Interrupts.lower()
   sigaction(SIGINT, &promptAction, &sessionAction)
-  defer { sigaction(SIGINT, &sessionAction, nil) }
   var status: Int32 = 0
-  guard let line = lull_readline(prompt, initial, &status) else { return (nil, Int(status)) }
+  let read = lull_readline(prompt, initial, &status)
+  sigaction(SIGINT, &sessionAction, nil)
+  guard let line = read else { return (nil, Int(status)) }
+  // Ctrl-C just after Enter is for the cell.
+  var bytes = [UInt8](repeating: 0, count: 64)
+  if Glibc.read(interruptReader, &bytes, bytes.count) > 0 { Interrupts.raise() }
   defer { free(line) }
   return (String(cString: line), Int(status))
 }
@@ -155,7 +161,7 @@ private func readCell(_ session: Session) -> Input {
 // MARK: - Running
 
 private func runCell(_ text: String, _ session: Session) -> CellStatus {
-  let status = session.run(cell: text)
+  let status = session.run(cell: text, keepsInterrupt: true)
   OutputSink.standardOutput.flush()
   return status
 }
@@ -204,9 +210,13 @@ private func show(_ output: CellOutput, _ colours: Colours) {
       OutputSink.standardError.write(text)
     }
     if let last = text.last { isAtLineStart = last == "\n" }
-  case .display(let bundle), .result(let bundle, _):
+  case .display(let bundle), .update(let bundle), .result(let bundle, _):
     endLine()
     out.write(bundle.plain + "\n")
+  case .clear:
+    // What was printed above stays; only the line that is being written can go.
+    if out.isTerminal, !isAtLineStart { out.write("\r\u{1B}[2K") }
+    isAtLineStart = true
   case .error(let error):
     endLine()
     out.flush()

@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parents[2]
 LULL = os.environ.get("LULL", str(ROOT / "lull"))
 
 MODULES = (
-    "builtins math cmath time sys os os.path stat struct gc weakref json re itertools functools collections collections.abc heapq "
+    "builtins IPython.display getpass math cmath time sys os os.path stat struct gc weakref json re itertools functools collections collections.abc heapq "
     "bisect operator string random statistics copy textwrap contextlib dataclasses io pathlib tempfile abc argparse inspect "
     "keyword pickle platform queue subprocess threading timeit traceback types typing unittest warnings numpy numpy.linalg numpy.fft "
     "numpy.random numpy.testing numpy.lib.stride_tricks mlx.core mlx.core.cuda mlx.core.distributed mlx.core.fast mlx.core.fft "
@@ -30,13 +30,14 @@ MODULES = (
 ).split()
 
 # Modules of the library whose names another module shows, or which have none.
-PARTS = "__future__ lull lull.arrays lull.cli lull.commands models numpy.lib mlx_lm.tuner mlx_lm.models mlx_lm.models.cache mlx.optimizers.schedulers".split() + [
+PARTS = "IPython __future__ lull lull.arrays lull.cli lull.commands models numpy.lib mlx_lm.tuner mlx_lm.models mlx_lm.models.cache mlx.optimizers.schedulers".split() + [
     "mlx.nn." + part for part in "activations convolution layers module normalization pooling positional recurrent transformer upsample".split()
 ]
 
 # Names without an example that runs.
 WITHOUT = {
-    "builtins.input": "reads the terminal",
+    "builtins.input": "reads the terminal", "getpass.getpass": "reads the terminal",
+    "IPython.display.DisplayHandle": "what display() gives",
     "builtins.exit": "ends the session", "builtins.quit": "ends the session",
     "functools.CacheInfo": "what cache_info() gives", "statistics.LinearRegression": "what linear_regression() gives",
     "types.GenericAlias": "what list[int] gives", "types.UnionType": "what int | str gives",

@@ -335,3 +335,38 @@ def test_memory_of_small_objects_goes_back_between_cells(lull, tmp_path):
     assert lull("run", path, "-o", out).code == 0
     full, empty, after = [int(c.outputs[0].text) for c in read(out).cells if c.outputs and "text" in c.outputs[0]]
     assert full > 250 and empty < full / 2 and after < full
+
+
+def test_display_updates(lull, tmp_path):
+    path = write(
+        tmp_path / "a.ipynb",
+        "h = display('one', display_id='shown')\nprint('between')\ndisplay('other')",
+        "h.update('two')",
+        "h.display('three')\nupdate_display('four', display_id='shown')",
+        "from IPython.display import HTML\nh.update(HTML('<b>five</b>'), metadata={'text/html': {'isolated': True}})",
+    )
+    assert lull("run", path, "-o", "out.ipynb").code == 0
+    cells = read(tmp_path / "out.ipynb").cells
+    assert cells[0].outputs[0].data == {"text/plain": "<IPython.display.HTML object>", "text/html": "<b>five</b>"}
+    assert cells[0].outputs[0].metadata == {"text/html": {"isolated": True}}
+    assert cells[0].outputs[1].text == "between\n" and cells[0].outputs[2].data == {"text/plain": "'other'"}
+    assert cells[1].outputs == [] and cells[3].outputs == []
+    assert cells[2].outputs[0].data["text/html"] == "<b>five</b>"
+    assert "transient" not in (tmp_path / "out.ipynb").read_text()
+
+
+def test_clear_output(lull, tmp_path):
+    path = write(
+        tmp_path / "a.ipynb",
+        "print('gone')\ndisplay(1)\nclear_output()\nprint('kept')",
+        "print('a')\nclear_output(wait=True)\nprint('b')\nclear_output(wait=True)",
+        "h = display('x', display_id='i')\nclear_output(wait=True)\nh.update('y')",
+        "h.update('z')",
+        "1\ndisplay(2, clear=True)",
+    )
+    assert lull("run", path, "-o", "out.ipynb").code == 0
+    cells = read(tmp_path / "out.ipynb").cells
+    assert [o.text for o in cells[0].outputs] == ["kept\n"]
+    assert [o.text for o in cells[1].outputs] == ["b\n"]
+    assert cells[2].outputs[0].data == {"text/plain": "'z'"}
+    assert [o.data for o in cells[4].outputs] == [{"text/plain": "2"}]
