@@ -1,6 +1,7 @@
 #include "CReadline.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -96,6 +97,34 @@ static int complete_here(int count, int key) {
   return count * 0;
 }
 
+// A key, or Ctrl-C's code when an interrupt waits in the pipe. The terminal throws typed keys away at Ctrl-C: readline, which
+// saw that there are some, must not wait for them for ever, so the read itself never blocks.
+static int next_key(FILE *in) {
+  int descriptor = fileno(in);
+  for (;;) {
+    struct pollfd waits[2] = {{descriptor, POLLIN, 0}, {interrupt_descriptor, POLLIN, 0}};
+    if (poll(waits, interrupt_descriptor < 0 ? 1 : 2, -1) < 0) {
+      if (errno == EINTR) continue;
+      return EOF;
+    }
+    if (waits[1].revents & POLLIN) return 3;
+    if (!waits[0].revents) continue;
+    unsigned char key;
+    int flags = fcntl(descriptor, F_GETFL);
+    fcntl(descriptor, F_SETFL, flags | O_NONBLOCK);
+    ssize_t got = read(descriptor, &key, 1);
+    int problem = errno;
+    fcntl(descriptor, F_SETFL, flags);
+    if (got == 1) return key;
+    if (got == 0 || (problem != EAGAIN && problem != EINTR)) return EOF;
+  }
+}
+
+static int ignore_key(int count, int key) {
+  (void)count, (void)key;
+  return 0;
+}
+
 static int insert_newline(int count, int key) {
   (void)count, (void)key;
   rl_insert_text("\n");
@@ -113,6 +142,8 @@ void lull_readline_start(int descriptor, LullCompleter complete) {
   rl_initialize();
   rl_variable_bind("enable-bracketed-paste", "on");
   rl_bind_key('\t', complete_here);
+  rl_getc_function = next_key;
+  rl_bind_key(3, ignore_key);
   // Alt-Enter adds a line to the entry instead of ending it.
   rl_bind_keyseq("\\e\\C-m", insert_newline);
   using_history();

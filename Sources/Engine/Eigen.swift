@@ -61,7 +61,7 @@ struct SVD: MatrixMultiPrimitive, Codable {
     let k = Swift.min(m, n)
     let letter = LinearAlgebra.letter(a.dtype)
     let step = k * values.dtype.byteCount
-    let failure = try LinearAlgebra.forEach(name, count, side: k) {
+    let failure = try LinearAlgebra.forEach(name, count, side: k) { [u, vt] in
       lull_svd(
         letter, vectors == .thin ? 1 : 0, Int32(m), Int32(n), work.matrix($0),
         values.pointer + $0 * step, u?.matrix($0), vt?.matrix($0))

@@ -113,9 +113,8 @@ struct Inverse: MatrixPrimitive, Codable {
     if out.size > 0 {
       let letter = LinearAlgebra.letter(out.dtype)
       let pivots = try Buffer(byteCount: count * n * 4)
-      let p = pivots.pointer.assumingMemoryBound(to: Int32.self)
       let failure = try LinearAlgebra.forEach(name, count, side: n, threadsFrom: 256) {
-        lull_inverse(letter, Int32(n), result.matrix($0), p + $0 * n)
+        lull_inverse(letter, Int32(n), result.matrix($0), pivots.integers + $0 * n)
       }
       withExtendedLifetime(pivots) {}
       if let (i, _) = failure { throw singular(i) }
@@ -197,9 +196,10 @@ struct Solve: MatrixPrimitive, Codable {
       let factors = try a.ownCopy()
       let columns = try b.columnMajorCopy()
       let pivots = try Buffer(byteCount: count * n * 4)
-      let p = pivots.pointer.assumingMemoryBound(to: Int32.self)
       let failure = try LinearAlgebra.forEach(name, count, side: n, threadsFrom: 256) {
-        lull_solve(letter, Int32(n), Int32(k), factors.matrix($0), p + $0 * n, columns.matrix($0))
+        lull_solve(
+          letter, Int32(n), Int32(k), factors.matrix($0), pivots.integers + $0 * n,
+          columns.matrix($0))
       }
       withExtendedLifetime((factors, pivots)) {}
       if let (i, _) = failure { throw singular(i, count, "its columns depend on each other") }
@@ -337,7 +337,8 @@ struct SignLogDeterminant: MatrixMultiPrimitive, Codable {
       }
     } else if n > 0 {
       _ = try LinearAlgebra.forEach(name, count, side: n, threadsFrom: 256) {
-        let info = lull_getrf(letter, Int32(n), Int32(n), factors.matrix($0), p + $0 * n)
+        let info = lull_getrf(
+          letter, Int32(n), Int32(n), factors.matrix($0), pivots.integers + $0 * n)
         return info > 0 ? 0 : info
       }
     }
@@ -544,4 +545,11 @@ public func qr(_ a: NDArray) throws(ArrayError) -> (q: NDArray, r: NDArray) {
   let parts = NDArray.outputs(
     of: QR(), shapes: [q, r], dtypes: [a.dtype, a.dtype], inputs: [a])
   return (parts[0], parts[1])
+}
+
+extension Buffer {
+  /// Its bytes as 32-bit integers.
+  fileprivate var integers: UnsafeMutablePointer<Int32> {
+    pointer.assumingMemoryBound(to: Int32.self)
+  }
 }

@@ -34,7 +34,8 @@ struct LUFactors: MatrixMultiPrimitive, Codable {
       }
     } else if a.size > 0 {
       _ = try LinearAlgebra.forEach(name, count, side: k) {
-        let info = lull_getrf(letter, Int32(m), Int32(n), factors.matrix($0), p + $0 * k)
+        let own = pivots.pointer(as: Int32.self) + $0 * k
+        let info = lull_getrf(letter, Int32(m), Int32(n), factors.matrix($0), own)
         return info > 0 ? 0 : info
       }
     }

@@ -8,6 +8,7 @@
 // error of the evaluation, with the place that asked for it.
 
 import COpenBLAS
+import Glibc
 import Kernels
 
 /// LAPACK counts with 32 bits; workspaces of the decompositions go with the square.
@@ -34,29 +35,43 @@ enum LinearAlgebra {
   /// Calls `body(i)` for each matrix of a batch; the first that gives something else than 0 is
   /// returned, with what it gave. `side` decides whether one matrix is worth all threads.
   static func forEach(
-    _ op: OperationName, _ count: Int, side: Int, threadsFrom: Int = 1024, _ body: (Int) -> Int32
+    _ op: OperationName, _ count: Int, side: Int, threadsFrom: Int = 1024,
+    _ body: @escaping (Int) -> Int32
   ) throws(ArrayError) -> (matrix: Int, info: Int32)? {
     try require(op)
-    var failures = [Int32](repeating: 0, count: count)
     let threads = Int(lull_thread_count())
-    failures.withUnsafeMutableBufferPointer { failures in
-      guard let failed = failures.baseAddress else { return }
-      if count < threads && side >= threadsFrom {
-        lull_lapack_threads(Int32(threads))
-        for i in 0..<count where lull_interrupt_raised() == 0 { failed[i] = body(i) }
+    let results = MatrixResults(count: count)
+    let operations = count.multipliedReportingOverflow(by: side &* side &* side)
+    if !operations.overflow, operations.partialValue < 50_000 {
+      for i in 0..<count { results.codes[i] = body(i) }
+    } else if side < 256 || count > 1 && side < threadsFrom {
+      parallelFor(count) { i, _ in results.codes[i] = body(i) }
+    } else {
+      let isDone = interruptibly {
+        if side >= threadsFrom { lull_lapack_threads(Int32(threads)) }
+        for i in 0..<count where lull_interrupt_raised() == 0 { results.codes[i] = body(i) }
         lull_lapack_threads(1)
-      } else if count * side * side * side < 50_000 {
-        for i in 0..<count { failed[i] = body(i) }
-      } else {
-        parallelFor(count) { i, _ in failed[i] = body(i) }
       }
+      if !isDone { throw .interrupted }
     }
+    let failures = results.codes
     if lull_interrupt_raised() != 0 { throw .interrupted }
     guard let i = failures.firstIndex(where: { $0 != 0 }) else { return nil }
     if failures[i] == Int32(lullLapackMemory) {
       throw .argument(op: op, message: "not enough memory for the workspace of LAPACK")
     }
     return (i, failures[i])
+  }
+
+  /// Runs `work`, which nothing can stop, on a thread of its own; false when an interrupt came first. The thread then goes on by
+  /// itself, and what it works on lives until it is done.
+  private static func interruptibly(_ work: @escaping () -> Void) -> Bool {
+    DetachedWork.collect()
+    guard let task = DetachedWork(work) else {
+      work()
+      return true
+    }
+    return task.wait()
   }
 
   /// `matrix 3 ` where there are several, for messages.
@@ -269,4 +284,89 @@ public func cross(_ a: NDArray, _ b: NDArray, axis: Int = -1) throws(ArrayError)
   let zero = try NDArray.zeros(last.shape, dtype: dtype)
   let components = [try minor(1, 2) ?? zero, try minor(2, 0) ?? zero, last]
   return try concatenate(components, axis: axis < 0 ? last.rank + axis : p)
+}
+
+/// What each matrix of a batch gave.
+private final class MatrixResults: @unchecked Sendable {
+  var codes: [Int32]
+  init(count: Int) { codes = [Int32](repeating: 0, count: count) }
+}
+
+/// Work on another thread, and the wait for it. The thread holds no reference: memory is given back by the engine's thread alone.
+private final class DetachedWork: @unchecked Sendable {
+  private let work: () -> Void
+  private var isDone = false
+  private var mutex = pthread_mutex_t()
+  private var condition = pthread_cond_t()
+  private var thread = pthread_t()
+  /// What was given up and still runs.
+  nonisolated(unsafe) private static var left: [DetachedWork] = []
+
+  /// Starts; nil when there is no thread to be had.
+  init?(_ work: @escaping () -> Void) {
+    self.work = work
+    pthread_mutex_init(&mutex, nil)
+    pthread_cond_init(&condition, nil)
+    var attributes = pthread_attr_t()
+    pthread_attr_init(&attributes)
+    defer { pthread_attr_destroy(&attributes) }
+    pthread_attr_setstacksize(&attributes, 64 << 20)
+    // Signals are for the thread that waits.
+    var all = sigset_t()
+    var old = sigset_t()
+    sigfillset(&all)
+    pthread_sigmask(SIG_BLOCK, &all, &old)
+    let failed = pthread_create(
+      &thread, &attributes,
+      { argument in
+        if let argument {
+          let task = Unmanaged<DetachedWork>.fromOpaque(argument)
+          task._withUnsafeGuaranteedRef { task in
+            task.work()
+            pthread_mutex_lock(&task.mutex)
+            task.isDone = true
+            pthread_cond_signal(&task.condition)
+            pthread_mutex_unlock(&task.mutex)
+          }
+        }
+        return nil
+      }, Unmanaged.passUnretained(self).toOpaque())
+    pthread_sigmask(SIG_SETMASK, &old, nil)
+    if failed != 0 { return nil }
+  }
+
+  deinit {
+    pthread_mutex_destroy(&mutex)
+    pthread_cond_destroy(&condition)
+  }
+
+  /// True when it is done, false when an interrupt came before.
+  func wait() -> Bool {
+    pthread_mutex_lock(&mutex)
+    while !isDone, lull_interrupt_stops() == 0 {
+      var limit = timespec()
+      clock_gettime(CLOCK_REALTIME, &limit)
+      limit.tv_nsec += 10_000_000
+      if limit.tv_nsec >= 1_000_000_000 {
+        limit.tv_nsec -= 1_000_000_000
+        limit.tv_sec += 1
+      }
+      pthread_cond_timedwait(&condition, &mutex, &limit)
+    }
+    let done = isDone
+    pthread_mutex_unlock(&mutex)
+    if done { pthread_join(thread, nil) } else { DetachedWork.left.append(self) }
+    return done
+  }
+
+  /// Lets go of what has ended since it was given up.
+  static func collect() {
+    left.removeAll { task in
+      pthread_mutex_lock(&task.mutex)
+      let done = task.isDone
+      pthread_mutex_unlock(&task.mutex)
+      if done { pthread_join(task.thread, nil) }
+      return done
+    }
+  }
 }

@@ -304,6 +304,7 @@ func appendBuiltinRepr(_ v: Value, _ b: inout TextBuilder) throws(LullError) {
     var k = 0
     while k < v.list.pointee.count {
       if k > 0 { b.append(", ") }
+      if k & 0xFFF == 0xFFF { try throwIfInterrupted() }
       let x = v.list.pointee.items[k].retained()
       defer { x.release() }
       try appendRepr(x, &b)

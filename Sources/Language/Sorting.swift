@@ -153,6 +153,14 @@ func sortList(_ l: ListPtr, key: Value, reverse: Bool) throws(LullError) {
   var entries = [SortEntry](repeating: SortEntry(word: 0, index: 0), count: n)
   for i in 0..<n { entries[i].index = i }
   let kind = n == 0 ? .word : classify(keys, &entries)
+  // Without user code nothing else asks.
+  func stopWhenInterrupted() throws(LullError) {
+    guard vm.pointee.interruptFlag == Request.interrupt else { return }
+    for k in ownedKeys { k.release() }
+    restore(items)
+    try interrupted()
+  }
+  try stopWhenInterrupted()
   // Stability under `reverse`: reverse, sort, reverse.
   if reverse { entries.reverse() }
   var failure: LullError?
@@ -196,6 +204,7 @@ func sortList(_ l: ListPtr, key: Value, reverse: Bool) throws(LullError) {
     }
     if n < 64 { binarySort(&entries, { failure != nil }, less) } else { mergeSort(&entries, less) }
   }
+  if failure == nil { try stopWhenInterrupted() }
   if reverse { entries.reverse() }
   let sorted = entries.map { items[$0.index] }
   items = []
@@ -295,7 +304,7 @@ private func radixSort(_ e: UnsafeMutablePointer<SortEntry>, _ n: Int) {
   var from = e
   var to = scratch
   var shift: UInt64 = 0
-  while shift < 64 {
+  while shift < 64, vm.pointee.interruptFlag != Request.interrupt {
     if varying >> shift & 0xFF != 0 {
       places.initialize(repeating: 0, count: 256)
       for i in 0..<n { places[Int(from[i].word >> shift & 0xFF)] &+= 1 }

@@ -32,8 +32,10 @@ public final class OutputSink: @unchecked Sendable {
   public func flush() {
     var start = 0
     while start < buffer.count {
+      // Ctrl-C ends a long output, too.
+      if isTerminal, descriptor == 1, Interrupts.isRaised { break }
       let n = buffer.withUnsafeBytes {
-        Glibc.write(descriptor, $0.baseAddress.map { $0 + start }, $0.count - start)
+        Glibc.write(descriptor, $0.baseAddress.map { $0 + start }, min($0.count - start, 1 << 16))
       }
       if n > 0 {
         start += n

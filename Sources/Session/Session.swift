@@ -115,7 +115,8 @@ public final class Session {
   /// `keepsInterrupt` one that has come already stops the cell.
   @discardableResult
   public func run(
-    cell source: String, storeHistory: Bool = true, file: String? = nil, keepsInterrupt: Bool = false
+    cell source: String, storeHistory: Bool = true, file: String? = nil,
+    keepsInterrupt: Bool = false
   ) -> CellStatus {
     if storeHistory {
       executionCount += 1

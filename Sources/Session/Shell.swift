@@ -171,7 +171,12 @@ extension Session {
       errno = code
       throw failure("sh")
     }
-    if let output { pass(readers, process, output) }
+    if let output {
+      pass(readers, process, output)
+    } else if interpreter.interruptFlag.pointee != 0 {
+      // Ctrl-C before it was there: again, for all that the terminal sends it to.
+      kill(0, SIGINT)
+    }
     var status: Int32 = 0
     while waitpid(process, &status, 0) < 0, errno == EINTR {}
     return status
@@ -186,10 +191,8 @@ extension Session {
     while open.contains(where: { $0.fd >= 0 }) {
       let n = poll(&open, nfds_t(open.count), 50)
       if interpreter.interruptFlag.pointee != 0 {
-        // At once, after a second, after two.
-        if waits == 0 { kill(-process, SIGINT) }
-        if waits == 20 { kill(-process, SIGTERM) }
-        if waits == 40 { kill(-process, SIGKILL) }
+        // At once and again (a shell that is just starting a program misses one), after half a second, after one.
+        kill(-process, waits < 10 ? SIGINT : waits < 20 ? SIGTERM : SIGKILL)
         waits += 1
       }
       if n <= 0 { continue }

@@ -112,7 +112,13 @@ private func readLine(_ prompt: String, _ initial: String) -> (text: String?, st
     var byte: UInt8 = 3
     _ = write(interruptPipe, &byte, 1)
   }
+  // One that came between two lines ends the entry; before an entry there is nothing to end.
+  let ends = Interrupts.isRaised && !entryAbove.isEmpty
   Interrupts.lower()
+  if ends {
+    OutputSink.standardOutput.write("^C\n")
+    return (nil, Int(LULL_INTERRUPTED))
+  }
   sigaction(SIGINT, &promptAction, &sessionAction)
   var status: Int32 = 0
   let read = lull_readline(prompt, initial, &status)
@@ -213,6 +219,10 @@ private func show(_ output: CellOutput, _ colours: Colours) {
   case .display(let bundle), .update(let bundle), .result(let bundle, _):
     endLine()
     out.write(bundle.plain + "\n")
+    out.flush()
+    if Interrupts.isRaised {
+      OutputSink.standardError.write(colours.error("\nKeyboardInterrupt") + "\n")
+    }
   case .clear:
     // What was printed above stays; only the line that is being written can go.
     if out.isTerminal, !isAtLineStart { out.write("\r\u{1B}[2K") }

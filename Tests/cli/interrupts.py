@@ -95,7 +95,10 @@ def run(command, count, seed, model=None, say=print):
             pass
         start = time.monotonic()
         terminal.interrupt()
-        waits.append(max(prompt_back(terminal) - start, 0.0))
+        try:
+            waits.append(max(prompt_back(terminal) - start, 0.0))
+        except AssertionError as error:
+            raise AssertionError(f"after {text!r} (number {i}): {error}") from None
         if waits[-1] > 0.1:
             slow.append((round(waits[-1] * 1000), text))
         if i % 20 == 19:
