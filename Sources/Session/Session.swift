@@ -115,7 +115,8 @@ public final class Session {
   /// `keepsInterrupt` one that has come already stops the cell.
   @discardableResult
   public func run(
-    cell source: String, storeHistory: Bool = true, file: String? = nil, keepsInterrupt: Bool = false
+    cell source: String, storeHistory: Bool = true, file: String? = nil,
+    keepsInterrupt: Bool = false
   ) -> CellStatus {
     if storeHistory {
       executionCount += 1
@@ -137,6 +138,11 @@ public final class Session {
         bindMentioned(cell.source)
         try throwIfInterrupted()
         value = try interpreter.run(cell.source, file: currentFile, keepsInterrupt: true)
+      }
+      // One that ended only what the cell waited for (a shell command) stops those that wait, too.
+      if keepsInterrupt, Interrupts.isRaised {
+        value?.drop()
+        throw LullError("KeyboardInterrupt", "")
       }
       guard let value else { return .done }
       defer { value.drop() }

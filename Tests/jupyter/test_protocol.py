@@ -163,6 +163,16 @@ def test_commands(run):
     assert "there is no command" in run("%nothing").reply["evalue"]
 
 
+def test_shell_lines(shared):
+    assert shared.run("!echo out; echo err >&2").text() == "out\n"
+    assert shared.run("!echo err >&2").text("stderr") == "err\n"
+    identifier = shared.client.execute("!sleep 60")
+    time.sleep(0.5)
+    begin = time.time()
+    shared.interrupt()
+    assert shared.collect(identifier).reply["ename"] == "KeyboardInterrupt" and time.time() - begin < 5
+
+
 # Display
 
 
