@@ -143,9 +143,8 @@ public final class Kernel {
       }
       request = waiting
       broadcast("status", ["execution_state": "busy"])
-      reply(
-        "execute_reply",
-        ["status": "aborted", "execution_count": .int(session.executionCount)])
+      // No count: a front end would show it as the cell's.
+      reply("execute_reply", ["status": "aborted"])
       broadcast("status", ["execution_state": "idle"])
     }
     held = []
