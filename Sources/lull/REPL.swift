@@ -161,6 +161,7 @@ private func readCell(_ session: Session) -> Input {
 // MARK: - Running
 
 private func runCell(_ text: String, _ session: Session) -> CellStatus {
+  liveDisplay.forget()
   let status = session.run(cell: text, keepsInterrupt: true)
   OutputSink.standardOutput.flush()
   return status
@@ -197,9 +198,11 @@ struct Colours {
 }
 
 nonisolated(unsafe) private var isAtLineStart = true
+nonisolated(unsafe) private var liveDisplay = LiveDisplay()
 
 private func show(_ output: CellOutput, _ colours: Colours) {
   let out = OutputSink.standardOutput
+  let start = liveDisplay.start(of: output)
   switch output {
   case .stream(let name, let text):
     if name == "stdout" {
@@ -212,7 +215,8 @@ private func show(_ output: CellOutput, _ colours: Colours) {
     if let last = text.last { isAtLineStart = last == "\n" }
   case .display(let bundle), .update(let bundle), .result(let bundle, _):
     endLine()
-    out.write(bundle.plain + "\n")
+    out.write(start + bundle.plain + "\n")
+    if case .result = output {} else { out.flush() }
   case .clear:
     // What was printed above stays; only the line that is being written can go.
     if out.isTerminal, !isAtLineStart { out.write("\r\u{1B}[2K") }
