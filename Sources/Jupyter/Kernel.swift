@@ -56,10 +56,15 @@ public final class Kernel {
     },
   ]
 
+  /// What has to be installed before a kernel can run; nil when all is there.
+  public static var missingLibrary: String? {
+    lull_zmq_load() == 0 ? nil : String(cString: lull_zmq_problem())
+  }
+
   /// Runs a kernel until it is shut down. Without a path the kernel writes a connection file of its own and
   /// says its name. The exit status.
   public static func run(connectionFile path: String?) throws(KernelError) -> Int32 {
-    guard lull_zmq_load() == 0 else { throw KernelError(String(cString: lull_zmq_problem())) }
+    if let missing = missingLibrary { throw KernelError(missing) }
     var connection = ConnectionFile()
     if let path { connection = try ConnectionFile(path: path) }
     let given = connection.ports
