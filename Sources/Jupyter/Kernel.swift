@@ -92,8 +92,8 @@ public final class Kernel {
     }
     let name = Bytes(randomIdentifier().utf8)
     writer = MessageWriter(key: key, session: name, name: "s")
-    // First the thread, so that nobody waits for the session to be made.
     self.sockets = SocketThread(sockets, mail, key, name)
+    // First the session, which takes the signal that an interrupt is.
     session = Session(directory: ".", arguments: [""])
     session.overwritesLines = true
     try self.sockets.start()
