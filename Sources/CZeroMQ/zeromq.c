@@ -42,10 +42,15 @@ enum { largestState = 1024 };  // of HMAC-SHA256; some 200 bytes today
 static int state = 1;  // 1 not tried, 0 ready, 2 missing
 static char problem[256] = "";
 
-static void *open_first(const char *const *names) {
-  void *library = NULL;
-  for (int i = 0; names[i] && !library; i++) library = dlopen(names[i], RTLD_NOW | RTLD_LOCAL);
-  return library;
+// The first of the names that opens; without any, what was wrong with the first.
+static void *open_first(const char *const *names, char *why, size_t room) {
+  for (int i = 0; names[i]; i++) {
+    void *library = dlopen(names[i], RTLD_NOW | RTLD_LOCAL);
+    if (library) return library;
+    const char *error = dlerror();
+    if (i == 0) snprintf(why, room, "%s", error ? error : "unknown error");
+  }
+  return NULL;
 }
 
 int lull_zmq_load(void) {
@@ -54,15 +59,15 @@ int lull_zmq_load(void) {
   static const char *const zeromqNames[] = {"libzmq.so.5", "libzmq.so", NULL};
   static const char *const sodiumNames[] = {"libsodium.so.23", "libsodium.so.26", "libsodium.so",
                                             NULL};
-  void *zeromq = open_first(zeromqNames);
+  char why[160] = "";
+  void *zeromq = open_first(zeromqNames, why, sizeof why);
   if (!zeromq) {
-    snprintf(problem, sizeof problem, "ZeroMQ is not installed (Debian: libzmq5): %s", dlerror());
+    snprintf(problem, sizeof problem, "ZeroMQ is not installed (Debian: libzmq5): %s", why);
     return state;
   }
-  void *sodium = open_first(sodiumNames);
+  void *sodium = open_first(sodiumNames, why, sizeof why);
   if (!sodium) {
-    snprintf(problem, sizeof problem, "libsodium is not installed (Debian: libsodium23): %s",
-             dlerror());
+    snprintf(problem, sizeof problem, "libsodium is not installed (Debian: libsodium23): %s", why);
     return state;
   }
   const char *missing = NULL;

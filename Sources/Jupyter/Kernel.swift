@@ -56,10 +56,15 @@ public final class Kernel {
     },
   ]
 
+  /// What has to be installed before a kernel can run; nil when all is there.
+  public static var missingLibrary: String? {
+    lull_zmq_load() == 0 ? nil : String(cString: lull_zmq_problem())
+  }
+
   /// Runs a kernel until it is shut down. Without a path the kernel writes a connection file of its own and
   /// says its name. The exit status.
   public static func run(connectionFile path: String?) throws(KernelError) -> Int32 {
-    guard lull_zmq_load() == 0 else { throw KernelError(String(cString: lull_zmq_problem())) }
+    if let missing = missingLibrary { throw KernelError(missing) }
     var connection = ConnectionFile()
     if let path { connection = try ConnectionFile(path: path) }
     let given = connection.ports
@@ -87,8 +92,8 @@ public final class Kernel {
     }
     let name = Bytes(randomIdentifier().utf8)
     writer = MessageWriter(key: key, session: name, name: "s")
-    // First the thread, so that nobody waits for the session to be made.
     self.sockets = SocketThread(sockets, mail, key, name)
+    // First the session, which takes the signal that an interrupt is.
     session = Session(directory: ".", arguments: [""])
     session.overwritesLines = true
     try self.sockets.start()
@@ -143,9 +148,8 @@ public final class Kernel {
       }
       request = waiting
       broadcast("status", ["execution_state": "busy"])
-      reply(
-        "execute_reply",
-        ["status": "aborted", "execution_count": .int(session.executionCount)])
+      // No count: a front end would show it as the cell's.
+      reply("execute_reply", ["status": "aborted"])
       broadcast("status", ["execution_state": "idle"])
     }
     held = []

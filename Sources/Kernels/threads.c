@@ -6,6 +6,7 @@
 #include <linux/futex.h>
 #include <pthread.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <sys/syscall.h>
@@ -111,6 +112,13 @@ void lull_parallel_for(int64_t chunks, LullChunk body, void *context) {
       body(context, chunk, 0);
     return;
   }
+  // Signals are for the thread that computes: a worker that took one would not end what that one waits for.
+  sigset_t all, old;
+  int starts = pool.started < threads - 1;
+  if (starts) {
+    sigfillset(&all);
+    pthread_sigmask(SIG_BLOCK, &all, &old);
+  }
   while (pool.started < threads - 1) {
     pthread_t thread;
     pthread_attr_t attributes;
@@ -122,6 +130,7 @@ void lull_parallel_for(int64_t chunks, LullChunk body, void *context) {
     pthread_attr_destroy(&attributes);
     pool.started++;
   }
+  if (starts) pthread_sigmask(SIG_SETMASK, &old, NULL);
   insideRegion = 1;
   uint32_t region = atomic_load(&pool.region) + 1;
   atomic_store(&pool.claim, (uint64_t)((region - 1) & 0xffffff) << 40 | 0xffffffffffull);

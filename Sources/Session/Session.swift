@@ -139,6 +139,11 @@ public final class Session {
         try throwIfInterrupted()
         value = try interpreter.run(cell.source, file: currentFile, keepsInterrupt: true)
       }
+      // One that ended only what the cell waited for (a shell command) stops those that wait, too.
+      if keepsInterrupt, Interrupts.isRaised {
+        value?.drop()
+        throw LullError("KeyboardInterrupt", "")
+      }
       guard let value else { return .done }
       defer { value.drop() }
       let bundle = try bundle(of: value)

@@ -85,6 +85,9 @@ private func runKernel(_ action: String, _ values: [String: String]) throws(Kern
     let directory = try KernelSpecification.install(
       name: name, displayName: values["--display-name"] ?? "Lull", at: place)
     out.write("Installed the kernel '\(name)' in \(directory)\n")
+    if let missing = Kernel.missingLibrary {
+      OutputSink.standardError.write("It cannot run yet: \(missing)\n")
+    }
   case "uninstall":
     out.write("Removed \(try KernelSpecification.uninstall(name: name, at: place))\n")
   case "list":

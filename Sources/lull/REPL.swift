@@ -167,6 +167,7 @@ private func readCell(_ session: Session) -> Input {
 // MARK: - Running
 
 private func runCell(_ text: String, _ session: Session) -> CellStatus {
+  liveDisplay.forget()
   let status = session.run(cell: text, keepsInterrupt: true)
   OutputSink.standardOutput.flush()
   return status
@@ -203,9 +204,11 @@ struct Colours {
 }
 
 nonisolated(unsafe) private var isAtLineStart = true
+nonisolated(unsafe) private var liveDisplay = LiveDisplay()
 
 private func show(_ output: CellOutput, _ colours: Colours) {
   let out = OutputSink.standardOutput
+  let start = liveDisplay.start(of: output)
   switch output {
   case .stream(let name, let text):
     if name == "stdout" {
@@ -218,10 +221,13 @@ private func show(_ output: CellOutput, _ colours: Colours) {
     if let last = text.last { isAtLineStart = last == "\n" }
   case .display(let bundle), .update(let bundle), .result(let bundle, _):
     endLine()
-    out.write(bundle.plain + "\n")
+    out.write(start + bundle.plain + "
+")
     out.flush()
     if Interrupts.isRaised {
-      OutputSink.standardError.write(colours.error("\nKeyboardInterrupt") + "\n")
+      OutputSink.standardError.write(colours.error("
+KeyboardInterrupt") + "
+")
     }
   case .clear:
     // What was printed above stays; only the line that is being written can go.

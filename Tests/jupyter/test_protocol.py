@@ -7,7 +7,7 @@ import signal
 import time
 
 import pytest
-from conftest import WAIT, start, stop
+from conftest import ROOT, WAIT, start, stop
 
 
 @pytest.fixture
@@ -163,6 +163,16 @@ def test_commands(run):
     assert "there is no command" in run("%nothing").reply["evalue"]
 
 
+def test_shell_lines(shared):
+    assert shared.run("!echo out; echo err >&2").text() == "out\n"
+    assert shared.run("!echo err >&2").text("stderr") == "err\n"
+    identifier = shared.client.execute("!sleep 60")
+    time.sleep(0.5)
+    begin = time.time()
+    shared.interrupt()
+    assert shared.collect(identifier).reply["ename"] == "KeyboardInterrupt" and time.time() - begin < 5
+
+
 # Display
 
 
@@ -278,6 +288,22 @@ def test_password(shared):
 def test_input_that_nobody_can_answer(run):
     reply = run("input('name? ')", allow_stdin=False).reply
     assert reply["ename"] == "NotImplementedError" and "does not support input" in reply["evalue"]
+
+
+def test_conversation(shared):
+    """%chat asks in the notebook; two interrupts where it asks end it."""
+    model = ROOT / "models" / "SmolLM2-135M-Instruct.Q4_1.gguf"
+    if not model.exists():
+        pytest.skip("make demo fetches the model")
+    identifier = shared.client.execute(f'%chat "{model}" --max-tokens 5', allow_stdin=True)
+    assert answer(shared, "Hello")["content"]["prompt"] == ">> "
+    assert shared.client.get_stdin_msg(timeout=WAIT)["content"]["prompt"] == ">> "
+    shared.interrupt()
+    assert shared.client.get_stdin_msg(timeout=WAIT)["content"]["prompt"] == ">> "
+    shared.interrupt()
+    outcome = shared.collect(identifier)
+    assert outcome.reply["ename"] == "KeyboardInterrupt"
+    assert "q ends it" in outcome.text() and len(outcome.text().splitlines()) > 1
 
 
 def test_interrupted_input(shared):
