@@ -16,6 +16,7 @@ static int interrupt_descriptor = -1;
 static char *line_read;
 static int is_done;
 static const char *initial_text;
+static int keys_after_interrupt;
 
 static void take_line(char *line) {
   line_read = line;
@@ -107,7 +108,8 @@ static int next_key(FILE *in) {
       if (errno == EINTR) continue;
       return EOF;
     }
-    if (waits[1].revents & POLLIN) return 3;
+    // Once as a key; what reads on (the end of a paste that was thrown away) meets the end.
+    if (waits[1].revents & POLLIN) return keys_after_interrupt++ ? EOF : 3;
     if (!waits[0].revents) continue;
     unsigned char key;
     int flags = fcntl(descriptor, F_GETFL);
@@ -150,38 +152,44 @@ void lull_readline_start(int descriptor, LullCompleter complete) {
   stifle_history(10000);
 }
 
+// Whether an interrupt came; takes it out of the pipe.
+static int take_interrupt(void) {
+  char drained[64];
+  return interrupt_descriptor >= 0 && read(interrupt_descriptor, drained, sizeof drained) > 0;
+}
+
 char *lull_readline(const char *prompt, const char *initial, int *status) {
   line_read = NULL;
   is_done = 0;
+  keys_after_interrupt = 0;
   initial_text = initial;
   *status = LULL_LINE;
   rl_callback_handler_install(prompt, take_line);
-  while (!is_done) {
+  int is_interrupted = 0;
+  while (!is_done && !is_interrupted) {
     struct pollfd waits[2] = {{0, POLLIN, 0}, {interrupt_descriptor, POLLIN, 0}};
     int n = poll(waits, 2, -1);
     if (n < 0) {
       if (errno == EINTR) continue;
       break;
     }
-    if (waits[1].revents & POLLIN) {
-      char drained[64];
-      ssize_t got = read(interrupt_descriptor, drained, sizeof drained);
-      (void)got;
-      rl_free_line_state();
-      rl_callback_sigcleanup();
-      rl_callback_handler_remove();
-      fputs("^C\n", rl_outstream ? rl_outstream : stdout);
-      fflush(rl_outstream ? rl_outstream : stdout);
-      *status = LULL_INTERRUPTED;
-      return NULL;
-    }
-    if (waits[0].revents) rl_callback_read_char();
+    if (waits[1].revents & POLLIN) is_interrupted = take_interrupt();
+    else if (waits[0].revents) rl_callback_read_char();
   }
-  if (!line_read) {
-    if (!is_done) rl_callback_handler_remove();
-    *status = LULL_END;
+  if (line_read) return line_read;
+  // An interrupt in the middle of a key ends the line, too.
+  if (!is_interrupted) is_interrupted = take_interrupt();
+  if (is_interrupted) {
+    rl_free_line_state();
+    rl_callback_sigcleanup();
   }
-  return line_read;
+  if (!is_done || is_interrupted) rl_callback_handler_remove();
+  if (is_interrupted) {
+    fputs("^C\n", rl_outstream ? rl_outstream : stdout);
+    fflush(rl_outstream ? rl_outstream : stdout);
+  }
+  *status = is_interrupted ? LULL_INTERRUPTED : LULL_END;
+  return NULL;
 }
 
 void lull_history_add(const char *entry) { add_history(entry); }

@@ -314,11 +314,18 @@ private func radixSort(_ e: UnsafeMutablePointer<SortEntry>, _ n: Int) {
         places[b] = sum
         sum &+= count
       }
-      for i in 0..<n {
-        let x = from[i]
-        let b = Int(x.word >> shift & 0xFF)
-        to[places[b]] = x
-        places[b] &+= 1
+      var i = 0
+      while i < n {
+        let end = min(n, i + (1 << 18))
+        while i < end {
+          let x = from[i]
+          let b = Int(x.word >> shift & 0xFF)
+          to[places[b]] = x
+          places[b] &+= 1
+          i += 1
+        }
+        // The list is put back as it was.
+        if vm.pointee.interruptFlag == Request.interrupt { return }
       }
       swap(&from, &to)
     }

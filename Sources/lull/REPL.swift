@@ -221,13 +221,10 @@ private func show(_ output: CellOutput, _ colours: Colours) {
     if let last = text.last { isAtLineStart = last == "\n" }
   case .display(let bundle), .update(let bundle), .result(let bundle, _):
     endLine()
-    out.write(start + bundle.plain + "
-")
+    out.write(start + bundle.plain + "\n")
     out.flush()
     if Interrupts.isRaised {
-      OutputSink.standardError.write(colours.error("
-KeyboardInterrupt") + "
-")
+      OutputSink.standardError.write("\n" + colours.error("KeyboardInterrupt") + "\n")
     }
   case .clear:
     // What was printed above stays; only the line that is being written can go.
