@@ -9,7 +9,7 @@ extension Session {
   /// terminal shows text alone.
   func display(of value: Value) throws(LullError) -> MimeBundle {
     var bundle = MimeBundle(plain: try reprText(value))
-    if frontEnd == .terminal { return bundle }
+    if frontEnd != .notebook { return bundle }
     if let array = value.native(NDArray.self) {
       if let table = arrayTable(array) { bundle.entries.append(("text/html", table)) }
       return bundle

@@ -191,6 +191,7 @@ public final class Session {
   /// Runs a whole program as `__main__`. Programs are Python: they have no commands.
   public func runProgram(_ source: String, file: String) -> CellStatus {
     currentFile = file
+    frontEnd = .program
     Interrupts.lower()
     defer {
       // As in CPython, after the program's own error has been shown.

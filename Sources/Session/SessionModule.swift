@@ -10,6 +10,8 @@ public enum FrontEnd: String, Sendable {
   case terminal
   /// A notebook or a page: HTML, SVG and images beside the text.
   case notebook
+  /// A program that runs by itself: nobody looks at values.
+  case program
 }
 
 extension Session {
@@ -55,7 +57,7 @@ extension Session {
       },
       Builtin(
         "front_end", "front_end()", chapter: "session",
-        doc: "Where outputs are seen: 'terminal' or 'notebook'."
+        doc: "Where outputs are seen: 'terminal' or 'notebook'; 'program' where a program runs by itself."
       ) { [unowned self] (_) throws(LullError) in strValue(self.frontEnd.rawValue) },
       Builtin(
         "terminal_size", "terminal_size()", chapter: "session",
