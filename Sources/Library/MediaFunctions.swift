@@ -94,9 +94,10 @@ func encodePNG(_ pixels: [UInt8], width: Int, height: Int, channels: Int) -> [UI
     + chunk("IDAT", compressed(rows)) + chunk("IEND", [])
 }
 
-private typealias Compress = @convention(c) (
-  UnsafeMutablePointer<UInt8>, UnsafeMutablePointer<UInt>, UnsafePointer<UInt8>, UInt, Int32
-) -> Int32
+private typealias Compress =
+  @convention(c) (
+    UnsafeMutablePointer<UInt8>, UnsafeMutablePointer<UInt>, UnsafePointer<UInt8>, UInt, Int32
+  ) -> Int32
 
 /// zlib's `compress2`, where there is zlib.
 private let zlibCompress: Compress? = {

@@ -14,7 +14,9 @@ let programFunctions: [Builtin] = [
   Builtin(
     "find", "find(name, /)", chapter: "programs",
     doc: "Where a program (gnuplot or dot) is; None when it is not installed.",
-    examples: [">>> from lull.programs import find\n>>> find('dot') is None or find('dot')[-3:]\n'dot'"]
+    examples: [
+      ">>> from lull.programs import find\n>>> find('dot') is None or find('dot')[-3:]\n'dot'"
+    ]
   ) { (a) throws(LullError) in
     try programPath(try a.string(0)).map { makeStr($0) } ?? .none
   },
@@ -23,7 +25,10 @@ let programFunctions: [Builtin] = [
     doc: """
       Run gnuplot or dot with a list of arguments and a text as its input: (status, output as bytes, errors as text). \
       FileNotFoundError names the Debian package when the program is missing; TimeoutError after `timeout` seconds.
-      """
+      """,
+    examples: [
+      ">>> from lull.programs import run\n>>> run('dot', ['-Tdot'], 'digraph { a -> b }')[0]\n0"
+    ]
   ) { (a) throws(LullError) in
     let name = try a.string(0)
     guard let path = try programPath(name) else {
@@ -137,7 +142,8 @@ private func runProgram(_ path: String, _ arguments: [String], _ input: [UInt8],
     if poll(&waiting, 3, 50) <= 0 { continue }
     if waiting[0].revents != 0 {
       let n = input.withUnsafeBytes { bytes in
-        write(ends[0][1], bytes.baseAddress.map { $0 + written }, min(1 << 16, input.count - written))
+        write(
+          ends[0][1], bytes.baseAddress.map { $0 + written }, min(1 << 16, input.count - written))
       }
       if n > 0 { written += n }
       if (n < 0 && errno != EAGAIN && errno != EINTR) || written == input.count { end(0, 1) }

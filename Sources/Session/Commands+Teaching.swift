@@ -46,7 +46,7 @@ extension Session {
         "What a reduction along an axis keeps and removes, drawn with the numbers; evaluates the array.",
         ["%axis sum(x, axis=0)", "%axis x.max(axis=1, keepdims=True)"]),
       lesson(
-        "strides", "strides(array, /)",
+        "strides", "strides(what, /, _line=0)", style: .source,
         "How an array lies in memory: buffer, offset, strides, the order in which its elements are visited, what shares it, and whether a reshape copies.",
         ["%strides x.T"]),
       lesson(

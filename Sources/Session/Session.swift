@@ -402,7 +402,7 @@ private func identifiers(
     if isNameStart(bytes[i]) {
       let start = i
       while i < bytes.count, isNamePart(bytes[i]) { i += 1 }
-      if previous != 46, i - start <= 10 {
+      if previous != 46, i - start <= 20 {
         let name = String(decoding: bytes[start..<i], as: UTF8.self)
         if names[name] != nil { found.insert(name) }
       }

@@ -51,17 +51,21 @@ extension Session {
       },
       Builtin(
         "cells", "cells()", chapter: "session",
-        doc: "The sources of the cells so far, the running one last."
+        doc: "The sources of the cells so far, the running one last.",
+        examples: [">>> from lull.session import cells\n>>> 'import cells' in cells()[-1]\nTrue"]
       ) { [unowned self] (_) throws(LullError) in
         makeListValue(self.history.map { strValue($0) })
       },
       Builtin(
         "front_end", "front_end()", chapter: "session",
-        doc: "Where outputs are seen: 'terminal' or 'notebook'; 'program' where a program runs by itself."
+        doc:
+          "Where outputs are seen: 'terminal' or 'notebook'; 'program' where a program runs by itself.",
+        examples: [">>> from lull.session import front_end\n>>> front_end()\n'notebook'"]
       ) { [unowned self] (_) throws(LullError) in strValue(self.frontEnd.rawValue) },
       Builtin(
         "terminal_size", "terminal_size()", chapter: "session",
-        doc: "(columns, rows) of the terminal; (80, 24) where there is none."
+        doc: "(columns, rows) of the terminal; (80, 24) where there is none.",
+        examples: [">>> from lull.session import terminal_size\n>>> terminal_size()[0] > 0\nTrue"]
       ) { (_) throws(LullError) in
         let size = terminalSize()
         return makeTuple(ints: [size.columns, size.rows])
@@ -71,13 +75,17 @@ extension Session {
         doc: """
           'kitty' or 'sixel' where the terminal says that it can show images that way, else ''. LULL_GRAPHICS in the \
           environment (kitty, sixel or text) decides without asking.
-          """
+          """,
+        examples: [">>> from lull.session import terminal_graphics\n>>> terminal_graphics()\n''"]
       ) { [unowned self] (_) throws(LullError) in
         self.frontEnd == .terminal ? strValue(terminalGraphics()) : strValue("")
       },
       Builtin(
         "command_names", "command_names()", chapter: "session",
-        doc: "The names of the commands."
+        doc: "The names of the commands.",
+        examples: [
+          ">>> from lull.session import command_names\n>>> 'shapes' in command_names()\nTrue"
+        ]
       ) { [unowned self] (_) throws(LullError) in
         makeListValue(self.table.names.map { strValue($0) })
       },
