@@ -77,7 +77,7 @@ extension Session {
       Command(
         libraryRecord(
           "plot",
-          "plot(*data, kind=\"line\", label=None, title=None, xlabel=None, ylabel=None, xscale=None, yscale=None, xlim=None, ylim=None, legend=None, size=None, style=None, marker=None, color=None, yerr=None, bins=None)",
+          "plot(*data, kind=\"line\", label=None, title=None, xlabel=None, ylabel=None, xscale=None, yscale=None, xlim=None, ylim=None, legend=None, size=None, style=None, marker=None, color=None, width=None, yerr=None, bins=None, grid=None, figure=None)",
           in: "lull.plots", chapter: "plots",
           "Draw y, or x and y, with gnuplot: a line, or --kind scatter, bar, hist, heatmap or image.",
           ["%plot x sin(x)", "%plot loss --title 'Training loss' --yscale log"]),

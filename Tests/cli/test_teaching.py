@@ -65,7 +65,7 @@ def test_shapes(notebook):
     check_page(shown)
     assert shown.lines[0] == "(x - x.mean(axis=0)) @ w + p.sum()"
     assert shown.lines[1].startswith(" (3,4) float32") and "(4,2)" in shown.lines[1]
-    assert "     ~~~~~~~~~~~~~~" in shown.lines and "     (4,)" in shown.lines
+    assert "     ~~~~~~~~~~~~~~        ~~~~~~~" in shown.lines and "     (4,)                  ()" in shown.lines
     assert shown.lines[-1] == "(3,2)"
     # Nothing was evaluated.
     assert any(line.startswith("p ") for line in pending.lines)
