@@ -11,6 +11,8 @@ public struct GraphNode: Sendable {
   public let shape: [Int]
   public let dtype: DType
   public let isEvaluated: Bool
+  /// The text of an evaluated array without axes.
+  public let value: String?
   public let inputs: [UInt]
   /// Where in the program it was built.
   public let position: UInt64
@@ -39,6 +41,7 @@ public func graphNodes(_ outputs: [NDArray]) -> [GraphNode] {
         GraphNode(
           id: node.identity, operation: node.isEvaluated ? nil : node.operationName,
           shape: node.shape.array, dtype: node.dtype, isEvaluated: node.isEvaluated,
+          value: node.isEvaluated && node.rank == 0 ? node.elementText([]) : nil,
           inputs: hasInputs ? node.inputs.map(\.identity) : [], position: node.position,
           kernel: kernels[node.identity]))
       continue

@@ -34,7 +34,7 @@ let introspectFunctions: [Builtin] = [
     "graph", "graph(*arrays)", chapter: "introspect",
     doc: """
       The nodes that arrays (or trees of them) will be computed from, inputs first, as dicts: id, operation (None for an array that \
-      has its values), shape, dtype, nbytes, evaluated, inputs (ids), kernel (number in the order of evaluation), file, line \
+      has its values), shape, dtype, nbytes, evaluated, value (text of a number that is there), inputs (ids), kernel (number in the order of evaluation), file, line \
       and text of the source that made it.
       """,
     examples: [
@@ -103,6 +103,7 @@ public func nodeValue(_ node: GraphNode) -> Value {
     ("operation", node.operation.map { makeStr($0) } ?? .none),
     ("shape", makeTuple(ints: node.shape)), ("dtype", makeStr(node.dtype.name)),
     ("nbytes", Value(byteCount)), ("evaluated", Value(node.isEvaluated)),
+    ("value", node.value.map { makeStr($0) } ?? .none),
     ("inputs", makeListValue(node.inputs.map { Value(Int(bitPattern: $0)) })),
     ("kernel", optional(node.kernel)), ("file", place.map { makeStr($0.file) } ?? .none),
     ("line", optional(place?.line)), ("text", place.map { makeStr($0.text) } ?? .none),
