@@ -222,3 +222,15 @@ def test_in_a_terminal(tmp_path, graphics, sign):
             assert widest <= 121
     finally:
         t.close()
+
+
+def test_odd_limits_and_huge_numbers(bundles):
+    outside, back, bars, huge, into = bundles(
+        "plot([1, 2], xlim=(5, 6))", "plot([1, 2, 3], xlim=(2, 0))", "bar([1, 2], xlim=(1, 0))", "hist([1e308, -1e308, 1.0])", "plot([1], figure=3)"
+    )
+    assert "no data between these limits" in texts(tree(outside))
+    xs = [p[0] for p in path_points(tree(back))]
+    assert xs == sorted(xs, reverse=True)
+    assert "exchanged" in tree(bars).find(SVG + "title").text
+    assert ", 1 in all" in huge["text/plain"]
+    assert "figure is what another plot gave" in into
