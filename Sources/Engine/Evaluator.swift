@@ -108,6 +108,29 @@ enum Evaluator {
     }
   }
 
+  /// The kernels of an evaluation in their order: the nodes that each computes, as `NDArray.identity`.
+  static func plan(_ outputs: [NDArray]) -> [[UInt]] {
+    mark &+= 1
+    func identity(_ node: Unmanaged<NDArray>) -> UInt { UInt(bitPattern: node.toOpaque()) }
+    let groups = assign(sort(outputs), outputs)
+    return groups.reversed().map { group in
+      var nodes: [UInt] = []
+      if let product = group.product {
+        product._withUnsafeGuaranteedRef { node in
+          if node.primitive is Reshape { nodes.append(identity(node.reference(0))) }
+        }
+        nodes.append(identity(product))
+      }
+      var next = group.last
+      while let reference = next {
+        nodes.append(identity(reference))
+        next = reference._withUnsafeGuaranteedRef { $0.nextInGroup }
+      }
+      if group.isReduction || nodes.isEmpty { nodes.append(identity(group.root)) }
+      return nodes
+    }
+  }
+
   /// All pending nodes that the outputs need, inputs before consumers.
   private static func sort(_ outputs: [NDArray]) -> [Unmanaged<NDArray>] {
     var order: [Unmanaged<NDArray>] = []
@@ -292,6 +315,7 @@ enum Evaluator {
         }
       }
     }
+    let identities = watch == .record ? nodes.map { UInt(bitPattern: $0.toOpaque()) } : []
     nodes.removeAll()
     donated = false
     let operation = root.primitive?.name ?? root.op.name
@@ -308,7 +332,8 @@ enum Evaluator {
           operations: names, shape: root.shape.array, dtype: root.dtype,
           bytesRead: isView ? 0 : bytesRead, bytesWritten: isView ? 0 : written &+ root.byteCount,
           operationCount: isView ? 0 : operationCount, seconds: seconds, positions: positions,
-          isFused: group.isFused))
+          isFused: group.isFused,
+          nodes: identities))
     } else if inputsAreFinite,
       let found = Recorder.firstNonFinite(root, nanOnly: watch == .findNaN)
     {

@@ -22,6 +22,15 @@ extension NDArray {
     return out
   }
 
+  /// One element of an evaluated array as `text` writes it; there is an index for every axis.
+  public func elementText(_ index: [Int]) -> String {
+    var place = 0
+    for (axis, i) in index.enumerated() where axis < rank { place += i * strides[axis] }
+    var out = ""
+    NDArray.appendNumber(NDArray.load(pointer + place * dtype.byteCount, dtype), to: &out)
+    return out
+  }
+
   private func append(
     to out: inout String, dimension: Int, at p: UnsafeRawPointer, indent: Int, edge: Int
   ) {

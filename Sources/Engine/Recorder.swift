@@ -27,6 +27,8 @@ public struct KernelRecord: Sendable {
   public let positions: [UInt64]
   /// Elementwise operations fused to one program; compiled to machine code or interpreted.
   public let isFused: Bool
+  /// The nodes that it computed, by the `NDArray.identity` that they had.
+  public let nodes: [UInt]
 
   /// The part of the machine's limit that was reached: the least time in which the memory could
   /// move the bytes and the processor do the operations, over the time that it took.

@@ -134,6 +134,9 @@ public enum Library {
     }
     ModuleRegistry.add("_mpi") { NativeModule(builtins: processFunctions) }
     ModuleRegistry.add("lull.trace") { NativeModule(builtins: traceFunctions) }
+    ModuleRegistry.add("lull.introspect") { NativeModule(builtins: introspectFunctions) }
+    ModuleRegistry.add("lull.media_native") { NativeModule(builtins: mediaFunctions) }
+    ModuleRegistry.add("lull.programs") { NativeModule(builtins: programFunctions) }
   }
 
   /// The names that the prelude adds.

@@ -25,26 +25,7 @@ let traceFunctions: [Builtin] = [
   ) { (a) throws(LullError) in
     let arrays = try arraysIn(a.rest(0))
     let records = try engine { try Recorder.evaluate(arrays) }
-    let limits = MachineLimits.measured
-    var rows: [Value] = []
-    for r in records {
-      var lines: [Value] = []
-      var seen: Set<Int> = []
-      for position in r.positions {
-        guard let place = sourceText(position), seen.insert(place.line).inserted else { continue }
-        lines.append(Value(place.line))
-      }
-      rows.append(
-        makeDictValue([
-          ("operations", makeListValue(r.operations.map { makeStr($0) })),
-          ("shape", makeTuple(ints: r.shape)), ("dtype", makeStr(r.dtype.name)),
-          ("bytes_read", Value(r.bytesRead)), ("bytes_written", Value(r.bytesWritten)),
-          ("operation_count", Value(r.operationCount)), ("seconds", Value(r.seconds)),
-          ("share_of_limit", Value(r.shareOfLimit(limits))), ("fused", Value(r.isFused)),
-          ("lines", makeListValue(lines)),
-        ]))
-    }
-    return makeListValue(rows)
+    return makeListValue(records.map { kernelValue($0) })
   },
   Builtin(
     "check_finite", "check_finite(*arrays, nan_only=False)", chapter: "trace",
@@ -67,10 +48,34 @@ let traceFunctions: [Builtin] = [
       "What this machine reaches: a dict of bytes_per_second and operations_per_second (float32).",
     examples: [">>> from lull.trace import limits\n>>> limits()[\"bytes_per_second\"] > 1e9\nTrue"]
   ) { (_) throws(LullError) in
-    let limits = MachineLimits.measured
-    return makeDictValue([
-      ("bytes_per_second", Value(limits.bytesPerSecond)),
-      ("operations_per_second", Value(limits.operationsPerSecond)),
-    ])
+    limitsValue()
   },
 ]
+
+/// What this machine reaches, as `limits()` gives it.
+public func limitsValue() -> Value {
+  let limits = MachineLimits.measured
+  return makeDictValue([
+    ("bytes_per_second", Value(limits.bytesPerSecond)),
+    ("operations_per_second", Value(limits.operationsPerSecond)),
+  ])
+}
+
+/// What one kernel did, as `kernels()` gives it.
+public func kernelValue(_ r: KernelRecord) -> Value {
+  var lines: [Value] = []
+  var seen: Set<Int> = []
+  for position in r.positions {
+    guard let place = sourceText(position), seen.insert(place.line).inserted else { continue }
+    lines.append(Value(place.line))
+  }
+  return makeDictValue([
+    ("operations", makeListValue(r.operations.map { makeStr($0) })),
+    ("shape", makeTuple(ints: r.shape)), ("dtype", makeStr(r.dtype.name)),
+    ("bytes_read", Value(r.bytesRead)), ("bytes_written", Value(r.bytesWritten)),
+    ("operation_count", Value(r.operationCount)), ("seconds", Value(r.seconds)),
+    ("share_of_limit", Value(r.shareOfLimit(MachineLimits.measured))),
+    ("fused", Value(r.isFused)), ("lines", makeListValue(lines)),
+    ("nodes", makeListValue(r.nodes.map { Value(Int(bitPattern: $0)) })),
+  ])
+}

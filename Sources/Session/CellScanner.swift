@@ -156,7 +156,7 @@ struct CellScanner {
     let line = 1 + bytes[..<percent].count { $0 == 10 }
     var call: String
     do throws(LullError) {
-      call = try command.call(arguments, line: line)
+      call = try command.call(arguments, line: line, usesValue: start != percent)
     } catch {
       error.span = error.span ?? Span(percent, max(codeEnd, nameEnd))
       throw error

@@ -35,6 +35,8 @@ struct Command {
   let kinds: [String: ArgumentKind]
   /// Whether a function of this name is in the prelude.
   let isFunction: Bool
+  /// Whether a line of it shows its value at once, wherever in a cell it stands; `x = %name` does not.
+  let showsResult: Bool
   /// What the command's options say of themselves, where they are declared one by one.
   let options: [CommandOption]
   /// Runs `%%name line` on top of a cell; nil when the command takes no cell.
@@ -42,13 +44,14 @@ struct Command {
 
   init(
     _ record: Builtin, style: Style = .words, kinds: [String: ArgumentKind] = [:],
-    isFunction: Bool = true, options: [CommandOption] = [],
+    isFunction: Bool = true, showsResult: Bool = false, options: [CommandOption] = [],
     cell: ((_ line: String, _ body: String) throws(LullError) -> Value)? = nil
   ) {
     self.record = record
     self.style = style
     self.kinds = kinds
     self.isFunction = isFunction
+    self.showsResult = showsResult
     self.options = options
     self.cell = cell
   }
@@ -56,9 +59,14 @@ struct Command {
   var name: String { record.name }
   /// The name under which rewritten lines call it, safe from the user's own names.
   var hiddenName: String { "_command_\(name)" }
+  /// The same for lines that use the value.
+  var valueName: String { showsResult ? "_value_\(name)" : hiddenName }
 
   /// The source text of the call that a command line means.
-  func call(_ line: String, line number: Int) throws(LullError) -> String {
+  func call(_ line: String, line number: Int, usesValue: Bool = false) throws(LullError)
+    -> String
+  {
+    let hiddenName = usesValue ? valueName : hiddenName
     switch style {
     case .words:
       let arguments = try wordArguments(words(of: line))

@@ -11,8 +11,8 @@ extension Session {
         Builtin(
           "explain", "explain(what, /, _line=0)", chapter: "timing",
           doc: """
-            Evaluate an expression and list the kernels that ran: operations, result, bytes moved, arithmetic \
-            operations, time, and how near that is to what this machine's memory and arithmetic allow.
+            Evaluate an expression and say what each step of it is, and which steps ran fused in which kernel: shapes, dtypes, \
+            bytes moved, arithmetic operations, time, and how near that is to what this machine's memory and arithmetic allow.
             """,
           examples: ["%explain mx.sum(sqrt(square(arange(1000.0))))", "%explain x @ w + b"]
         ) { [unowned self] (a) throws(LullError) in
@@ -21,39 +21,52 @@ extension Session {
               "explain() needs source text, not \(a[0].typeNameText); or use lull.trace.kernels(*arrays)"
             )
           }
-          try self.explain(source, line: a.int(1))
-          return .none
+          return try self.explain(source, line: a.int(1))
         },
-        style: .source,
+        style: .source, showsResult: true,
         cell: { [unowned self] (line, body) throws(LullError) in
           try self.explain(line + body, line: 1)
-          return .none
         }),
       Command(
         Builtin(
           "trace", "trace(what, /, nan_only=False, _line=0)", chapter: "timing",
           doc: """
             Evaluate an expression operation by operation and stop with FloatingPointError at the first one whose \
-            result is not finite: the error names it, the index, and the line that built it.
+            result is not finite: the error names it, the index, and the line that built it. `%trace nan EXPRESSION` lets \
+            infinities pass; `%trace nan` alone looks at the arrays that the session has evaluated.
             """,
-          examples: ["%trace sqrt(array([4.0, 9.0]))"]
+          examples: ["%trace sqrt(array([4.0, 9.0]))", "%trace nan log(x) / y", "%trace nan"]
         ) { [unowned self] (a) throws(LullError) in
-          guard let source = a[0].stringValue else {
+          guard var source = a[0].stringValue else {
             throw LullError.typeError(
               "trace() needs source text, not \(a[0].typeNameText); or use lull.trace.check_finite(*arrays)"
             )
           }
+          var nanOnly = try truth(a[1])
+          if source == "nan" {
+            let module = try self.importedModule("lull.teaching.explain")
+            defer { module.drop() }
+            let survey = try attribute(module, "survey")
+            defer { survey.drop() }
+            return try callValue(survey, [])
+          }
+          // `nan` and a blank before an expression is no Python: it says what to look for.
+          if source.hasPrefix("nan "), let next = source.dropFirst(4).trimmed.utf8.first,
+            isNamePart(next) || "([{\"'".utf8.contains(next)
+          {
+            source = source.dropFirst(4).trimmed
+            nanOnly = true
+          }
           let arrays = try self.pendingWork(source, line: a.int(2))
-          let nanOnly = try truth(a[1])
           do throws(ArrayError) {
             try Recorder.checkFinite(arrays, nanOnly: nanOnly)
           } catch {
             throw LullError(error)
           }
-          self.say("all results are finite\n")
+          self.say(nanOnly ? "no result is nan\n" : "all results are finite\n")
           return .none
         },
-        style: .source),
+        style: .source, showsResult: true),
     ]
   }
 
@@ -75,84 +88,28 @@ extension Session {
     return pendingArrays(in: value)
   }
 
-  private func explain(_ source: String, line: Int) throws(LullError) {
+  /// Evaluates what the source leaves pending; the report is written in the language.
+  private func explain(_ source: String, line: Int) throws(LullError) -> Value {
     let arrays = try pendingWork(source, line: line)
+    // Facts alone: a node that is held would be written to memory where it otherwise is inside a fused kernel.
+    let nodes = makeListValue(graphNodes(arrays).map { nodeValue($0) })
+    defer { nodes.drop() }
     let records: [KernelRecord]
     do throws(ArrayError) {
       records = try Recorder.evaluate(arrays)
     } catch {
       throw LullError(error)
     }
-    if records.isEmpty {
-      say("nothing to compute: \(arrays.isEmpty ? "no arrays" : "the arrays are evaluated")\n")
-      return
+    let kernels = makeListValue(records.map { kernelValue($0) })
+    let limits = limitsValue()
+    defer {
+      kernels.drop()
+      limits.drop()
     }
-    let limits = MachineLimits.measured
-    var rows = [["kernel", "result", "read", "written", "operations", "time", "of limit", "line"]]
-    let kernels = records.filter { $0.bytesWritten > 0 }
-    let views = records.count - kernels.count
-    let shown = 60
-    for (i, record) in kernels.prefix(shown).enumerated() {
-      let lines = record.positions.compactMap { sourceText($0)?.line }
-      let (first, last) = (lines.min() ?? 0, lines.max() ?? 0)
-      rows.append([
-        "\(i + 1) " + summary(record.operations),
-        "(\(record.shape.map(String.init).joined(separator: ", "))"
-          + "\(record.shape.count == 1 ? "," : "")) \(record.dtype.name)",
-        byteText(record.bytesRead), byteText(record.bytesWritten),
-        countText(record.operationCount), secondsText(record.seconds),
-        "\(Int((record.shareOfLimit(limits) * 100).rounded()))%",
-        first == 0 ? "" : first == last ? "\(first)" : "\(first)-\(last)",
-      ])
-    }
-    let seconds = records.reduce(0) { $0 + $1.seconds }
-    let widths = rows[0].indices.map { column in rows.map { $0[column].count }.max() ?? 0 }
-    var text = ""
-    for row in rows {
-      let cells = row.enumerated().map { column, cell in
-        let blanks = String(repeating: " ", count: widths[column] - cell.count)
-        return column < 2 ? cell + blanks : blanks + cell
-      }
-      var line = cells.joined(separator: "  ")
-      while line.last == " " { line.removeLast() }
-      text += line + "\n"
-    }
-    let speed = byteText(Int(limits.bytesPerSecond)),
-      arithmetic = countText(Int(limits.operationsPerSecond))
-    if kernels.count > shown { text += "... \(kernels.count - shown) more\n" }
-    text +=
-      "\(kernels.count) kernel\(kernels.count == 1 ? "" : "s")"
-      + (views == 0 ? "" : " and \(views) view\(views == 1 ? "" : "s")")
-      + " in \(secondsText(seconds)); "
-      + "the machine's limit: \(speed)/s from memory, \(arithmetic) operations/s\n"
-    say(text)
-  }
-
-  /// Operations in order, repeated ones counted, long lists cut.
-  private func summary(_ operations: [String]) -> String {
-    var parts: [(name: String, count: Int)] = []
-    for name in operations {
-      if let last = parts.last, last.name == name {
-        parts[parts.count - 1].count += 1
-      } else {
-        parts.append((name, 1))
-      }
-    }
-    let texts = parts.map { $0.count == 1 ? $0.name : "\($0.name) x\($0.count)" }
-    return texts.count <= 8
-      ? texts.joined(separator: " ")
-      : texts.prefix(7).joined(separator: " ") + " ... (\(operations.count) operations)"
-  }
-
-  private func countText(_ count: Int) -> String {
-    let value = Double(count)
-    func text(_ scaled: Double, _ unit: String) -> String {
-      let tenths = Int((scaled * 10).rounded())
-      return tenths >= 1000 ? "\(tenths / 10)\(unit)" : "\(tenths / 10).\(tenths % 10)\(unit)"
-    }
-    if value < 1000 { return "\(count)" }
-    if value < 1e6 { return text(value / 1e3, "k") }
-    if value < 1e9 { return text(value / 1e6, "M") }
-    return text(value / 1e9, "G")
+    let module = try importedModule("lull.teaching.explain")
+    defer { module.drop() }
+    let report = try attribute(module, "report")
+    defer { report.drop() }
+    return try callValue(report, [nodes, kernels, limits, Value(arrays.count)])
   }
 }

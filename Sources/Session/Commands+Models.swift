@@ -9,16 +9,7 @@ extension Session {
   private func libraryRecord(
     _ name: String, _ signature: String, _ doc: String, _ examples: [String]
   ) -> Builtin {
-    // The record is known only once it is made, and its code needs it.
-    final class Box { var record: Builtin? }
-    let box = Box()
-    let record = Builtin(name, signature, chapter: "models", doc: doc, examples: examples) {
-      [unowned self] (a) throws(LullError) in
-      guard let record = box.record else { return .none }
-      return try self.callLibrary("lull.commands", name, a, record)
-    }
-    box.record = record
-    return record
+    libraryRecord(name, signature, in: "lull.commands", chapter: "models", doc, examples)
   }
 
   func modelCommands() -> [Command] {

@@ -2,11 +2,22 @@
 
 import Engine
 import Language
+import Library
 
 extension Session {
-  /// The forms in which a front end can show a value.
+  /// The forms in which a front end can show a value. The text of an array needs its values, and so does its table; a
+  /// terminal shows text alone.
   func display(of value: Value) throws(LullError) -> MimeBundle {
     var bundle = MimeBundle(plain: try reprText(value))
+    if frontEnd != .notebook { return bundle }
+    if let array = value.native(NDArray.self) {
+      if let table = arrayTable(array) { bundle.entries.append(("text/html", table)) }
+      return bundle
+    }
+    if let table = try recordTable(value) {
+      bundle.entries.append(("text/html", table))
+      return bundle
+    }
     // Objects of the user's classes may offer more, by the names that notebooks know.
     guard value.nativeObject() == nil,
       attributeNames(value).contains(where: { $0.hasPrefix("_repr_") })
@@ -15,6 +26,7 @@ extension Session {
       ("_repr_html_", "text/html"), ("_repr_svg_", "image/svg+xml"),
       ("_repr_markdown_", "text/markdown"), ("_repr_latex_", "text/latex"),
       ("_repr_json_", "application/json"), ("_repr_png_", "image/png"),
+      ("_repr_jpeg_", "image/jpeg"),
     ]
     for (method, type) in forms {
       guard let f = try attributeOrNil(value, method) else { continue }
@@ -254,22 +266,4 @@ public func secondsText(_ seconds: Double) -> String {
   if seconds >= 1e-3 { return "\(decimal(seconds * 1e3, places: 2)) ms" }
   if seconds >= 1e-6 { return "\(decimal(seconds * 1e6, places: 2)) us" }
   return "\(decimal(seconds * 1e9, places: 0)) ns"
-}
-
-/// Base64 without line breaks.
-func base64(_ bytes: [UInt8]) -> String {
-  let alphabet = Array("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/".utf8)
-  var out: [UInt8] = []
-  var i = 0
-  while i < bytes.count {
-    let n = min(3, bytes.count - i)
-    var group = UInt32(bytes[i]) << 16
-    if n > 1 { group |= UInt32(bytes[i + 1]) << 8 }
-    if n > 2 { group |= UInt32(bytes[i + 2]) }
-    for k in 0..<4 {
-      out.append(k <= n ? alphabet[Int(group >> UInt32(18 - 6 * k)) & 63] : 61)
-    }
-    i += 3
-  }
-  return String(decoding: out, as: UTF8.self)
 }

@@ -28,6 +28,8 @@ public final class Session {
   /// Whether a line that is shown can be written over after a carriage return, though standard output is
   /// no terminal.
   public var overwritesLines = false
+  /// Where the outputs are seen; a terminal gets text alone.
+  public var frontEnd = FrontEnd.notebook
   /// The number of the last cell that was run.
   public private(set) var executionCount = 0
   public private(set) var table: CommandTable
@@ -57,6 +59,7 @@ public final class Session {
     interpreter.searchPath = [directory] + (library.map { [$0] } ?? [])
     Library.install()
     Interrupts.install(flag: interpreter.interruptFlag)
+    installSessionModule()
     installPrelude()
     sendStreams()
   }
@@ -75,6 +78,7 @@ public final class Session {
       "bool_": ("mlx.core", "bool_"),
     ]
     for name in borrowedNames { names[name] = ("mlx.core", name) }
+    names.merge(mediaNames) { first, _ in first }
     for dtype in DType.allCases where dtype != .bool {
       names[dtype.name] = ("mlx.core", dtype.name)
     }
@@ -94,19 +98,35 @@ public final class Session {
   private func installPrelude() {
     interpreter.addBuiltins(Library.prelude())
     table = CommandTable(
-      modelCommands() + timingCommands() + explainCommands() + sessionCommands()
-        + snapshotCommands())
+      modelCommands() + timingCommands() + explainCommands() + teachingCommands() + plotCommands()
+        + sessionCommands() + snapshotCommands())
     BuiltinRegistry.add(table.commands.map(\.record))
     for command in table.commands {
       let function = makeFunctionValue(command.record)
       if command.isFunction { interpreter.addBuiltin(command.name, function.retain()) }
-      interpreter.addBuiltin(command.hiddenName, function)
+      if command.showsResult {
+        interpreter.addBuiltin(command.valueName, function)
+        interpreter.addBuiltin(command.hiddenName, makeFunctionValue(shown(command.record)))
+      } else {
+        interpreter.addBuiltin(command.hiddenName, function)
+      }
     }
     interpreter.addBuiltins(sessionFunctions() + displayFunctions)
     ModuleRegistry.add("_display") { [unowned self] in self.displayModule() }
     interpreter.addBuiltin("In", inputs.retain())
     interpreter.addBuiltin("Out", outputs.retain())
     for name in ["_", "__", "___"] { interpreter.addBuiltin(name, strValue("")) }
+  }
+
+  /// A command whose value is shown at once.
+  private func shown(_ record: Builtin) -> Builtin {
+    Builtin(record.name, record.signature, chapter: record.chapter, doc: record.doc) {
+      [unowned self] (a) throws(LullError) in
+      let value = try record.run(a)
+      defer { value.drop() }
+      if !value.isNone { self.onOutput(.display(try self.display(of: value))) }
+      return .none
+    }
   }
 
   // MARK: - Running
@@ -177,6 +197,7 @@ public final class Session {
   /// Runs a whole program as `__main__`. Programs are Python: they have no commands.
   public func runProgram(_ source: String, file: String) -> CellStatus {
     currentFile = file
+    frontEnd = .program
     Interrupts.lower()
     defer {
       // As in CPython, after the program's own error has been shown.
@@ -346,13 +367,18 @@ public final class Session {
     let signature = record.parameters
     var positional: [Value] = []
     var keywords: [(String, Value)] = []
-    for (i, p) in signature.parameters.enumerated() where a.has(i) {
-      if p.isRequired, i < signature.firstKeywordOnly, positional.count == i {
-        positional.append(a[i])
+    for (i, p) in signature.parameters.enumerated() {
+      // Keyword-only parameters lie behind the tuple of the rest.
+      let slot = signature.rest != nil && i >= signature.firstKeywordOnly ? i + 1 : i
+      guard a.has(slot) else { continue }
+      let isPositional = p.isRequired || i < signature.positionalOnly
+      if isPositional, i < signature.firstKeywordOnly, positional.count == i {
+        positional.append(a[slot])
       } else {
-        keywords.append((p.name, a[i]))
+        keywords.append((p.name, a[slot]))
       }
     }
+    if signature.rest != nil { positional += a.rest(signature.firstKeywordOnly) }
     if signature.keywords != nil {
       for (k, v) in dictItems(a[a.count - 1]) { keywords.append((k.stringValue ?? "", v)) }
     }
@@ -382,7 +408,7 @@ private func identifiers(
     if isNameStart(bytes[i]) {
       let start = i
       while i < bytes.count, isNamePart(bytes[i]) { i += 1 }
-      if previous != 46, i - start <= 10 {
+      if previous != 46, i - start <= 20 {
         let name = String(decoding: bytes[start..<i], as: UTF8.self)
         if names[name] != nil { found.insert(name) }
       }

@@ -22,6 +22,7 @@ func startREPL() -> Int32 {
   let colours = Colours(
     isOn: isatty(1) == 1 && getenv("NO_COLOR") == nil && environment("TERM") != "dumb")
   session.onOutput = { show($0, colours) }
+  session.frontEnd = .terminal
   promptSession = session
   session.sharesTerminal = isatty(0) == 1 && isatty(1) == 1
   if session.sharesTerminal { session.onPage = showPages }

@@ -3,6 +3,7 @@
 import os
 import pathlib
 import select
+import shutil
 import subprocess
 
 import pytest
@@ -24,6 +25,15 @@ class Result:
         self.code = done.returncode
         self.out = done.stdout
         self.err = done.stderr
+
+
+def bare_path(folder):
+    """A PATH on which nothing is but what ./lull itself needs."""
+    made = folder / "bin"
+    made.mkdir()
+    for name in ("readlink", "dirname", "env", "sh"):
+        (made / name).symlink_to(shutil.which(name))
+    return str(made)
 
 
 def wait_for_line(process, line, seconds=10):

@@ -26,11 +26,14 @@ MODULES = (
     "mlx_lm.tuner.utils yaml "
     "mlx_lm.sample_utils mlx_lm.speculative mlx_lm.utils models.cache "
     "models.base models.gemma models.gemma2 models.gemma3_text models.gguf models.llama models.mixtral models.olmo2 models.phi "
-    "models.phi3 models.qwen2 models.qwen3 models.rope models.starcoder2 models.switch_layers lull.formats"
+    "models.phi3 models.qwen2 models.qwen3 models.rope models.starcoder2 models.switch_layers lull.formats "
+    "lull.introspect lull.media lull.media_native lull.plots lull.programs lull.session lull.trace lull.teaching.axis lull.teaching.broadcast "
+    "lull.teaching.compare lull.teaching.explain lull.teaching.graph lull.teaching.lazy lull.teaching.quiz lull.teaching.shapes "
+    "lull.teaching.strides lull.teaching.why"
 ).split()
 
 # Modules of the library whose names another module shows, or which have none.
-PARTS = "IPython __future__ lull lull.arrays lull.cli lull.commands models numpy.lib mlx_lm.tuner mlx_lm.models mlx_lm.models.cache mlx.optimizers.schedulers".split() + [
+PARTS = "IPython __future__ lull lull.arrays lull.cli lull.commands lull.teaching models numpy.lib mlx_lm.tuner mlx_lm.models mlx_lm.models.cache mlx.optimizers.schedulers".split() + [
     "mlx.nn." + part for part in "activations convolution layers module normalization pooling positional recurrent transformer upsample".split()
 ]
 
