@@ -162,6 +162,10 @@ extension Command {
       let flag = value?.boolValue
       var names = isCommandLine ? option.aliases.filter { $0.count == 1 }.map { "-" + $0 } : []
       names.append(isCommandLine ? commandLineName(option) : dashed(option.name))
+      if isRequired, option.repeats {
+        rows.append((option.name.uppercased(), option.help))
+        continue
+      }
       if flag == true { names = [dashed("no_" + option.name)] }
       var left = names.joined(separator: ", ")
       if flag == nil {

@@ -155,8 +155,7 @@ struct CommandOption {
       "the sound: a file (WAV, FLAC, OGG, MP3, ...), - for standard input, or samples at 16 kHz",
       kind: .path, repeats: true),
     CommandOption(
-      "model=None", "a directory of a Whisper model; without it the one used last", kind: .path,
-      aliases: ["path_or_hf_repo"]),
+      "model=None", "a directory of a Whisper model; without it the one used last", kind: .path),
     CommandOption(
       "output_format=None", "write files: txt, srt, vtt, tsv, json or all", kind: .text,
       aliases: ["f"]),
