@@ -132,5 +132,14 @@ public enum Library {
         builtins: formatsFunctions + tensorFileFunctions,
         values: types.map { ($0.name, $0.value.retain()) })
     }
+    ModuleRegistry.add("_mpi") { NativeModule(builtins: processFunctions) }
     ModuleRegistry.add("lull.audio") { NativeModule(builtins: audioFunctions) }
     ModuleRegistry.add("zlib") { NativeModule(builtins: zlibFunctions) }
+    ModuleRegistry.add("lull.trace") { NativeModule(builtins: traceFunctions) }
+  }
+
+  /// The names that the prelude adds.
+  public static func prelude() -> [Builtin] {
+    coreFunctions.filter { !notInPrelude.contains($0.name) } + audioFunctions
+  }
+}
