@@ -522,3 +522,27 @@ def test_the_lesson_runs(lull, tmp_path):
     cells = json.loads((tmp_path / "out.ipynb").read_text())["cells"]
     text = "".join("".join(o.get("text", "")) for c in cells for o in c.get("outputs", []))
     assert "Front" in text and "right" in text and "█" in text
+
+
+def test_files_of_whisper_cpp(lull, tmp_path):
+    """The file that benchmarks/whisper/to_ggml.py writes holds the same model and tokenizer; a cut one is named."""
+    import sys
+
+    subprocess.run([sys.executable, str(ROOT / "benchmarks" / "whisper" / "to_ggml.py"), str(TINY), str(tmp_path / "ggml.bin")], check=True)
+    text = f"""
+from mlx_whisper import load_model
+from mlx_whisper.audio import *
+mel = log_mel_spectrogram(pad_or_trim(load_audio({str(FIXTURES / 'espeak_short.wav')!r})))
+models = load_model('ggml.bin'), load_model({str(TINY)!r})
+text = " It's 1234 naïve cafés — Größe 你好 🎉  (♪♪) internationalization"
+print(json.dumps([[m.decode(mel).tokens, m._tokenizer.encode(text, False), m._tokenizer.decode(m._tokenizer.encode(text, False))] for m in models]))
+"""
+    ours, reference = program(lull, text, timeout=120)
+    assert ours == reference
+    data = (tmp_path / "ggml.bin").read_bytes()
+    for cut in (10, 5_000, 700_000, len(data) - 100):
+        (tmp_path / "cut.bin").write_bytes(data[:cut])
+        result = lull("-c", "from mlx_whisper import load_model\nload_model('cut.bin')")
+        assert result.code == 1 and "cut.bin" in result.err and "Error" in result.err, result.err
+    (tmp_path / "other.bin").write_bytes(b"no model")
+    assert "is no file of whisper.cpp" in lull("-c", "from mlx_whisper import load_model\nload_model('other.bin')").err
