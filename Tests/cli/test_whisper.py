@@ -505,8 +505,8 @@ def test_ctrl_c_keeps_what_there_is(lull, tmp_path):
         samples = np.frombuffer(w.readframes(w.getnframes()), "<i2") / 32768
     write_wav(tmp_path / "long.wav", np.tile(samples, 120))
     process = subprocess.Popen(
-        [LULL, "transcribe", "long.wav", "--model", str(TINY), "-f", "json", "-o", "."], cwd=tmp_path, stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE, text=True,
+        [LULL, "transcribe", "long.wav", "--model", str(TINY), "-f", "json", "-o", ".", "--temperature-increment-on-fallback", "None"],
+        cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )
     assert "-->" in process.stdout.readline()
     process.send_signal(signal.SIGINT)
