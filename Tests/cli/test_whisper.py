@@ -425,6 +425,37 @@ def test_damaged_models_are_named(lull, tmp_path):
     assert result.code == 1 and "bare: no model.bin" in result.err
 
 
+def test_damaged_ctranslate2_files_are_errors(lull, tmp_path):
+    """A small file of CTranslate2's form with bytes changed at random: variables, or an error that names it."""
+
+    def text(value):
+        return struct.pack("<H", len(value) + 1) + value.encode() + b"\0"
+
+    good = struct.pack("<I", 6) + text("WhisperSpec") + struct.pack("<II", 3, 4)
+    for i in range(4):
+        good += text(f"encoder/layer_{i}/x") + struct.pack("<BII", 2, 3, 5) + struct.pack("<BI", 4, 30) + bytes(30)
+    good += struct.pack("<I", 1) + text("alias") + text("encoder/layer_0/x")
+    rng = np.random.default_rng(1)
+    for i in range(300):
+        data = bytearray(good)
+        for at in rng.integers(0, len(data), 1 + i % 4):
+            data[at] = rng.integers(256)
+        (tmp_path / f"{i}.bin").write_bytes(bytes(data[: rng.integers(0, len(data))] if i % 5 == 0 else data))
+    (tmp_path / "good.bin").write_bytes(good)
+    text = """
+from lull import formats
+spec, variables = formats.load_ctranslate2('good.bin')
+assert spec == 'WhisperSpec' and len(variables) == 5 and variables['alias'].shape == (3, 5)
+for i in range(300):
+    try:
+        formats.load_ctranslate2(f'{i}.bin')
+    except ValueError as error:
+        assert f'{i}.bin' in str(error), error
+print(1)
+"""
+    assert program(lull, text) == 1
+
+
 # --- The command line ---
 
 
