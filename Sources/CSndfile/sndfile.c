@@ -98,6 +98,7 @@ struct LullSound {
   float mono[BLOCK];
   void *converter;  // NULL: the rate stays
   double ratio;
+  int64_t taken;  // samples at the file's rate so far
   long held, at;  // samples in `mono` that the converter has not taken, and where they begin
   int ended;
 };
@@ -162,6 +163,7 @@ static long next_mono(LullSound *sound, float *to, long most, char *message, int
     }
     return 0;
   }
+  sound->taken += got;
   if (channels > 1) {
     float factor = 1.0f / (float)channels;
     for (int64_t i = 0; i < got; i++) {
@@ -209,6 +211,10 @@ int64_t lull_sound_read(LullSound *sound, float *out, int64_t count, char *messa
     if (!sound->ended && data.input_frames_used == 0 && data.output_frames_gen == 0 && sound->held > 0) break;
   }
   return done;
+}
+
+int64_t lull_sound_total(const LullSound *sound) {
+  return sound->converter ? (int64_t)((double)sound->taken * sound->ratio + 0.5) : sound->taken;
 }
 
 void lull_sound_close(LullSound *sound) {

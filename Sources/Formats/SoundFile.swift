@@ -46,6 +46,16 @@ public final class SoundSamples {
   }
 
   fileprivate func grew(_ n: Int) { count += n }
+
+  /// Adds silence for a few samples that are missing, or drops a few that are too many.
+  fileprivate func fit(_ total: Int) {
+    guard abs(total - count) <= 16, total > 0 else { return }
+    if total > count {
+      guard reserve(total), let pointer else { return }
+      (pointer + count).initialize(repeating: 0, count: total - count)
+    }
+    count = total
+  }
 }
 
 public final class SoundFile {
@@ -128,6 +138,7 @@ public final class SoundFile {
           found: "more than \(SoundFile.maximumCount) samples", remedy: "cut the file into parts")
       }
     }
+    samples.fit(Int(clamping: lull_sound_total(handle)))
     guard samples.count > 0 else {
       throw FormatError(
         .invalid, file: path, field: "", found: "the file has no samples",

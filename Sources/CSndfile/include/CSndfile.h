@@ -24,6 +24,8 @@ LullSound *lull_sound_open(const char *path, LullSoundInfo *info, char *message,
 int lull_sound_set_rate(LullSound *sound, int rate, char *message, int message_size);
 // The next samples, at most `count`: how many, 0 at the end, -1 where the file is damaged (message) or memory ran out.
 int64_t lull_sound_read(LullSound *sound, float *out, int64_t count, char *message, int message_size);
+// How many samples there are in all at the rate asked for, once the end was reached: converting a rate leaves one too few or too many.
+int64_t lull_sound_total(const LullSound *sound);
 void lull_sound_close(LullSound *sound);
 
 // Whether libsndfile can write this format (its SF_FORMAT bits).
