@@ -108,13 +108,14 @@ def main():
     flac = None if sys.argv[4] == "-" else Path(sys.argv[4])
     models = sys.argv[5:] or ["models/whisper-tiny.en", "models/whisper-base"]
     rounds = int(os.environ.get("ROUNDS", "3"))
+    beams = [int(n) for n in os.environ.get("BEAMS", "1 5").split()]
     with tempfile.TemporaryDirectory() as folder:
         folder = Path(folder)
         sounds = recordings(folder, librivox, flac)
         for model in models:
             ggml = folder / f"{Path(model).name}.bin"
             subprocess.run([sys.executable, str(here / "to_ggml.py"), model, str(ggml)], check=True)
-            for beam in (1, 5):
+            for beam in beams:
                 compare(lull, python, model, ggml, beam, sounds, rounds, jiwer)
 
 
@@ -135,7 +136,7 @@ def compare(lull, python, model, ggml, beam, sounds, rounds, jiwer):
         length = seconds(file)
         workers = {engine: Worker(c) for engine, c in commands.items()}
         best, texts = {}, {}
-        for i in range(2 if length > 100 else rounds + 1):
+        for i in range(1 if length > 100 else rounds + 1):
             for engine, worker in workers.items():
                 answer = worker.ask(file, beam)
                 if i > 0 or length > 100:
