@@ -521,6 +521,7 @@ def test_the_command_in_a_cell(lull, tmp_path):
     (tmp_path / "cells.lull").write_text(
         "# %%\nresult = %transcribe talk.wav --model tiny --no-verbose --logprob-threshold None\n"
         "# %%\nresult\n# %%\n%transcribe talk.wav --no-verbose --word-timestamps\n"
+        "# %%\n%transcribe talk.wav\n"
         "# %%\nprint(transcribe(load_audio('talk.wav'), verbose=False)['text'] == result['text'])\n"
     )
     done = lull("run", "cells.lull", "-o", "out.ipynb")
@@ -528,7 +529,9 @@ def test_the_command_in_a_cell(lull, tmp_path):
     cells = json.loads((tmp_path / "out.ipynb").read_text())["cells"]
     shown = ["".join(o.get("text") or o["data"]["text/plain"]) for c in cells if c["cell_type"] == "code" for o in c["outputs"]]
     assert re.match(r"\[00:00\.000 --> 00:0\d\.\d{3}\]  Front, center", shown[0])
-    assert "Front, center" in shown[1] and shown[2] == "True\n"
+    assert "Front, center" in shown[1]
+    assert "Front, center" in shown[2] and re.fullmatch(r"5\.6 s of sound in \d+\.\d\d s: real-time factor .*", shown[3])
+    assert shown[4] == "True\n"
 
 
 def test_ctrl_c_keeps_what_there_is(lull, tmp_path):
