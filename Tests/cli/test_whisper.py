@@ -367,6 +367,25 @@ print(json.dumps(out))
     assert one == "" and few == "" and noise <= 1
 
 
+def test_long_sounds_with_silence(lull):
+    """Words, 20 seconds of silence, the words again: windows go on, and silence adds no text."""
+    text = f"""
+from mlx_whisper import load_model, transcribe
+m = load_model({str(TINY)!r})
+x = load_audio({str(FIXTURES / 'human_words.wav')!r})
+y = mx.concatenate([x, mx.zeros((20 * 16000,)), x, mx.zeros((3 * 16000,))])
+r = transcribe(y, model=m, word_timestamps=True, hallucination_silence_threshold=2.0, temperature=0.0)
+plain = transcribe(y, model=m, temperature=0.0, initial_prompt='Words.', carry_initial_prompt=True)
+print(json.dumps([r['segments'], plain['text']]))
+"""
+    segments, plain = program(lull, text, timeout=120)
+    words = [w for s in segments for w in s["words"]]
+    said = [w["word"].strip(" ,.").lower() for w in words]
+    assert said.count("right") >= 3 and len(said) <= 24
+    assert all(a["start"] <= b["start"] + 1e-6 for a, b in zip(words, words[1:]))
+    assert plain.lower().count("right") >= 3
+
+
 # --- Directories of models ---
 
 
