@@ -6,6 +6,7 @@ TEST_SCRATCH := .build-tests
 TEST_TARGETS := FormatsTests TextTests EngineTests LanguageTests LibraryTests NotebookTests
 SHELL := /bin/bash
 MODEL := models/SmolLM2-135M-Instruct.Q4_1.gguf
+WHISPER := models/whisper-tiny.en/model.bin models/whisper-base/model.bin
 PYTHON ?= python3
 
 .PHONY: help demo test quick-test build setup bench format lint install clean
@@ -27,13 +28,16 @@ build: setup
 $(MODEL):
 	@scripts/fetch-model $(MODEL)
 
+models/whisper-%/model.bin:
+	@scripts/fetch-whisper $* models/whisper-$*
+
 demo: build $(MODEL)
 	@mkdir -p out
 	./lull run notebooks/tour.ipynb -o out/tour.ipynb
 	@echo "The executed notebook is out/tour.ipynb"
 
 # One process a target: the language and the engine each belong to one thread of a process.
-test: build lint $(MODEL) .venv/ready
+test: build lint $(MODEL) $(WHISPER) .venv/ready
 	swift build -c release --build-tests --scratch-path $(TEST_SCRATCH) -Xswiftc -enable-testing
 	@set -e; for target in $(TEST_TARGETS); do \
 	  echo "== $$target"; \
@@ -44,7 +48,7 @@ test: build lint $(MODEL) .venv/ready
 	.venv/bin/python -m pytest -q Tests/cli
 	.venv/bin/python -m pytest -q Tests/jupyter
 
-quick-test: build .venv/ready
+quick-test: build $(WHISPER) .venv/ready
 	.venv/bin/python -m pytest -q -x Tests/cli
 
 .venv/ready: Tests/requirements.txt

@@ -41,12 +41,15 @@ let package = Package(
     .target(name: "COpenBLAS", linkerSettings: [.linkedLibrary("dl")]),
     .target(name: "CMPI", linkerSettings: [.linkedLibrary("dl")]),
     .target(name: "CZeroMQ", linkerSettings: [.linkedLibrary("dl")]),
+    .target(name: "CSndfile", linkerSettings: [.linkedLibrary("dl")]),
+    .target(name: "CZlib", linkerSettings: [.linkedLibrary("dl")]),
     .target(name: "CReadline", linkerSettings: [.linkedLibrary("readline")]),
     // Exclusivity checks were a third of the time of an operation on a small array.
     .target(
       name: "Engine", dependencies: ["Kernels", "COpenBLAS", "CMPI"],
       swiftSettings: strict + [.unsafeFlags(["-enforce-exclusivity=unchecked"])]),
-    .target(name: "Formats", dependencies: ["Kernels"], swiftSettings: strict),
+    .target(
+      name: "Formats", dependencies: ["Kernels", "CSndfile", "CZlib"], swiftSettings: strict),
     .target(name: "Text", dependencies: ["Formats"], swiftSettings: strict),
     .target(
       name: "Language", dependencies: ["Kernels", "BigInt"],

@@ -10,6 +10,7 @@
 typedef float f32x16 __attribute__((ext_vector_type(16)));
 typedef float f32x16u __attribute__((ext_vector_type(16), aligned(4)));
 typedef int32_t i32x16 __attribute__((ext_vector_type(16)));
+#include "transpose_impl.h"
 #define INLINE static inline __attribute__((always_inline))
 #define LOAD(p) (*(const f32x16u *)(p))
 #define STORE(p, v) (*(f32x16u *)(p) = (v))
@@ -20,9 +21,10 @@ INLINE float add16(f32x16 v) {
   return (b[0] + b[2]) + (b[1] + b[3]);
 }
 INLINE float max16(f32x16 v) {
-  float m = v[0];
-  for (int i = 1; i < 16; i++) m = v[i] > m ? v[i] : m;
-  return m;
+  __typeof__(v.lo) a = __builtin_elementwise_max(v.lo, v.hi);
+  __typeof__(a.lo) b = __builtin_elementwise_max(a.lo, a.hi);
+  __typeof__(b.lo) c = __builtin_elementwise_max(b.lo, b.hi);
+  return c[0] > c[1] ? c[0] : c[1];
 }
 
 // exp for x <= 0: 2^n * p(r), r = x - n ln 2 in [-0.35, 0.35], p of degree 6; below -87 it is 0.
@@ -166,7 +168,7 @@ static float fold(const LullAttention *a, int64_t row, int64_t first_key, int64_
     STORE(s + j, e);
     total += e;
   }
-  float factor = *maximum == -INFINITY ? 0 : expf(*maximum - top);
+  float factor = *maximum == -INFINITY ? 0 : exp_negative((f32x16)(*maximum - top))[0];
   *sum = *sum * factor + add16(total);
   *maximum = top;
   return factor;
@@ -411,8 +413,11 @@ INLINE void attention(const LullAttention *a, int64_t first, int64_t count, floa
       default: scores_of_few(4, q, k, n, a->dim, v, a->value_dim, scores, kt, type);
       }
     } else {
-      for (int64_t j = 0; j < n; j++)
-        for (int64_t d = 0; d < a->dim; d++) kt[d * KEYS + j] = widened(k.data, j * k.stride + d, type);
+      if (type == LULL_KV_FLOAT32)
+        NAME(transpose_)((char *)kt, KEYS * 4, k.data, k.stride * 4, a->dim, n);
+      else
+        for (int64_t j = 0; j < n; j++)
+          for (int64_t d = 0; d < a->dim; d++) kt[d * KEYS + j] = widened(k.data, j * k.stride + d, type);
       if (n < KEYS)
         for (int64_t d = 0; d < a->dim; d++) memset(kt + d * KEYS + n, 0, (size_t)(KEYS - n) * 4);
       for (int64_t r = 0; r < padded_rows; r += ROWS)

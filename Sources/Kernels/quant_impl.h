@@ -301,8 +301,94 @@ static float dot(const float *a, const float *b, int64_t n) {
   return s;
 }
 
+// ---- 16-bit floats -----------------------------------------------------------------------------
+
+// How many rows of a weight are read together, and how many rows of x each of them meets: their sums stay in registers.
+#if LEVEL == 2
+enum { HALF_ROWS = 4, HALF_XS = 5 };
+#else
+enum { HALF_ROWS = 2, HALF_XS = 2 };
+#endif
+enum { HALF_AHEAD = 8192 };  // bytes that are asked for ahead
+
+static inline __attribute__((always_inline)) f32x16 wide16(const uint8_t *p, int type) {
+  if (type == LULL_F16) return half16(p);
+  typedef uint16_t u16x16 __attribute__((ext_vector_type(16)));
+  typedef uint32_t u32x16 __attribute__((ext_vector_type(16)));
+  u16x16 bits;
+  memcpy(&bits, p, 32);
+  u32x16 wide = __builtin_convertvector(bits, u32x16) << 16;
+  f32x16 v;
+  memcpy(&v, &wide, 64);
+  return v;
+}
+
+// `rows` rows of the weight from `data` on, times `xs` rows of x.
+static inline __attribute__((always_inline)) void half_tile(const uint8_t *data, int64_t row_bytes, int64_t columns, int type,
+                                                            int rows, int xs, const float *x, int64_t x_stride, float *y,
+                                                            int64_t y_stride) {
+  f32x16 sums[HALF_ROWS][HALF_XS];
+  for (int r = 0; r < rows; r++)
+    for (int i = 0; i < xs; i++) sums[r][i] = 0;
+  int64_t c = 0;
+  for (; c + 16 <= columns; c += 16) {
+    f32x16 w[HALF_ROWS];
+    // The hardware's prefetcher stops at each page. (One core: 31 to 40 GB/s for one row of x, 13 to 30 for five.)
+    if (c % 32 == 0)
+      for (int r = 0; r < rows; r++) __builtin_prefetch(data + r * row_bytes + 2 * c + HALF_AHEAD);
+    for (int r = 0; r < rows; r++) w[r] = wide16(data + r * row_bytes + 2 * c, type);
+    for (int i = 0; i < xs; i++) {
+      f32x16 v = *(const f32x16u *)(x + i * x_stride + c);
+      for (int r = 0; r < rows; r++) sums[r][i] += w[r] * v;
+    }
+  }
+  for (int i = 0; i < xs; i++)
+    for (int r = 0; r < rows; r++) {
+      __typeof__(sums[0][0].lo) a = sums[r][i].lo + sums[r][i].hi;
+      __typeof__(a.lo) b = a.lo + a.hi;
+      float s = (b[0] + b[2]) + (b[1] + b[3]);
+      for (int64_t k = c; k < columns; k++) {
+        uint16_t bits = load16(data + r * row_bytes + 2 * k);
+        s += x[i * x_stride + k] * (type == LULL_F16 ? half(bits) : as_float((uint32_t)bits << 16));
+      }
+      y[i * y_stride + r] = s;
+    }
+}
+
+static inline __attribute__((always_inline)) void half_rows(const uint8_t *data, int64_t row_bytes, int64_t columns, int type,
+                                                            int rows, const float *x, int64_t m, int64_t x_stride, float *y,
+                                                            int64_t y_stride) {
+  for (int64_t i = 0; i < m;) {
+    int xs = m - i < HALF_XS ? (int)(m - i) : HALF_XS;
+    const float *from = x + i * x_stride;
+    float *to = y + i * y_stride;
+    switch (xs) {
+    case 1: half_tile(data, row_bytes, columns, type, rows, 1, from, x_stride, to, y_stride); break;
+    case 2: half_tile(data, row_bytes, columns, type, rows, 2, from, x_stride, to, y_stride); break;
+#if LEVEL == 2
+    case 3: half_tile(data, row_bytes, columns, type, rows, 3, from, x_stride, to, y_stride); break;
+    case 4: half_tile(data, row_bytes, columns, type, rows, 4, from, x_stride, to, y_stride); break;
+    default: half_tile(data, row_bytes, columns, type, rows, HALF_XS, from, x_stride, to, y_stride);
+#endif
+    }
+    i += xs;
+  }
+}
+
+static inline __attribute__((always_inline)) void half_dot(const LullQuantized *w, int type, int64_t first, int64_t count,
+                                                           const float *x, int64_t m, int64_t x_stride, float *y,
+                                                           int64_t y_stride) {
+  int64_t row = first;
+  for (; row + HALF_ROWS <= first + count; row += HALF_ROWS)
+    half_rows(w->data + row * w->row_bytes, w->row_bytes, w->columns, type, HALF_ROWS, x, m, x_stride, y + row, y_stride);
+  for (; row < first + count; row++)
+    half_rows(w->data + row * w->row_bytes, w->row_bytes, w->columns, type, 1, x, m, x_stride, y + row, y_stride);
+}
+
 void NAME(quant_dot)(const LullQuantized *w, int64_t first, int64_t count, const float *x, int64_t m,
                      int64_t x_stride, float *y, int64_t y_stride, float *scratch) {
+  if (w->type == LULL_F16) return half_dot(w, LULL_F16, first, count, x, m, x_stride, y, y_stride);
+  if (w->type == LULL_BF16) return half_dot(w, LULL_BF16, first, count, x, m, x_stride, y, y_stride);
   for (int64_t row = first; row < first + count; row++) {
     one_row(w, row, scratch);
     for (int64_t i = 0; i < m; i++) y[i * y_stride + row] = dot(x + i * x_stride, scratch, w->columns);

@@ -1,5 +1,5 @@
-// Transposing 4-byte elements in blocks of 16 x 16, part of vm_impl.h: each cache line of either
-// side is touched once.
+// Transposing 4-byte elements in blocks of 16 x 16, part of vm_impl.h and fast_impl.h: each cache line
+// of either side is touched once.
 typedef uint32_t v16 __attribute__((vector_size(64), aligned(4)));
 #define SHUFFLE __builtin_shufflevector
 #define LOW32(a, b) SHUFFLE(a, b, 0, 16, 1, 17, 4, 20, 5, 21, 8, 24, 9, 25, 12, 28, 13, 29)

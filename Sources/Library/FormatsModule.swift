@@ -461,6 +461,36 @@ let formatsFunctions: [Builtin] = [
     return try loadArrays(model.tensors)
   },
   Builtin(
+    "load_ctranslate2", "load_ctranslate2(path)", chapter: "files",
+    doc:
+      "(spec, variables) of CTranslate2's model.bin: which kind of model it is, and arrays by name.",
+    examples: [
+      ">>> from lull import formats\n>>> formats.load_ctranslate2('model.gguf')\nTraceback (most recent call last):\n...\nValueError: model.gguf: binary version: 1179993927; versions 4 to 6 are known; is this CTranslate2's model.bin?"
+    ]
+  ) { (a) throws(LullError) in
+    let path = try pathText(a[0])
+    return try formats {
+      let model = try CTranslate2(path: path)
+      let dict = makeDictValue([])
+      for v in model.variables {
+        let x = try mappedArray(v.bytes, v.shape, dtype(of: v.type, v.name), v.file)
+        // What did not lie aligned was copied, and is not needed twice.
+        if (v.bytes.baseAddress.map { Int(bitPattern: $0) } ?? 0) % v.type.byteCount != 0 {
+          v.file.advise(.dontNeed, range: v.range)
+        }
+        let key = makeStr(v.name)
+        defer { key.drop() }
+        try setDictItem(dict, key, wrap(x))
+      }
+      for (name, target) in model.aliases {
+        let key = makeStr(name)
+        defer { key.drop() }
+        if let value = dictItem(dict, target) { try setDictItem(dict, key, value.retain()) }
+      }
+      return makeTupleValue([makeStr(model.spec), dict])
+    }
+  },
+  Builtin(
     "gguf_tokenizer", "gguf_tokenizer(path)", chapter: "models",
     doc: "The tokenizer inside a GGUF file.",
     examples: [

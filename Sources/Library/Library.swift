@@ -133,6 +133,8 @@ public enum Library {
         values: types.map { ($0.name, $0.value.retain()) })
     }
     ModuleRegistry.add("_mpi") { NativeModule(builtins: processFunctions) }
+    ModuleRegistry.add("lull.audio") { NativeModule(builtins: audioFunctions) }
+    ModuleRegistry.add("zlib") { NativeModule(builtins: zlibFunctions) }
     ModuleRegistry.add("lull.trace") { NativeModule(builtins: traceFunctions) }
     ModuleRegistry.add("lull.introspect") { NativeModule(builtins: introspectFunctions) }
     ModuleRegistry.add("lull.media_native") { NativeModule(builtins: mediaFunctions) }
@@ -141,6 +143,6 @@ public enum Library {
 
   /// The names that the prelude adds.
   public static func prelude() -> [Builtin] {
-    coreFunctions.filter { !notInPrelude.contains($0.name) }
+    coreFunctions.filter { !notInPrelude.contains($0.name) } + audioFunctions
   }
 }

@@ -21,6 +21,7 @@ public let commandLinePrograms: [(name: String, summary: String)] = [
   ("convert", "quantise a model, or write it as GGUF or as an MLX directory"),
   ("finetune", "train adapters, or weights, of a language model"),
   ("fuse", "merge adapters into a model's weights"),
+  ("transcribe", "turn speech into text with a Whisper model"),
 ]
 
 extension Session {
@@ -41,11 +42,14 @@ extension Session {
       }
       if !optionsEnded, word == "--help" || word == "-h" { return .help(command.manual) }
       guard !optionsEnded, word.hasPrefix("-"), word != "-" else {
-        // A bare word is the first argument that is not there yet.
-        guard let slot = slots.first(where: { values[$0] == nil }) else {
+        // A bare word is the first argument that is not there yet, or one more of the last, where that may be several.
+        if let slot = slots.first(where: { values[$0] == nil }) {
+          values[slot] = [word]
+        } else if let last = slots.last, command.mayRepeat(last) {
+          values[last, default: []].append(word)
+        } else {
           return .wrong("'\(word)' is one argument too many")
         }
-        values[slot] = [word]
         continue
       }
       let isLong = word.hasPrefix("--")
@@ -85,7 +89,8 @@ extension Session {
         guard parameter.isRequired else { continue }
         let help = command.options.first { $0.name == parameter.name }?.help ?? ""
         let option = command.options.first { $0.name == parameter.name }.map(commandLineName)
-        return .wrong("\(option ?? dashed(parameter.name)) is missing: \(help)")
+        let name = command.mayRepeat(parameter.name) ? parameter.name : nil
+        return .wrong("\(name ?? option ?? dashed(parameter.name)) is missing: \(help)")
       }
       let option = command.options.first { $0.name == parameter.name }
       if given.count > 1, !(option?.repeats ?? false) {
@@ -127,11 +132,19 @@ private func numberLiteral(_ text: String, like value: Value) -> String? {
 }
 
 extension Command {
+  /// Whether an argument may be given several times.
+  fileprivate func mayRepeat(_ name: String) -> Bool {
+    options.contains { $0.name == name && $0.repeats }
+  }
+
   /// The text of `lull NAME --help`.
   var manual: String {
     let required = options.filter { !$0.declaration.contains("=") }
     var usage = "usage: lull \(name)"
-    for option in required { usage += " \(commandLineName(option)) \(option.name.uppercased())" }
+    for option in required {
+      let name = option.name.uppercased()
+      usage += option.repeats ? " \(name) [\(name) ...]" : " \(commandLineName(option)) \(name)"
+    }
     usage += " [options]"
     return "\(usage)\n\n\(record.doc)\n\noptions:\n" + optionTable(isCommandLine: true)
   }
@@ -149,6 +162,10 @@ extension Command {
       let flag = value?.boolValue
       var names = isCommandLine ? option.aliases.filter { $0.count == 1 }.map { "-" + $0 } : []
       names.append(isCommandLine ? commandLineName(option) : dashed(option.name))
+      if isRequired, option.repeats {
+        rows.append((option.name.uppercased(), option.help))
+        continue
+      }
       if flag == true { names = [dashed("no_" + option.name)] }
       var left = names.joined(separator: ", ")
       if flag == nil {

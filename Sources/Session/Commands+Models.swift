@@ -1,4 +1,4 @@
-// Commands of language models: load, generate, chat, convert, finetune, fuse.
+// Commands of models: load, generate, chat, convert, finetune, fuse, transcribe.
 //
 // The records are here, the work is in the language: stdlib/lull/commands.lull. The command line has
 // generate, chat and convert as well (CommandLine.swift), from the same options.
@@ -80,6 +80,16 @@ extension Session {
             ])
         }, name: "fuse", options: [.modelFile] + CommandOption.fuse,
         positional: ["adapter_path", "save_path"]),
+      Command(
+        { signature in
+          self.libraryRecord(
+            "transcribe", signature,
+            "Speech to text with a Whisper model; the result is a dict with text, segments and language. Ctrl-C ends it with what there is.",
+            [
+              "%transcribe talk.flac --model models/whisper-tiny.en",
+              "%transcribe talk.mp3 --model models/whisper-base --beam-size 5 --word-timestamps",
+            ])
+        }, name: "transcribe", options: CommandOption.transcribe),
     ]
   }
 }

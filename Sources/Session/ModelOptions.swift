@@ -149,6 +149,76 @@ struct CommandOption {
     CommandOption("seed=0", "where the random numbers start"),
   ]
 
+  static let transcribe: [CommandOption] = [
+    CommandOption(
+      "audio",
+      "the sound: a file (WAV, FLAC, OGG, MP3, ...), - for standard input, or samples at 16 kHz",
+      kind: .path, repeats: true),
+    CommandOption(
+      "model=None", "a directory of a Whisper model; without it the one used last", kind: .path),
+    CommandOption(
+      "output_format=None", "write files: txt, srt, vtt, tsv, json or all", kind: .text,
+      aliases: ["f"]),
+    CommandOption(
+      "output_dir=None", "the directory for them; - is standard output", kind: .path,
+      aliases: ["o"]),
+    CommandOption("output_name=None", "their name, without ending", kind: .text),
+    CommandOption("task=\"transcribe\"", "transcribe, or translate (to English)", kind: .text),
+    CommandOption(
+      "language=None", "the language that is spoken; None finds it out", kind: .text,
+      aliases: ["l"]),
+    CommandOption("beam_size=None", "search with so many beams; None takes the likeliest token"),
+    CommandOption("patience=None", "end a beam search after patience x beam_size candidates"),
+    CommandOption("length_penalty=None", "alpha of the penalty on lengths; None divides by length"),
+    CommandOption("temperature=0.0", "the sampling temperature of the first try"),
+    CommandOption(
+      "temperature_increment_on_fallback=\"0.2\"",
+      "what a try that failed adds to the temperature; None ends with the first", kind: .text),
+    CommandOption("best_of=5", "samples to choose from at a temperature above 0"),
+    CommandOption("seed=None", "start the random numbers here, so that the text can be repeated"),
+    CommandOption(
+      "compression_ratio_threshold=\"2.4\"", "a text that compresses better failed; None for any",
+      kind: .text),
+    CommandOption(
+      "logprob_threshold=\"-1.0\"", "a text of a lower mean log probability failed; None for any",
+      kind: .text),
+    CommandOption(
+      "no_speech_threshold=\"0.6\"",
+      "a window that is silence with more than this probability is skipped; None for none",
+      kind: .text),
+    CommandOption(
+      "condition_on_previous_text=True", "give each window the text before it as its prompt"),
+    CommandOption(
+      "initial_prompt=None", "text before the first window: names, spelling", kind: .text),
+    CommandOption("carry_initial_prompt=False", "give that to every window"),
+    CommandOption(
+      "suppress_tokens=\"-1\"",
+      "ids of tokens to leave out; -1 stands for symbols that nobody says",
+      kind: .text),
+    CommandOption("without_timestamps=False", "ask the model for text alone"),
+    CommandOption("word_timestamps=False", "find the time of each word"),
+    CommandOption(
+      "prepend_punctuations=None", "with word_timestamps: marks that belong to the next word",
+      kind: .text),
+    CommandOption(
+      "append_punctuations=None", "with word_timestamps: marks that belong to the word before",
+      kind: .text),
+    CommandOption(
+      "hallucination_silence_threshold=None",
+      "with word_timestamps: skip silence of so many seconds around what was likely not said"),
+    CommandOption(
+      "clip_timestamps=\"0\"",
+      "seconds where parts to transcribe begin and end: start,end,start,...",
+      kind: .text),
+    CommandOption("highlight_words=False", "with word_timestamps: underline each word in its time"),
+    CommandOption("max_line_width=None", "with word_timestamps: characters of a subtitle's line"),
+    CommandOption("max_line_count=None", "with word_timestamps: lines of a subtitle"),
+    CommandOption("max_words_per_line=None", "with word_timestamps: words of a subtitle"),
+    CommandOption(
+      "q_bits=None", "quantise the weights when they are loaded: 8 bits", aliases: ["q"]),
+    CommandOption("verbose=True", "show the segments as they come, and the figures"),
+  ]
+
   static let fuse: [CommandOption] = [
     CommandOption("adapter_path=\"adapters\"", "the directory of the adapters", kind: .path),
     CommandOption(

@@ -26,6 +26,7 @@ private let usageText = """
          lull export NOTEBOOK [-o OUT]  as an HTML page, as text (.lull, .py), or as .ipynb
          lull new NOTEBOOK              make one
          lull generate|chat|convert     language models; each has its --help
+         lull transcribe FILE ...       speech to text
          lull kernel install|run        the Jupyter kernel; has its --help
          lull help [NAME]               help on a function or command
          lull --version | --help

@@ -29,7 +29,9 @@ MODULES = (
     "models.phi3 models.qwen2 models.qwen3 models.rope models.starcoder2 models.switch_layers lull.formats "
     "lull.introspect lull.media lull.media_native lull.plots lull.programs lull.session lull.trace lull.teaching.axis lull.teaching.broadcast "
     "lull.teaching.compare lull.teaching.explain lull.teaching.graph lull.teaching.lazy lull.teaching.quiz lull.teaching.shapes "
-    "lull.teaching.strides lull.teaching.why"
+    "lull.teaching.strides lull.teaching.why "
+    "models.whisper mlx_whisper mlx_whisper.audio mlx_whisper.decoding mlx_whisper.load_models mlx_whisper.timing mlx_whisper.tokenizer "
+    "mlx_whisper.transcribe mlx_whisper.writers lull.audio zlib"
 ).split()
 
 # Modules of the library whose names another module shows, or which have none.
@@ -118,9 +120,11 @@ def helps(module, folder):
 
 
 def with_models(folder):
-    """A folder with the small models that some examples read: model (a directory) and model.gguf."""
+    """A folder with the models and the sound that some examples read: model (a directory), model.gguf, whisper and talk.wav."""
     fixtures = ROOT / "Tests" / "Fixtures"
     (folder / "model").symlink_to(fixtures / "models" / "llama_gqa")
+    (folder / "whisper").symlink_to(ROOT / "models" / "whisper-tiny.en")
+    (folder / "talk.wav").symlink_to(fixtures / "whisper" / "human_words.wav")
     (folder / "model.gguf").symlink_to(fixtures / "gguf" / "llama_Q4_1.gguf")
     return folder
 
