@@ -114,11 +114,7 @@ public final class Kernel {
   private func nextRequest() -> Parcel? {
     if mail.requests.hasClosed { return nil }
     if !backlog.isEmpty { return backlog.removeFirst() }
-    if let waiting = mail.requests.next(seconds: 0) { return waiting }
-    let next = mail.requests.next()
-    // What was interrupted while nothing ran is nothing; one that comes while cells wait stops the next.
-    Interrupts.lower()
-    return next
+    return mail.requests.next()
   }
 
   private func handle(_ request: Request) {

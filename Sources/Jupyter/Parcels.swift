@@ -90,9 +90,12 @@ final class Inbox: @unchecked Sendable {
   private var waiting: [Parcel] = []
   private var lastArrival = 0.0
   private var isClosed = false
+  private var isAwaited = false
 
-  func put(_ parcel: Parcel) {
+  /// `whenIdle` is done before, if somebody waits and nothing is there.
+  func put(_ parcel: Parcel, whenIdle: () -> Void = {}) {
     monitor.locked {
+      if isAwaited, waiting.isEmpty { whenIdle() }
       waiting.append(parcel)
       lastArrival = monotonicSeconds()
       monitor.wake()
@@ -103,6 +106,8 @@ final class Inbox: @unchecked Sendable {
   func next(seconds: Double = .infinity) -> Parcel? {
     let end = monotonicSeconds() + min(seconds, 1e9)
     return monitor.locked {
+      isAwaited = true
+      defer { isAwaited = false }
       while waiting.isEmpty, !isClosed {
         let left = end - monotonicSeconds()
         if left <= 0 { return nil }

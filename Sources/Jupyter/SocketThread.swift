@@ -56,13 +56,16 @@ final class SocketThread: @unchecked Sendable {
         socket: nil, descriptor: mail.outbox.descriptor, events: Int16(LullZMQReadable), ready: 0))
     while true {
       if lull_zmq_poll(&items, Int32(items.count), waitMilliseconds()) < 0 { usleep(1000) }
+      // Requests first: an interrupt that came with one is for it.
+      for _ in 0..<1000 {
+        guard let parts = sockets.shell.receive() else { break }
+        guard Request(parts, key) != nil else { continue }
+        // An interrupt that came when nothing ran is for nothing; one that comes from now on is for this.
+        mail.requests.put(Parcel(parts), whenIdle: Interrupts.lower)
+      }
       for _ in 0..<100 {
         guard let parts = sockets.control.receive() else { break }
         if let request = Request(parts, key) { answer(request) }
-      }
-      for _ in 0..<1000 {
-        guard let parts = sockets.shell.receive() else { break }
-        if Request(parts, key) != nil { mail.requests.put(Parcel(parts)) }
       }
       for _ in 0..<100 {
         guard let parts = sockets.stdin.receive() else { break }

@@ -29,7 +29,9 @@ def shown(outputs):
         elif kind == "error":
             found.append((kind, output["ename"], output["evalue"], list(output["traceback"])))
         else:
-            data = {type: "".join(text) if isinstance(text, list) else text for type, text in output["data"].items()}
+            text = output["data"].get("text/plain", "")
+            # Pictures may be of random numbers: of other forms, which ones there are.
+            data = {**dict.fromkeys(output["data"]), "text/plain": text if isinstance(text, str) else "".join(text)}
             found.append((kind, data, dict(output["metadata"])))
     return found
 
