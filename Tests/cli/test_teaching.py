@@ -275,6 +275,21 @@ print(count)
     assert notebook(program)[0].text == "720\n"
 
 
+def test_quiz_tells_the_truth_about_laziness(notebook):
+    """Each line that the quiz asks about computes what the quiz says."""
+    program = """
+from lull.introspect import is_evaluated
+from lull.session import evaluate
+from lull.teaching.quiz import LAZY_FORMS
+for form, computes, _ in LAZY_FORMS:
+    evaluate("x = arange(4.0)\\ny = mx.exp(x) * 2\\n" + form)
+    evaluated = is_evaluated(y) or form == "y.sum().item()" or form == "float(y[0])" or form.startswith("if ")
+    assert evaluated == computes, form
+print(len(LAZY_FORMS))
+"""
+    assert notebook(program)[0].lines[-1] == "14"
+
+
 def test_in_a_terminal(tmp_path):
     import os
 
