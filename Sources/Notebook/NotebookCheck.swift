@@ -170,6 +170,8 @@ private struct CheckReport {
       default:
         for type in ["text/plain", "text/html", "image/svg+xml", "text/markdown"] {
           guard let value = output["data"]?[type] else { continue }
+          // Another look of what the text says: the table of an array, for one.
+          if type == "text/html", output["data"]?["text/plain"] != nil { continue }
           result.append((type, joinedText(value)))
         }
       }

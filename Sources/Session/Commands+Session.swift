@@ -226,7 +226,7 @@ extension Session {
     let width = shown.map(\.name.count).max() ?? 0
     var text = "Commands (%help NAME says more; name? shows what a name is):\n"
     for command in shown {
-      text += "  %" + command.name.padded(width) + "  " + command.record.doc + "\n"
+      text += "  %" + command.name.padded(width) + "  " + firstClause(command.record.doc) + "\n"
     }
     return text
   }
@@ -237,4 +237,15 @@ extension String {
   func padded(_ width: Int) -> String {
     count >= width ? self : self + String(repeating: " ", count: width - count)
   }
+}
+
+/// A text up to the end of its first sentence or clause, so that a list has one line for each.
+private func firstClause(_ text: String) -> String {
+  func cut(_ text: String, at marks: [String]) -> String {
+    let ends = marks.compactMap { text.firstRange(of: $0)?.lowerBound }
+    return ends.min().map { String(text[..<$0]) } ?? text
+  }
+  var clause = cut(text, at: [". ", "; ", ": "])
+  if clause.count > 64 { clause = cut(clause, at: [", "]) }
+  return clause.last == "." ? String(clause.dropLast()) : clause
 }

@@ -67,7 +67,7 @@ extension Session {
       lesson(
         "quiz", "quiz(topic=None, answer=..., /, *, seed=None)",
         kinds: ["topic": .text, "answer": .text],
-        "An exercise on broadcasting, indexing, axes, dtypes, views or laziness; then `%quiz answer EXPRESSION`, `%quiz hint`, `%quiz skip`, `%quiz score`.",
+        "An exercise with a checked answer; on broadcasting, indexing, axes, dtypes, views or laziness; then `%quiz answer EXPRESSION`, `%quiz hint`, `%quiz skip`, `%quiz score`.",
         ["%quiz broadcasting", "%quiz answer (3, 4)", "%quiz hint"]),
     ]
   }
@@ -79,7 +79,7 @@ extension Session {
           "plot",
           "plot(*data, kind=\"line\", label=None, title=None, xlabel=None, ylabel=None, xscale=None, yscale=None, xlim=None, ylim=None, legend=None, size=None, style=None, marker=None, color=None, width=None, yerr=None, bins=None, grid=None, figure=None)",
           in: "lull.plots", chapter: "plots",
-          "Draw y, or x and y, with gnuplot: a line, or --kind scatter, bar, hist, heatmap or image.",
+          "Draw y, or x and y, with gnuplot; a line, or --kind scatter, bar, hist, heatmap or image.",
           ["%plot x sin(x)", "%plot loss --title 'Training loss' --yscale log"]),
         kinds: [
           "kind": .text, "title": .text, "xlabel": .text, "ylabel": .text, "xscale": .text,

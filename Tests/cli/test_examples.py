@@ -35,7 +35,7 @@ MODULES = (
 ).split()
 
 # Modules of the library whose names another module shows, or which have none.
-PARTS = "IPython __future__ lull lull.arrays lull.cli lull.commands lull.teaching models numpy.lib mlx_lm.tuner mlx_lm.models mlx_lm.models.cache mlx.optimizers.schedulers".split() + [
+PARTS = "IPython __future__ lull lull.arrays lull.cli lull.commands lull.snapshot lull.teaching models numpy.lib mlx_lm.tuner mlx_lm.models mlx_lm.models.cache mlx.optimizers.schedulers".split() + [
     "mlx.nn." + part for part in "activations convolution layers module normalization pooling positional recurrent transformer upsample".split()
 ]
 

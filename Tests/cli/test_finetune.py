@@ -314,6 +314,6 @@ def test_the_lesson_in_a_short_form(tmp_path):
     assert run.returncode == 0, run.stderr
     notebook = json.loads(out.read_text())
     printed = ["".join("".join(o.get("text", "")) for o in cell["outputs"]) for cell in notebook["cells"] if cell["cell_type"] == "code"]
-    assert "0% of 3 are right" in printed[3]
-    assert "Iter 3: Train loss" in printed[4] and (tmp_path / "adapters-orders" / "adapters.safetensors").exists()
+    assert "0% of 3 are right" in printed[4]
+    assert "Iter 3: Train loss" in printed[5] and (tmp_path / "adapters-orders" / "adapters.safetensors").exists()
     assert "before" in printed[-1] and "after, of 3 sentences" in printed[-1]
