@@ -5,6 +5,7 @@ import time
 
 import pytest
 
+import interrupts
 from conftest import LULL, SEED, SEED_OUTPUT
 from terminal import Terminal
 
@@ -242,6 +243,7 @@ def test_shell_commands(start, tmp_path):
     # The command has the terminal: it reads what is typed, and Ctrl-C is for it.
     t.line("!head -1")
     t.expect("!head -1")
+    time.sleep(0.5)  # until it has the terminal
     t.send("typed\r")
     assert "typed" in t.expect(">>> ")
     t.line("!sleep 30")
@@ -286,3 +288,9 @@ def test_completion_of_keys(start):
     t.send('d["\t\t')
     out = t.expect('second"]')
     assert "first" in out
+
+
+def test_interrupts_at_random_moments(tmp_path):
+    # The session lives and keeps its names; how long the prompt takes to come back is measured by interrupts.py.
+    waits, _ = interrupts.run([LULL], count=40, seed=11)
+    assert len(waits) == 40
