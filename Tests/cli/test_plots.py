@@ -234,3 +234,12 @@ def test_odd_limits_and_huge_numbers(bundles):
     assert "exchanged" in tree(bars).find(SVG + "title").text
     assert ", 1 in all" in huge["text/plain"]
     assert "figure is what another plot gave" in into
+
+
+def test_small_grids_number_whole_rows(lull):
+    """Rows and columns have whole numbers, however few there are."""
+    run = lull("-c", "print(heatmap(arange(12.0).reshape(3, 4)).svg())")
+    assert run.code == 0, run.err
+    labels = re.findall(r"<text[^>]*>(?:<[^>]*>)*([^<]*)", run.out)
+    assert "2" in [label.strip() for label in labels]
+    assert not [label for label in labels if label.strip().endswith(".5")], labels
