@@ -45,7 +45,8 @@ private func tableHTML(caption: String, head: [String], rows: [(side: String?, c
   html +=
     "<table style=\"border-collapse:collapse;font-family:ui-monospace,monospace;font-size:.9em;"
     + "color:inherit;background:transparent;margin:.2em 0\">"
-  html += "<caption style=\"text-align:left;opacity:.75;padding:.2em 0\">\(caption)</caption>"
+  html +=
+    "<caption style=\"text-align:left;white-space:nowrap;opacity:.75;padding:.2em 0\">\(caption)</caption>"
   html += "<thead><tr>\(corner)"
   for h in head { html += "<th scope=\"col\" style=\"\(headStyle)\">\(h)</th>" }
   html += "</tr></thead><tbody>"
