@@ -1,6 +1,6 @@
 """What the Jupyter kernel costs: start to first reply, milliseconds a cell, against ipykernel where it is installed.
 
-    .venv/bin/python benchmarks/kernel_overhead.py
+    .venv/bin/python benchmarks/notebooks/kernel.py
 
 A cell's time is from sending its request to having its reply and idle, with jupyter_client: so it holds the client's own time,
 which is the same for both.
