@@ -75,6 +75,20 @@ def test_a_line_is_where_its_data_is(bundles):
     assert "prefers-color-scheme:dark" in style and "black" not in data["image/svg+xml"].replace("black-", "")
 
 
+def test_ticks_with_names_and_cells_that_are_counted(bundles):
+    named, empty, counted = bundles(
+        "heatmap([[1, 2], [3, 4]], xticks=['left', 'right'], yticks=['x_y', 'a \"b\"'])", "plot([0, 1]).set(xticks=[], yticks=['low'])", "heatmap([[1, 2], [3, 4]], limits=(0, 9))"
+    )
+    assert {"left", "right", "x_y", 'a "b"'} <= set(texts(tree(named)))
+    assert set(texts(tree(empty))) == {"low"}
+    assert "0.5" not in texts(tree(counted))
+
+
+def test_texts_with_quotes_and_percent_signs(bundles):
+    data, = bundles("bar([\"' a'\", \"'\", \"''b\", '50 %', '%d', \"it's\"], range(6), title=\"'quoted'\", xlabel='%s', ylabel=\"'\")")
+    assert {"' a'", "'", "''b", "50 %", "%d", "it's", "'quoted'", "%s"} <= {t.strip() if t.startswith("' ") else t for t in texts(tree(data))}
+
+
 def test_log_axes(bundles):
     data, with_zero, limits = bundles("plot([1, 2, 3], [1, 100, 10000], yscale='log')", "plot([1, -1, 100, 0], yscale='log')", "plot([1, 2], xscale='log', xlim=(0, 1))")
     ys = [p[1] for p in path_points(tree(data))]
