@@ -4,7 +4,7 @@
 // each behind the number of its filter. zlib is opened when the first image is made; without it, and it is on nearly
 // every machine, the stream has stored blocks: larger, and read by everything.
 
-import Glibc
+import Formats
 import Language
 
 let mediaFunctions: [Builtin] = [
@@ -94,29 +94,9 @@ func encodePNG(_ pixels: [UInt8], width: Int, height: Int, channels: Int) -> [UI
     + chunk("IDAT", compressed(rows)) + chunk("IEND", [])
 }
 
-private typealias Compress =
-  @convention(c) (
-    UnsafeMutablePointer<UInt8>, UnsafeMutablePointer<UInt>, UnsafePointer<UInt8>, UInt, Int32
-  ) -> Int32
-
-/// zlib's `compress2`, where there is zlib.
-private let zlibCompress: Compress? = {
-  guard let library = dlopen("libz.so.1", RTLD_NOW), let f = dlsym(library, "compress2") else {
-    return nil
-  }
-  return unsafeBitCast(f, to: Compress.self)
-}()
-
-/// A zlib stream of the bytes.
+/// A zlib stream of the bytes, compressed where there is zlib.
 private func compressed(_ bytes: [UInt8]) -> [UInt8] {
-  if let zlibCompress {
-    var count = UInt(bytes.count + bytes.count / 1000 + 64)
-    var out = [UInt8](repeating: 0, count: Int(count))
-    if zlibCompress(&out, &count, bytes, UInt(bytes.count), 6) == 0, count <= out.count {
-      return Array(out.prefix(Int(count)))
-    }
-  }
-  return stored(bytes)
+  do throws(FormatError) { return try Zlib.compress(bytes, level: 6) } catch { return stored(bytes) }
 }
 
 /// A zlib stream that stores the bytes as they are.
