@@ -96,7 +96,9 @@ func encodePNG(_ pixels: [UInt8], width: Int, height: Int, channels: Int) -> [UI
 
 /// A zlib stream of the bytes, compressed where there is zlib.
 private func compressed(_ bytes: [UInt8]) -> [UInt8] {
-  do throws(FormatError) { return try Zlib.compress(bytes, level: 6) } catch { return stored(bytes) }
+  do throws(FormatError) { return try Zlib.compress(bytes, level: 6) } catch {
+    return stored(bytes)
+  }
 }
 
 /// A zlib stream that stores the bytes as they are.
