@@ -70,6 +70,8 @@ install: build
 	install -m 755 .build/release/lull $(DESTDIR)$(PREFIX)/bin/lull
 	rm -rf $(DESTDIR)$(PREFIX)/lib/lull/stdlib
 	cp -R stdlib $(DESTDIR)$(PREFIX)/lib/lull/stdlib
+	rm -rf $(DESTDIR)$(PREFIX)/lib/lull/docs
+	cp -R docs $(DESTDIR)$(PREFIX)/lib/lull/docs
 
 clean:
 	rm -rf .build $(TEST_SCRATCH) .venv .venv-bench out

@@ -33,7 +33,7 @@ extension Session {
         Builtin(
           "help", "help(object=..., /)", chapter: "session",
           doc:
-            "Signature, text and examples of a function, command or value; alone, the list of commands.",
+            "Signature, text and examples of a function, command or value, or a page of the documentation; alone, the list of commands.",
           examples: ["%help softmax", "%help %time", "help(softmax)"]
         ) { [unowned self] (a) throws(LullError) in
           guard a.has(0) else {
@@ -208,13 +208,26 @@ extension Session {
   /// Help on a name or `%command`, as `help(name)` and `lull help NAME` print it.
   public func help(on name: String) throws(LullError) -> String {
     if let text = inspect(name, detail: 1) { return text }
+    if topics.contains(name), let directory = Installation.documentation() {
+      do {
+        return String(decoding: try Formats.readFile("\(directory)/\(name).md"), as: UTF8.self)
+      } catch {}
+    }
     throw unknownName(name)
+  }
+
+  /// The pages of the documentation, which `help` shows by their names.
+  var topics: [String] {
+    guard let directory = Installation.documentation() else { return [] }
+    return (directoryEntries(directory) ?? []).filter { $0.hasSuffix(".md") }.map {
+      String($0.dropLast(3))
+    }
   }
 
   private func unknownName(_ name: String) -> LullError {
     if name.hasPrefix("%") { return table.unknown(String(name.drop { $0 == "%" })) }
     let error = LullError("NameError", "name '\(name)' is not defined")
-    let known = interpreter.names + interpreter.builtinNames + lateNames + table.names
+    let known = interpreter.names + interpreter.builtinNames + lateNames + table.names + topics
     if let near = nearestName(name, among: known.filter { !$0.hasPrefix("_") }) {
       error.notes.append("did you mean '\(near)'?")
     }
@@ -227,6 +240,9 @@ extension Session {
     var text = "Commands (%help NAME says more; name? shows what a name is):\n"
     for command in shown {
       text += "  %" + command.name.padded(width) + "  " + firstClause(command.record.doc) + "\n"
+    }
+    if !topics.isEmpty {
+      text += "Pages of the documentation: " + topics.joined(separator: " ") + "\n"
     }
     return text
   }

@@ -21,6 +21,13 @@ public enum Installation {
     return nil
   }
 
+  /// The directory of the documentation: `docs` beside the library.
+  public static func documentation() -> String? {
+    guard let library = standardLibrary() else { return nil }
+    let directory = parent(of: library) + "/docs"
+    return isDirectory(directory) ? directory : nil
+  }
+
   public static func executablePath() -> String? {
     var buffer = [CChar](repeating: 0, count: 4096)
     let n = readlink("/proc/self/exe", &buffer, buffer.count - 1)

@@ -143,3 +143,11 @@ def test_state_persists_and_display(cells):
 
 def test_help_on_a_class_of_the_library(cells):
     assert out(cells("nn.Linear?")).startswith("Linear(input_dims, output_dims, bias=True)\n")
+
+
+def test_help_shows_pages_of_the_documentation(cells):
+    assert out(cells("%help language")).startswith("# ")
+    assert "# Plots" in out(cells("help('plots')"))
+    assert "Pages of the documentation: arrays commands " in out(cells("%help"))
+    result = cells("%help langauge")
+    assert result.code == 1 and "did you mean 'language'?" in result.err
