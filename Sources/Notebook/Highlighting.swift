@@ -3,21 +3,6 @@
 import Language
 import Session
 
-/// Text with what HTML reserves escaped.
-func escapedHTML(_ text: String) -> String {
-  var out = ""
-  for c in text.unicodeScalars {
-    switch c {
-    case "&": out += "&amp;"
-    case "<": out += "&lt;"
-    case ">": out += "&gt;"
-    case "\"": out += "&quot;"
-    default: out.unicodeScalars.append(c)
-    }
-  }
-  return out
-}
-
 /// A cell's source with spans of the classes k (keywords), s (strings), n (numbers), c (comments), m (commands) and d (names that are
 /// defined). What is no valid source is coloured as far as it goes.
 func highlightedSource(_ source: String) -> String {

@@ -15,7 +15,8 @@ private func shownIndices(_ count: Int) -> [Int?] {
   return Array(0..<edge) + [nil] + Array((count - edge)..<count)
 }
 
-func escapedHTML(_ text: String) -> String {
+/// Text with what HTML reserves escaped.
+public func escapedHTML(_ text: String) -> String {
   var out = ""
   for c in text.unicodeScalars {
     switch c {
