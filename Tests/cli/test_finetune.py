@@ -317,3 +317,28 @@ def test_the_lesson_in_a_short_form(tmp_path):
     assert "0% of 3 are right" in printed[4]
     assert "Iter 3: Train loss" in printed[5] and (tmp_path / "adapters-orders" / "adapters.safetensors").exists()
     assert "before" in printed[-1] and "after, of 3 sentences" in printed[-1]
+
+
+def test_checkpointing_changes_memory_and_nothing_else(tmp_path):
+    out = program(tmp_path, f"""
+import mlx.core as mx
+import mlx.optimizers as optim
+from mlx_lm import load
+from mlx_lm.tuner.trainer import TrainingArgs, train
+from mlx_lm.tuner.utils import linear_to_lora_layers
+
+def run(checkpoint):
+    model, _ = load({str(DIRECTORY)!r})
+    mx.random.seed(0)
+    model.freeze()
+    linear_to_lora_layers(model, -1, {{"rank": 8, "scale": 20.0, "dropout": 0.2}})
+    rows = [([(7 * i + 31 * j * j + 5) % 300 for i in range(129)], 0) for j in range(8)]
+    mx.reset_peak_memory()
+    args = TrainingArgs(iters=5, batch_size=8, max_seq_length=129, steps_per_report=1, adapter_file=None, grad_checkpoint=checkpoint)
+    history = train(model, optim.Adam(1e-3), rows, args=args, report=None)
+    return history.losses, mx.get_peak_memory()
+
+plain, checkpointed = run(False), run(True)
+print(plain[0] == checkpointed[0], checkpointed[1] < 0.8 * plain[1], plain[1], checkpointed[1])
+""")
+    assert out.startswith("True True"), out
