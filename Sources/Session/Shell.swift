@@ -171,15 +171,39 @@ extension Session {
       errno = code
       throw failure("sh")
     }
+    var status: Int32 = 0
     if let output {
       pass(readers, process, output)
-    } else if interpreter.interruptFlag.pointee != 0 {
-      // Ctrl-C before it was there: again, for all that the terminal sends it to.
-      kill(0, SIGINT)
+      while waitpid(process, &status, 0) < 0, errno == EINTR {}
+    } else {
+      wait(process, &status)
     }
-    var status: Int32 = 0
-    while waitpid(process, &status, 0) < 0, errno == EINTR {}
     return status
+  }
+
+  /// Waits for a process that has the terminal. Ctrl-C reaches it from there; a shell that is just starting its own process can
+  /// lose one, so it gets it some times more.
+  private func wait(_ process: pid_t, _ status: inout Int32) {
+    var isInterrupted = interpreter.interruptFlag.pointee != 0
+    while true {
+      if isInterrupted {
+        for _ in 0..<3 {
+          usleep(30_000)
+          if waitpid(process, &status, WNOHANG) == process { return }
+          var ignore = sigaction()
+          ignore.__sigaction_handler.sa_handler = SIG_IGN
+          var own = sigaction()
+          sigaction(SIGINT, &ignore, &own)
+          kill(0, SIGINT)
+          sigaction(SIGINT, &own, nil)
+        }
+      }
+      let signals = Interrupts.count
+      if waitpid(process, &status, 0) == process { return }
+      guard errno == EINTR else { return }
+      // Other signals, of the window's size for one, are none of the command's.
+      isInterrupted = Interrupts.count != signals
+    }
   }
 
   /// Hands on what comes through the pipes until both end. An interrupt goes to the process; one that stays is ended.
