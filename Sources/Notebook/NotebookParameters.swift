@@ -66,7 +66,7 @@ public func literal(_ text: String) -> String {
     let expression = try parseExpressionSource(text)
     if isLiteral(expression) { return text }
   } catch {}
-  return pythonString(text)
+  return pythonLiteral(text)
 }
 
 private func isLiteral(_ e: Expr) -> Bool {
@@ -80,22 +80,6 @@ private func isLiteral(_ e: Expr) -> Bool {
     return items.allSatisfy { ($0.key.map(isLiteral) ?? false) && isLiteral($0.value) }
   default: return false
   }
-}
-
-public func pythonString(_ text: String) -> String {
-  var out = "\""
-  for c in text.unicodeScalars {
-    switch c {
-    case "\"": out += "\\\""
-    case "\\": out += "\\\\"
-    case "\n": out += "\\n"
-    case "\r": out += "\\r"
-    case "\t": out += "\\t"
-    case "\0": out += "\\x00"
-    default: out.unicodeScalars.append(c)
-    }
-  }
-  return out + "\""
 }
 
 /// Whether a parameter can have this name: an identifier that is no keyword.

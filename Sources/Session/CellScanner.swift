@@ -285,7 +285,7 @@ extension StringProtocol {
 }
 
 /// A string literal of the language for any text, on one line.
-func pythonLiteral(_ text: String) -> String {
+public func pythonLiteral(_ text: String) -> String {
   var out = "\""
   for scalar in text.unicodeScalars {
     switch scalar {

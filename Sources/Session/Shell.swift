@@ -211,13 +211,19 @@ extension Session {
     var open = readers.map { pollfd(fd: $0, events: Int16(POLLIN), revents: 0) }
     var held: [[UInt8]] = readers.map { _ in [] }
     var buffer = [UInt8](repeating: 0, count: 1 << 16)
-    var waits = 0
+    var asked = 0.0
+    var first: Double?
     while open.contains(where: { $0.fd >= 0 }) {
       let n = poll(&open, nfds_t(open.count), 50)
       if interpreter.interruptFlag.pointee != 0 {
         // At once and again (a shell that is just starting a program misses one), after half a second, after one.
-        kill(-process, waits < 10 ? SIGINT : waits < 20 ? SIGTERM : SIGKILL)
-        waits += 1
+        let now = monotonicSeconds()
+        let since = now - (first ?? now)
+        first = first ?? now
+        if now - asked > 0.04 {
+          kill(-process, since < 0.5 ? SIGINT : since < 1 ? SIGTERM : SIGKILL)
+          asked = now
+        }
       }
       if n <= 0 { continue }
       for i in open.indices where open[i].fd >= 0 && open[i].revents != 0 {
@@ -233,6 +239,12 @@ extension Session {
         }
       }
     }
+  }
+
+  private func monotonicSeconds() -> Double {
+    var now = timespec()
+    clock_gettime(CLOCK_MONOTONIC, &now)
+    return Double(now.tv_sec) + Double(now.tv_nsec) * 1e-9
   }
 
   /// How many bytes at the end begin a character that is not whole yet.

@@ -147,7 +147,7 @@ private func runRun(_ paths: [String], _ given: [String: [[String]]]) -> Int32 {
       guard isParameterName(pair[0]) else {
         return wrong("run", "'\(pair[0])' is not a name for a parameter")
       }
-      options.parameters.append((pair[0], isRaw ? pythonString(pair[1]) : literal(pair[1])))
+      options.parameters.append((pair[0], isRaw ? pythonLiteral(pair[1]) : literal(pair[1])))
     }
   }
   do throws(WrongUsage) {

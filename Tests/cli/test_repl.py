@@ -253,6 +253,15 @@ def test_shell_commands(start, tmp_path):
     assert t.ask("n") == "4"
 
 
+def test_a_command_that_writes_much_may_end_itself(start):
+    t = start()
+    t.line("x = !trap 'exit 3' INT; while true; do echo y; done")
+    time.sleep(0.5)
+    t.interrupt()
+    t.expect(">>> ")
+    assert t.ask("_exit_code") == "3"
+
+
 def test_startup_file(start, tmp_path):
     (tmp_path / "config" / "lull").mkdir(parents=True)
     (tmp_path / "config" / "lull" / "startup.lull").write_text("answer = 42\nprint('hello')\n1 / 0\n")
